@@ -1,0 +1,49 @@
+// The derivation as a value: what a `.drv` file says, nothing more.
+import type { ByteString } from "../formats/byte-string.ts";
+import type { StorePath } from "../formats/store-path.ts";
+
+/** Hash algorithms Nix names in derivations. */
+export type HashAlgorithm = "md5" | "sha1" | "sha256" | "sha512" | "blake3";
+
+/** How contents become a content address: a flat file, a NAR (`r:`), a text (`text:`), or a git tree (`git:`). */
+export type ContentAddressMethod = "flat" | "nar" | "text" | "git";
+
+/** One output of a derivation (research: `.drv` ATerm; Nix manual, store derivations). */
+export type DerivationOutput =
+  | { readonly type: "inputAddressed"; readonly path: StorePath }
+  | {
+      readonly type: "fixed";
+      readonly method: ContentAddressMethod;
+      readonly algorithm: HashAlgorithm;
+      /** Lower-case hexadecimal, as it stands in the file. */
+      readonly hash: string;
+      readonly path: StorePath;
+    }
+  | { readonly type: "floating"; readonly method: ContentAddressMethod; readonly algorithm: HashAlgorithm }
+  | { readonly type: "deferred" }
+  | { readonly type: "impure"; readonly method: ContentAddressMethod; readonly algorithm: HashAlgorithm };
+
+/** Which outputs of an input derivation are used; `dynamic` nests for outputs that are derivations themselves. */
+export interface DerivationInput {
+  readonly outputs: ReadonlySet<string>;
+  readonly dynamic: ReadonlyMap<string, DerivationInput>;
+}
+
+/** A derivation. Maps and sets iterate in the file's order, which is bytewise sorted. */
+export interface Derivation {
+  /** Name without `.drv`; not in the file but in its path. */
+  readonly name: string;
+  readonly outputs: ReadonlyMap<string, DerivationOutput>;
+  readonly inputDrvs: ReadonlyMap<StorePath, DerivationInput>;
+  readonly inputSrcs: ReadonlySet<StorePath>;
+  readonly platform: string;
+  readonly builder: ByteString;
+  readonly args: readonly ByteString[];
+  readonly env: ReadonlyMap<ByteString, ByteString>;
+}
+
+/**
+ * What is sent to a builder: a derivation whose inputs are all plain store paths (Nix: `BasicDerivation`).
+ * `inputSrcs` holds the sources and the used outputs of the input derivations.
+ */
+export type BasicDerivation = Omit<Derivation, "inputDrvs">;

@@ -1,0 +1,165 @@
+// What the engine asks of a store, as small capabilities; a binary cache has no BuildStore, and the type says so.
+
+import type { BuildResult } from "../derivation/build-result.ts";
+import type { BasicDerivation } from "../derivation/derivation.ts";
+import type { PathInfo } from "../formats/path-info.ts";
+import type { StorePath } from "../formats/store-path.ts";
+
+/** What answered when the store was opened. */
+export interface StoreDescription {
+  /** As shown to the user. */
+  readonly uri: string;
+  readonly nixVersion: string | null;
+  /** `worker 1.38`, `serve 2.7`, `embedded`, `binary cache`. */
+  readonly protocol: string;
+  /** Whether it takes unsigned paths from us; null when it does not say. */
+  readonly trusted: boolean | null;
+}
+
+/** Reads of valid paths; every store has this. */
+export interface PathStore {
+  readonly uri: string;
+  /** Connects if need be and says what answered. Throws EngineError of family `transport` or `protocol`. */
+  describe(signal?: AbortSignal): Promise<StoreDescription>;
+  /** Which of the paths are valid. */
+  queryValidPaths(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Set<StorePath>>;
+  /** Information on those of the paths that are valid. */
+  queryPathInfos(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Map<StorePath, PathInfo>>;
+  /**
+   * The NAR of a valid path as a stream. `sizeHint` (bytes) lets a store choose a connection, so that a big transfer delays no small one.
+   * Breaking off the iteration drops the connection behind it.
+   */
+  narFromPath(path: StorePath, sizeHint: bigint, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** One path on its way into a store. `nar` yields exactly the NAR and is iterated at most once. */
+export interface IncomingPath {
+  readonly info: PathInfo;
+  readonly nar: () => AsyncIterable<Uint8Array>;
+}
+
+/** Takes paths in. */
+export interface PathSink {
+  /**
+   * Adds valid paths whose references are valid already or come earlier in `paths`; skips nothing, so ask queryValidPaths first.
+   * A path is registered only when its NAR hash and size are right. `checkSignatures` false needs trust.
+   */
+  addPaths(
+    paths: AsyncIterable<IncomingPath> | Iterable<IncomingPath>,
+    options: { checkSignatures: boolean },
+    signal?: AbortSignal,
+  ): Promise<void>;
+  /** Adds signatures to a valid path. */
+  addSignatures(path: StorePath, signatures: readonly string[]): Promise<void>;
+}
+
+/** What a store would have to do to make targets valid (Nix: QueryMissing). */
+export interface Missing {
+  readonly willBuild: ReadonlySet<StorePath>;
+  readonly willSubstitute: ReadonlySet<StorePath>;
+  readonly unknown: ReadonlySet<StorePath>;
+  readonly downloadSize: bigint;
+  readonly narSize: bigint;
+}
+
+/** `drv^out1,out2`, `drv^*`, or a plain path. */
+export type DerivedPath =
+  | { readonly type: "opaque"; readonly path: StorePath }
+  | { readonly type: "built"; readonly drvPath: StorePath; readonly outputs: "all" | readonly string[] };
+
+/** Fetches from its own substituters. */
+export interface SubstitutingStore {
+  queryMissing(targets: readonly DerivedPath[], signal?: AbortSignal): Promise<Missing>;
+  /** Which of the paths its substituters have. */
+  querySubstitutable(paths: readonly StorePath[], signal?: AbortSignal): Promise<Set<StorePath>>;
+  /** Makes the path valid by substitution; throws when no substituter has it. */
+  ensurePath(path: StorePath, report: (progress: TransferProgress) => void, signal?: AbortSignal): Promise<void>;
+}
+
+/** Bytes of one transfer so far. */
+export interface TransferProgress {
+  readonly doneBytes: bigint;
+  readonly expectedBytes: bigint;
+}
+
+export type BuildMode = "normal" | "repair" | "check";
+
+/** Limits and wishes that travel with each build; null leaves the store's own. */
+export interface BuildOptions {
+  readonly keepFailed: boolean;
+  /** Seconds, 0 none. */
+  readonly maxSilentTime: number;
+  /** Seconds, 0 none. */
+  readonly timeout: number;
+  /** Bytes, 0n none. */
+  readonly maxLogSize: bigint;
+  /** `cores`: NIX_BUILD_CORES, 0 all of the machine, null the machine's own setting. */
+  readonly cores: number | null;
+  /** Whether a result that differs is kept as `.check`. */
+  readonly keepCheck: boolean;
+}
+
+export interface BuildRequest {
+  readonly drvPath: StorePath;
+  readonly derivation: BasicDerivation;
+  readonly mode: BuildMode;
+  readonly options: BuildOptions;
+}
+
+/** What is heard while a build runs. Called synchronously and often; must not throw. */
+export interface BuildReporter {
+  /** The builder program has been started. */
+  started(): void;
+  phase(name: string): void;
+  /** Log lines without line ends, as they came. */
+  logged(lines: readonly string[]): void;
+  /** Messages of the store itself, not of the builder (`note: keeping build directory …`). */
+  noticed(message: string): void;
+}
+
+/** A finished build with what is needed to fetch its outputs: infos are there exactly when the build succeeded. */
+export interface BuildAnswer {
+  readonly result: BuildResult;
+  /** Output name → info of its valid path; empty unless the build succeeded. */
+  readonly outputs: ReadonlyMap<string, PathInfo>;
+}
+
+/** Runs builders. */
+export interface BuildStore {
+  /**
+   * Builds one derivation whose inputs are valid there. Never call it twice at once for one derivation on one store: the second would poll
+   * for the lock. Aborting the signal kills the builder there and rejects with the signal's reason.
+   * @throws EngineError of family `transport` or `protocol` when the connection, not the build, failed.
+   */
+  build(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer>;
+  /**
+   * Builds through the `.drv` closure that is valid there, which an account without trust may do too (research notes, 1.10).
+   */
+  buildFromClosure(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer>;
+  /** Connections for builds opened ahead, so that the first build does not wait; never more than `count`. */
+  warmUp(count: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** Roots, logs and upkeep: what the store that keeps the results must offer. */
+export interface KeepingStore {
+  /** Keeps a path alive as long as this store stays open. */
+  addTempRoots(paths: readonly StorePath[]): Promise<void>;
+  /** Makes the symlink at `link` (an absolute path outside the store, pointing into it) a root of the garbage collector. */
+  addIndirectRoot(link: string): Promise<void>;
+  /** Keeps a build log where `nix log` finds it. May be refused without trust. */
+  addBuildLog(drvPath: StorePath, log: Uint8Array): Promise<void>;
+  /** Deletes paths, refusing with `STORE_PATH_ALIVE` what is still alive; returns the bytes freed. */
+  deletePaths(paths: readonly StorePath[]): Promise<bigint>;
+  /** Output name → path, null while unknown, of a valid derivation. */
+  queryDerivationOutputs(drvPath: StorePath): Promise<Map<string, StorePath | null>>;
+  /** Records what a content-addressed output turned out to be. `outputId` is `sha256:<hex>!<name>`. */
+  registerRealisation(outputId: string, path: StorePath): Promise<void>;
+  queryRealisation(outputId: string): Promise<StorePath | null>;
+}
+
+/** A machine's store: inputs go in, builds run, outputs come out. */
+export type MachineStore = PathStore & PathSink & SubstitutingStore & BuildStore;
+
+/** The store that results end up in. */
+export type DestinationStore = MachineStore & KeepingStore;

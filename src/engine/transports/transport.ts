@@ -1,0 +1,39 @@
+// A transport: a pair of byte streams to a peer, without any knowledge of what is said over it.
+
+/** Why a transport ended. */
+export type CloseReason =
+  | { readonly type: "closedHere" }
+  | { readonly type: "closedThere"; readonly exitCode: number | null; readonly signal: string | null }
+  | { readonly type: "failed"; readonly error: Error };
+
+/** A byte pair to a peer. Reading and writing go on independently of each other. */
+export interface Transport {
+  /** Bytes from the peer; ends when the peer has closed its side. To be iterated once. */
+  readonly input: AsyncIterable<Uint8Array>;
+  /** Queues bytes for the peer; resolves when more may be written (back-pressure). Rejects once the transport is closed. */
+  write(bytes: Uint8Array): Promise<void>;
+  /**
+   * Text the peer printed beside the protocol (standard error of the remote program), as it came, in order; to be iterated once.
+   * Transports without such a channel end at once.
+   */
+  readonly stderr: AsyncIterable<Uint8Array>;
+  /** The last bytes (at most 4 KiB) printed on that side channel: what to show when the connection fails. */
+  stderrTail(): string;
+  /**
+   * Drops the connection at once, whatever is under way: a Nix server behind it stops its builder (research notes, section 4).
+   * Never half-closes. Safe to call again.
+   */
+  close(): void;
+  /** Settles when the transport is gone, with the reason. Never rejects. */
+  readonly closed: Promise<CloseReason>;
+}
+
+/** Opens a new transport to one fixed place. Throws EngineError of family `transport`. */
+export interface TransportOpener {
+  /** What it leads to, for messages: `ssh-ng://nix@mac`, `unix:///nix/var/nix/daemon-socket/socket`. */
+  readonly name: string;
+  /** Runs `remote command` (or connects a socket) and returns the byte pair to it. */
+  open(signal?: AbortSignal): Promise<Transport>;
+  /** Ends every transport opened here and what they share. */
+  close(): void;
+}
