@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Runs everything `npm test` promises: tools, lint, types and the vitest projects; the last line says what passed, failed and was skipped.
+#
+# usage: test/run.sh [PROJECT…]     PROJECT is unit, system or soak. Without any: lint, types, unit and system.
+# With CI set, a skipped test is a failure: there everything can be installed.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+export PATH="$PWD/node_modules/.bin:$PATH"
+
+if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 24 ? 0 : 1)'; then
+  echo "test/run.sh: needs Node 24, found $(node --version 2>&1): run npm ci first" >&2
+  exit 1
+fi
+
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+failed_steps=()
+
+step() {
+  local name=$1
+  shift
+  printf '\n== %s\n' "$name"
+  "$@" </dev/null || failed_steps+=("$name")
+}
+
+project() {
+  vitest run --config test/vitest.config.ts --project "$1" --passWithNoTests \
+    --reporter=default --reporter=json --outputFile.json="$results/$1.json"
+}
+
+# What is missing is skipped by the tests that need it, so it is no failure by itself.
+printf '== tools\n'
+bash test/support/install-tools.sh </dev/null || true
+
+projects=("$@")
+if [ ${#projects[@]} -eq 0 ]; then
+  projects=(unit system)
+  step "lint" biome ci --config-path=.ci .
+  # Emits dist as well: the system tests run the program as it is installed.
+  step "types of the program" tsc -p tsconfig.json
+  step "types of the tests" tsc -p test/tsconfig.json --noEmit
+fi
+for name in "${projects[@]}"; do step "$name tests" project "$name"; done
+
+printf '\n== result\n'
+files=()
+for name in "${projects[@]}"; do files+=("$results/$name.json"); done
+node test/support/closing-line.ts "${files[@]}" -- ${failed_steps[@]+"${failed_steps[@]}"}

@@ -1,0 +1,40 @@
+// The user interface compiled to JavaScript, for scripts that Node runs directly: it refuses `.tsx`, so the sources are compiled when they are newer.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const OUT = join(ROOT, "node_modules", ".cache", "tsbuild-top-ui");
+
+type Ui = typeof import("../../src/ui/index.ts");
+
+/** The user interface as the program would load it. */
+export async function loadBuiltUi(): Promise<Ui> {
+  const entry = join(OUT, "src", "ui", "index.js");
+  if (!existsSync(entry) || newest(join(ROOT, "src", "ui")) > statSync(entry).mtimeMs) compile();
+  return (await import(pathToFileURL(entry).href)) as Ui;
+}
+
+function compile(): void {
+  mkdirSync(OUT, { recursive: true });
+  const config = join(OUT, "tsconfig.json");
+  const options = { rootDir: ROOT, outDir: OUT, noEmit: false, declaration: false, sourceMap: false };
+  const files = [join(ROOT, "src", "ui", "index.ts")];
+  writeFileSync(
+    config,
+    JSON.stringify({ extends: join(ROOT, "tsconfig.json"), compilerOptions: options, files, include: [] }),
+  );
+  writeFileSync(join(OUT, "package.json"), JSON.stringify({ type: "module" }));
+  const tsc = spawnSync(join(ROOT, "node_modules", ".bin", "tsc"), ["-p", config], { encoding: "utf8" });
+  if (tsc.status !== 0) throw new Error(`the user interface does not compile:\n${tsc.stdout}${tsc.stderr}`);
+}
+
+function newest(folder: string): number {
+  let latest = 0;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    latest = Math.max(latest, entry.isDirectory() ? newest(path) : statSync(path).mtimeMs);
+  }
+  return latest;
+}

@@ -1,0 +1,195 @@
+// Runs worth looking at, one a state of the board: golden frames, pictures and the eye check are made from them.
+import { drv, type EventScript, eventScript, machineId } from "./event-script.ts";
+
+const MIB = 2 ** 20;
+
+/** The run of the README: three builders and this machine, transfers, rounds, a cool-down, what waits, hooks, a failure. */
+export function busyScene(): EventScript {
+  const script = eventScript().start({ rounds: 1 }).stage("evaluating", "./default.nix").wait(600);
+  script
+    .stage("opening")
+    .machine("itchy", { slots: 8, speedFactor: 2, cores: 8, buildCores: 2, supportedFeatures: ["big-parallel"] });
+  script.machine("scratchy", { slots: 4, cores: 8, buildCores: 2, supportedFeatures: ["kvm"] });
+  script.machine("poochie", {
+    slots: 2,
+    cores: 4,
+    buildCores: 2,
+    mandatoryFeatures: ["benchmark"],
+    supportedFeatures: ["kvm", "benchmark"],
+  });
+  script.machine("local", { slots: 4, cores: 4, buildCores: 1, supportedFeatures: ["nixos-test", "kvm"] });
+  script.up("itchy", "local").state("poochie", { type: "connecting" }).stage("planning").wait(400);
+  const names: Record<
+    string,
+    { inputs?: readonly string[]; features?: readonly string[]; isTarget?: boolean; expectedMs?: number | null }
+  > = {};
+  for (const done of ["bash-5.2p26", "coreutils-9.4", "gnumake-4.4.1", "perl-5.38.2", "zlib-1.3.1", "openssl-3.0.13"])
+    names[done] = {};
+  for (const test of ["nixos-test-boot", "nixos-test-install", "nixos-test-login", "nixos-test-firewall"])
+    names[test] = { features: ["kvm", "nixos-test"], inputs: ["linux-6.6.18"] };
+  names["gcc-13.2.0"] = { inputs: ["bash-5.2p26"], expectedMs: 480_000 };
+  names["linux-6.6.18"] = { inputs: ["gnumake-4.4.1"], expectedMs: 900_000 };
+  names["python3-3.11.8"] = { inputs: ["zlib-1.3.1"], expectedMs: 95_000 };
+  names["llvm-17.0.6"] = { expectedMs: 1_500_000 };
+  names["foo-1.0"] = {};
+  names["bar-0.3"] = { inputs: ["perl-5.38.2"] };
+  names["git-2.43.2"] = { inputs: ["openssl-3.0.13"], expectedMs: 60_000 };
+  for (let index = 1; index <= 18; index++)
+    names[`package-${index}-1.${index}`] = { inputs: ["gcc-13.2.0", "llvm-17.0.6"] };
+  names["system-24.05"] = { inputs: Object.keys(names), isTarget: true };
+  script.goals(names).stage("building");
+  for (const test of ["nixos-test-boot", "nixos-test-install", "nixos-test-login", "nixos-test-firewall"])
+    script.waiting(test, { type: "slots", machines: [machineId("scratchy"), machineId("local")] });
+  for (let index = 1; index <= 18; index++)
+    script.waiting(`package-${index}-1.${index}`, {
+      type: "inputs",
+      pending: 2,
+      first: [drv("gcc-13.2.0"), drv("llvm-17.0.6")],
+    });
+  script.waiting("system-24.05", {
+    type: "inputs",
+    pending: 30,
+    first: [drv("gcc-13.2.0"), drv("linux-6.6.18"), drv("llvm-17.0.6")],
+  });
+  for (const name of ["zlib-1.3.1", "openssl-3.0.13"]) {
+    script.add({ type: "substitutionStarted", goal: drv(name), paths: [], from: "https://cache.nixos.org" });
+    script.add({
+      type: "substitutionProgressed",
+      goal: drv(name),
+      doneBytes: String(9.1 * MIB),
+      expectedBytes: String(9.1 * MIB),
+    });
+    script.finish(name, { type: "substituted", outputs: [] });
+  }
+  for (const [slot, name] of ["bash-5.2p26", "coreutils-9.4", "gnumake-4.4.1", "perl-5.38.2"].entries()) {
+    const claim = script.build(name, "itchy", { slot });
+    script.wait(700 + slot * 130).built(claim, name, "itchy", 700 + slot * 130);
+  }
+  const gcc = script.build("gcc-13.2.0", "itchy", {
+    slot: 0,
+    expectedMs: 480_000,
+    explanation: "the fastest with a free slot, and on the critical path",
+  });
+  const llvm = script.build("llvm-17.0.6", "itchy", { slot: 1, expectedMs: 1_500_000 });
+  const bar = script.build("bar-0.3", "itchy", { slot: 2 });
+  script
+    .phase(gcc, "configurePhase")
+    .wait(9000)
+    .phase(gcc, "buildPhase")
+    .phase(llvm, "buildPhase")
+    .phase(bar, "buildPhase");
+  script.log(
+    bar,
+    "building",
+    "gcc -O2 -c bar.c",
+    "bar.c:12:5: error: too few arguments to function 'frob'",
+    "make: *** [Makefile:4: all] Error 2",
+  );
+  script.failed(bar, "bar-0.3", "itchy", {
+    message: `builder for '${drv("bar-0.3")}' failed with exit code 2`,
+    logTail: [
+      "gcc -O2 -c bar.c",
+      "bar.c:12:5: error: too few arguments to function 'frob'",
+      "make: *** [Makefile:4: all] Error 2",
+    ],
+  });
+  script.state("scratchy", {
+    type: "coolingDown",
+    reason: "connection refused",
+    until: script.now + 88_000 + 14_000,
+    failures: 2,
+  });
+  script.wait(74_000);
+  const linux = script.build("linux-6.6.18", "local", { slot: 0, expectedMs: 900_000 });
+  script.phase(linux, "buildPhase").wait(6000);
+  const foo = script.build("foo-1.0", "itchy", { slot: 3, round: 2, rounds: 3 });
+  const python = script.build("python3-3.11.8", "itchy", { slot: 4, expectedMs: 95_000 }, "sendingInputs");
+  const git = script.build("git-2.43.2", "poochie", { slot: 0, expectedMs: 60_000 });
+  script
+    .up("poochie")
+    .add({
+      type: "machineIdentified",
+      machine: machineId("itchy"),
+      nixVersion: "2.34.1",
+      protocol: "worker 1.38 over SSH",
+      trusted: true,
+    });
+  const copy = script.upload("itchy", python, 40 * MIB, 2 * MIB);
+  script.wait(2000).phase(git, "checkPhase").phase(foo, "installPhase");
+  script.add({ type: "copyProgressed", copy, doneBytes: String(8 * MIB) });
+  script.log(
+    gcc,
+    "checking for stdlib.h... yes",
+    "g++ -fno-PIE -c -O2 -DIN_GCC -o tree-ssa-loop.o ../../gcc/tree-ssa-loop.cc",
+  );
+  script.log(
+    llvm,
+    "[2311/5204] Building CXX object lib/Target/X86/CMakeFiles/LLVMX86CodeGen.dir/X86ISelLowering.cpp.o",
+  );
+  script
+    .log(linux, "  CC      drivers/gpu/drm/amd/display/dc/dcn30/dcn30_hwseq.o")
+    .log(foo, "installing")
+    .log(git, "*** t0001-init.sh ***", "ok 14 - init with --template");
+  const hook = script.hook("coreutils-9.4");
+  script.hook("gnumake-4.4.1");
+  script.hook("perl-5.38.2");
+  script
+    .add({ type: "hookStarted", hook, attempt: 1 })
+    .add({ type: "hookLogged", hook, lines: ["uploading to s3://cache"] });
+  script.usage("itchy", [0.98, 0.95, 0.91, 0.88, 0.7, 0.42, 0.2, 0.1], 6.1).usage("local", [0.99, 0.4, 0.2, 0.1], 1.7);
+  script.add({ type: "usageUnavailable", machine: machineId("poochie"), reason: "no /proc on this machine" });
+  script.add({ type: "estimateChanged", remaining: { lowMs: 330_000, highMs: 400_000, unpredictable: 0 } });
+  script.wait(5000).add({ type: "copyProgressed", copy, doneBytes: String(21 * MIB) });
+  return script.wait(700);
+}
+
+/** The first moments: nothing but the stage is known. */
+export function startScene(): EventScript {
+  return eventScript().start().stage("evaluating", "./default.nix").wait(2300);
+}
+
+/** Everything ended well. */
+export function doneScene(): EventScript {
+  const script = eventScript()
+    .start()
+    .stage("building")
+    .machine("local", { slots: 2, cores: 4, buildCores: 2 })
+    .up("local");
+  script.goals({ "hello-2.12.1": { isTarget: true } });
+  const claim = script.build("hello-2.12.1", "local");
+  script.wait(12_400).built(claim, "hello-2.12.1", "local", 12_400);
+  return script
+    .finishRun({ built: 1, outputs: ["/nix/store/5j0i560x5akgyaz7jabz3l8gzwcgb475-hello-2.12.1"] })
+    .wait(300);
+}
+
+/** The busy run after it ended with its failure. */
+export function failedScene(): EventScript {
+  const script = busyScene();
+  const because = drv("bar-0.3");
+  script.finish("system-24.05", { type: "notBuilt", because, reason: "its input bar-0.3 failed" });
+  return script.finishRun({ exitStatus: 100, built: 5, substituted: 2, failed: 1, notBuilt: 1 }).wait(800);
+}
+
+/** Thirty builds on ten builders: more rows than most terminals have. */
+export function wideScene(builders = 10, slots = 3): EventScript {
+  const script = eventScript().start().stage("building");
+  const names: Record<string, { expectedMs: number }> = {};
+  for (let index = 0; index < builders * slots; index++)
+    names[`job-${String(index).padStart(3, "0")}-2.${index % 7}`] = { expectedMs: 60_000 };
+  for (let index = 0; index < builders; index++)
+    script.machine(`builder-${index + 1}`, { slots, cores: 8, buildCores: 2 });
+  script.goals(names);
+  for (let index = 0; index < builders; index++) script.up(`builder-${index + 1}`);
+  Object.keys(names).forEach((name, index) => {
+    const claim = script.build(name, `builder-${(index % builders) + 1}`, {
+      slot: Math.floor(index / builders),
+      expectedMs: 60_000,
+    });
+    script
+      .phase(claim, index % 3 === 0 ? "configurePhase" : "buildPhase")
+      .log(claim, `compiling part ${index}`)
+      .wait(250);
+  });
+  return script;
+}
