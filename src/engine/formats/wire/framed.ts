@@ -1,0 +1,39 @@
+// Framed streams: frames of a u64 length and that many raw bytes, ended by a frame of length 0 (worker protocol 1.23).
+import type { ByteReader } from "./reader.ts";
+
+/** Longest frame that is believed; Nix itself writes frames of 32 KiB, or of whatever was written at once. */
+export const MAX_FRAME_LENGTH = 2 ** 40;
+
+/** The 8 bytes before a frame of `length` bytes. */
+export function frameHeader(length: number): Uint8Array {
+  const header = Buffer.alloc(8);
+  header.writeBigUInt64LE(BigInt(length));
+  return header;
+}
+
+/** The contents of one framed stream, up to and including its end mark. Breaking off makes the reader unusable. */
+export async function* readFramed(reader: ByteReader): AsyncGenerator<Uint8Array, void, undefined> {
+  let finished = false;
+  try {
+    for (;;) {
+      const length = await reader.readNumber(MAX_FRAME_LENGTH, "the length of a frame");
+      if (length === 0) break;
+      yield* reader.readExactStream(length, "a frame");
+    }
+    finished = true;
+  } finally {
+    if (!finished) reader.markUnusable("a framed stream was not read to its end");
+  }
+}
+
+/** Puts chunks into frames and ends them; empty chunks are dropped, since an empty frame is the end. */
+export async function* writeFramed(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) {
+    if (chunk.length === 0) continue;
+    yield frameHeader(chunk.length);
+    yield chunk;
+  }
+  yield frameHeader(0);
+}
