@@ -1,12 +1,10 @@
 // The derivation as a value: what a `.drv` file says, nothing more.
 import type { ByteString } from "../formats/byte-string.ts";
+import type { ContentAddressMethod } from "../formats/content-address.ts";
+import type { HashAlgorithm } from "../formats/hash.ts";
 import type { StorePath } from "../formats/store-path.ts";
 
-/** Hash algorithms Nix names in derivations. */
-export type HashAlgorithm = "md5" | "sha1" | "sha256" | "sha512" | "blake3";
-
-/** How contents become a content address: a flat file, a NAR (`r:`), a text (`text:`), or a git tree (`git:`). */
-export type ContentAddressMethod = "flat" | "nar" | "text" | "git";
+export type { ContentAddressMethod, HashAlgorithm };
 
 /** One output of a derivation (research: `.drv` ATerm; Nix manual, store derivations). */
 export type DerivationOutput =
