@@ -1,0 +1,57 @@
+// A machine of the list: what it can build, and how it is reached.
+import type { Where } from "./nix-conf.ts";
+import type { StoreReference } from "./store-reference.ts";
+import { printDestination, printStoreReference } from "./store-reference.ts";
+
+/** One machine (Nix manual, Remote Builds). */
+export interface Machine {
+  /** Key and host key of the list are among its parameters, and so are all its features, as `system-features`. */
+  readonly store: StoreReference;
+  readonly systems: ReadonlySet<string>;
+  /** Builds at once; 0 keeps the machine in the list but gives it nothing. */
+  readonly maxJobs: number;
+  /** Above 0; 1 unless given. */
+  readonly speedFactor: number;
+  readonly supportedFeatures: ReadonlySet<string>;
+  readonly mandatoryFeatures: ReadonlySet<string>;
+  /** Where the list names it. */
+  readonly where: Where;
+}
+
+/** Whether the machine builds for the system; `builtin` derivations run anywhere. */
+export function systemSupported(machine: Machine, system: string): boolean {
+  return system === "builtin" || machine.systems.has(system);
+}
+
+/** Whether the machine has all required features; a mandatory feature counts as supported. */
+export function allSupported(machine: Machine, required: Iterable<string>): boolean {
+  for (const feature of required) {
+    if (!machine.supportedFeatures.has(feature) && !machine.mandatoryFeatures.has(feature)) return false;
+  }
+  return true;
+}
+
+/** Whether the derivation requires every mandatory feature of the machine. */
+export function mandatoryMet(machine: Machine, required: ReadonlySet<string>): boolean {
+  for (const feature of machine.mandatoryFeatures) if (!required.has(feature)) return false;
+  return true;
+}
+
+/** What the machine is called on screen and in requests: `nix@mac` for SSH, else its URI. */
+export function machineName(machine: Machine): string {
+  return machine.store.type === "ssh"
+    ? printDestination(machine.store.destination)
+    : printStoreReference(machine.store);
+}
+
+/** A name for each machine, in order; a name that occurs again gets `#2`, `#3`… so that all are different. `taken` holds names not to use. */
+export function machineNames(machines: readonly Machine[], taken: Iterable<string> = []): string[] {
+  const used = new Set(taken);
+  return machines.map((machine) => {
+    const name = machineName(machine);
+    let unique = name;
+    for (let n = 2; used.has(unique); n += 1) unique = `${name}#${n}`;
+    used.add(unique);
+    return unique;
+  });
+}
