@@ -1,0 +1,65 @@
+// The program: reads the command line, hands each command to its own file, turns its end into an exit status.
+import { readFileSync } from "node:fs";
+import { EngineError, messageOf } from "../src/engine/errors.ts";
+import type { Surroundings } from "../src/engine/index.ts";
+import { parseCommandLine } from "./options.ts";
+import type { Invocation } from "./invocation.ts";
+
+/** The user's own environment: the shim has changed ours for React's sake, and builders must not see that. */
+function userEnvironment(): Readonly<Record<string, string | undefined>> {
+  const kept = (globalThis as Record<symbol, unknown>)[Symbol.for("tsbuild-top.userEnvironment")];
+  return (kept as Readonly<Record<string, string | undefined>> | undefined) ?? { ...process.env };
+}
+
+function version(): string {
+  // The same file from the sources and from dist/: the nearest package.json above.
+  for (const place of ["../package.json", "../../package.json"]) {
+    try {
+      const { name, version } = JSON.parse(readFileSync(new URL(place, import.meta.url), "utf8")) as Record<string, string>;
+      if (name === "tsbuild-top" && version !== undefined) return version;
+    } catch {
+      // Tried at the next place.
+    }
+  }
+  return "unknown";
+}
+
+async function run(invocation: Invocation, surroundings: Surroundings): Promise<number> {
+  switch (invocation.type) {
+    case "help":
+      process.stdout.write(`${invocation.text.trimEnd()}\n`);
+      return 0;
+    case "build":
+      return (await import("./build.ts")).build(invocation, surroundings);
+    case "ping-store":
+      return (await import("./ping-store.ts")).pingStoreCommand(invocation, surroundings);
+    case "builders":
+      return (await import("./builders.ts")).buildersCommand(invocation, surroundings);
+    default:
+      throw new EngineError("usage", "COMMAND_NOT_THERE", `'${invocation.type}' does not work yet`);
+  }
+}
+
+/** Says an error on standard error: what, and what to do. */
+function complain(error: unknown): void {
+  process.stderr.write(`error: ${messageOf(error)}\n`);
+  if (error instanceof EngineError && error.hint !== null) process.stderr.write(`hint: ${error.hint}\n`);
+  if (!(error instanceof EngineError) && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+}
+
+/** A usage error has a status of its own in no version of Nix: 1, like every other. */
+async function main(): Promise<void> {
+  const program = version();
+  try {
+    const invocation = parseCommandLine(process.argv.slice(2), program);
+    const surroundings = { environment: userEnvironment(), cwd: process.cwd(), program: `tsbuild-top ${program}` };
+    process.exitCode = await run(invocation, surroundings);
+  } catch (error) {
+    complain(error);
+    process.exitCode = 1;
+  }
+  // What is still open then (an SSH agent, a dying connection) must not keep the program.
+  setTimeout(() => process.exit(), 500).unref();
+}
+
+await main();

@@ -1,0 +1,22 @@
+// Where the build file being read lies, for paths relative to it. Set once, before the file is loaded.
+import { EngineError } from "../../errors.ts";
+
+let directory: string | null = null;
+
+/** Says where the build file lies. */
+export function setBuildFileDirectory(path: string): void {
+  directory = path;
+}
+
+/** The directory of the build file. Throws `BUILD_FILE_NOT_RUNNING` outside of tsbuild-top. */
+export function buildFileDirectory(): string {
+  if (directory !== null) return directory;
+  throw new EngineError(
+    "usage",
+    "BUILD_FILE_NOT_RUNNING",
+    "relative sources have a meaning only in a build file run by tsbuild-top",
+    {
+      hint: "run it with: tsbuild-top ./default.ts",
+    },
+  );
+}

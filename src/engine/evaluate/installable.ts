@@ -1,0 +1,153 @@
+// What the words of a command line ask to be built; only words are looked at, never the disk.
+import { EngineError } from "../errors.ts";
+import type { StorePath } from "../formats/store-path.ts";
+import { isStorePath, parseStorePath, STORE_DIR } from "../formats/store-path.ts";
+
+/** Which outputs of a derivation are wanted. `default`: those its author says are to be installed. */
+export type WantedOutputs =
+  | { readonly type: "default" }
+  | { readonly type: "all" }
+  | { readonly type: "named"; readonly names: readonly string[] };
+
+/** Something to be made valid. */
+export type Installable =
+  /** A store derivation. */
+  | { readonly type: "derivation"; readonly drvPath: StorePath; readonly outputs: WantedOutputs }
+  /** A path that is only wanted to be valid. */
+  | { readonly type: "storePath"; readonly path: StorePath }
+  /** A Nix expression, and attributes of it (none: the whole). */
+  | { readonly type: "expression"; readonly text: string; readonly attributes: readonly string[] }
+  /** A Nix file, a lookup path such as `<nixpkgs>`, or the URL of a tarball. */
+  | { readonly type: "file"; readonly path: string; readonly attributes: readonly string[] }
+  /** A build file in TypeScript or JavaScript. */
+  | { readonly type: "buildFile"; readonly path: string; readonly attributes: readonly string[] }
+  | { readonly type: "flake"; readonly reference: string; readonly outputs: WantedOutputs }
+  /** A directory, a link or a file whose name does not say what it is: decided by looking at it (`resolve-place.ts`). */
+  | { readonly type: "place"; readonly path: string; readonly attributes: readonly string[] };
+
+/** The words and the flags that change what they mean. */
+export interface InstallableWords {
+  readonly words: readonly string[];
+  /** `-f`; the words are attributes of it then. */
+  readonly file: string | null;
+  /** `-E`; likewise. */
+  readonly expression: string | null;
+  /** `-A`, as often as given. */
+  readonly attributes: readonly string[];
+}
+
+const DEFAULT_OUTPUTS: WantedOutputs = { type: "default" };
+const FLAKE_SCHEME = /^(github|gitlab|sourcehut|flake|indirect|path|git|hg|tarball|file)(\+[a-z]+)?:/;
+const ATTRIBUTE = /^[A-Za-z0-9_"][A-Za-z0-9_"'.+-]*$/;
+const OUTPUT_NAME = /^[0-9a-zA-Z+\-._?=]+$/;
+
+/**
+ * Parses installables: `X.drv` with `^out1,out2`, `^*` or `!out`, a store path, `'(EXPRESSION)'`, a `.nix` file, a TypeScript or JavaScript build file, a
+ * flake reference, a directory. No word at all means the current directory's `default.nix` or `default.ts`.
+ * @throws EngineError of family `usage`
+ */
+export function parseInstallables({ words, file, expression, attributes }: InstallableWords): Installable[] {
+  if (file !== null && expression !== null) {
+    throw usage("INSTALLABLE_TWO_SOURCES", "expected either --file or --expr, found both", "leave one of them out");
+  }
+  const source = file !== null ? fileOf(file) : expression !== null ? expressionOf(expression) : null;
+  if (source === null) {
+    return words.length === 0
+      ? [{ type: "place", path: ".", attributes }]
+      : words.map((word) => parseWord(word, attributes));
+  }
+  const named = words.filter((word) => ATTRIBUTE.test(word));
+  const others = words.filter((word) => !ATTRIBUTE.test(word)).map((word) => parseWord(word, []));
+  const all = [...attributes, ...named];
+  return all.length === 0 && others.length > 0 ? [source([]), ...others] : [source(all), ...others];
+}
+
+type Source = (attributes: readonly string[]) => Installable;
+
+function fileOf(path: string): Source {
+  return (attributes) => {
+    const known = fileByName(path, attributes);
+    return known ?? { type: "place", path, attributes };
+  };
+}
+
+function expressionOf(text: string): Source {
+  return (attributes) => ({ type: "expression", text, attributes });
+}
+
+function fileByName(path: string, attributes: readonly string[]): Installable | null {
+  if (/\.[cm]?[jt]s$/.test(path) && !/^[a-z][a-z0-9+.-]*:/.test(path)) return { type: "buildFile", path, attributes };
+  if (/\.nix$/.test(path) || /^<.+>$/.test(path) || /^(https?|ftp|channel):/.test(path))
+    return { type: "file", path, attributes };
+  return null;
+}
+
+function parseWord(word: string, attributes: readonly string[]): Installable {
+  if (word === "")
+    throw usage(
+      "INSTALLABLE_EMPTY",
+      "expected an installable, found an empty word",
+      "leave it out, or name what to build",
+    );
+  if (word.startsWith("(")) return { type: "expression", text: word, attributes };
+  if (word.startsWith(`${STORE_DIR}/`)) return parseStoreWord(word);
+  if (word.includes("#") || FLAKE_SCHEME.test(word)) return parseFlake(word, attributes);
+  return fileByName(word, attributes) ?? { type: "place", path: word, attributes };
+}
+
+function parseStoreWord(word: string): Installable {
+  const match = /^([^!^]*)(?:[!^](.*))?$/s.exec(word);
+  const path = match?.[1] ?? word;
+  const outputs = match?.[2];
+  if (path.endsWith(".drv") && isStorePath(path)) {
+    // A bare `.drv` means every output, as it does to `nix-store --realise` and `nix-build`.
+    return {
+      type: "derivation",
+      drvPath: path,
+      outputs: outputs === undefined ? { type: "all" } : parseOutputs(outputs, word),
+    };
+  }
+  if (outputs !== undefined) {
+    throw usage(
+      "INSTALLABLE_NOT_A_DERIVATION",
+      `'${word}': expected a '.drv' path before '^', found '${path}'`,
+      "outputs can be chosen of derivations only",
+    );
+  }
+  const top = path
+    .split("/")
+    .slice(0, STORE_DIR.split("/").length + 1)
+    .join("/");
+  return { type: "storePath", path: parseStorePath(top) };
+}
+
+function parseFlake(word: string, attributes: readonly string[]): Installable {
+  if (attributes.length > 0) {
+    const message = `'${word}': expected no --attr with a flake reference, found '${attributes[0]}'`;
+    throw usage(
+      "INSTALLABLE_FLAKE_ATTRIBUTE",
+      message,
+      `write the attribute behind '#': ${word.split("#")[0]}#${attributes[0]}`,
+    );
+  }
+  const caret = word.lastIndexOf("^");
+  if (caret < 0 || caret < word.indexOf("#")) return { type: "flake", reference: word, outputs: DEFAULT_OUTPUTS };
+  return { type: "flake", reference: word.slice(0, caret), outputs: parseOutputs(word.slice(caret + 1), word) };
+}
+
+function parseOutputs(text: string, word: string): WantedOutputs {
+  if (text === "*") return { type: "all" };
+  const names = text.split(",");
+  if (!names.every((name) => OUTPUT_NAME.test(name))) {
+    throw usage(
+      "INSTALLABLE_BAD_OUTPUTS",
+      `'${word}': expected output names separated by ',' or '*' behind '^', found '${text}'`,
+      "for example '^out,dev' or '^*'",
+    );
+  }
+  return { type: "named", names };
+}
+
+function usage(code: string, message: string, hint: string): EngineError {
+  return new EngineError("usage", code, message, { hint });
+}

@@ -1,0 +1,57 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { resolvePlace } from "../../../src/engine/evaluate/resolve-place.ts";
+
+let cwd = "";
+beforeAll(() => {
+  cwd = mkdtempSync(join(tmpdir(), "tsbuild-place-"));
+  for (const [directory, file] of [
+    ["nix", "default.nix"],
+    ["ts", "default.ts"],
+    ["flake", "flake.nix"],
+    ["both", "default.nix"],
+    ["both", "flake.nix"],
+  ] as const) {
+    mkdirSync(join(cwd, directory), { recursive: true });
+    writeFileSync(join(cwd, directory, file), "{}");
+  }
+  mkdirSync(join(cwd, "empty"));
+  writeFileSync(join(cwd, "Buildfile"), "{}");
+  symlinkSync("/nix/store/3pysdbjixd4amzidam0kp6vwzpqy58y3-gone", join(cwd, "dangling"));
+});
+afterAll(() => rmSync(cwd, { recursive: true, force: true }));
+
+function resolve(path: string, attributes: readonly string[] = []) {
+  return resolvePlace({ type: "place", path, attributes }, cwd);
+}
+
+describe("a place", () => {
+  it("is what its directory holds", async () => {
+    expect(await resolve("nix", ["a"])).toEqual({
+      type: "file",
+      path: join(cwd, "nix/default.nix"),
+      attributes: ["a"],
+    });
+    expect(await resolve("./ts")).toEqual({ type: "buildFile", path: join(cwd, "ts/default.ts"), attributes: [] });
+    expect(await resolve("both/")).toMatchObject({ type: "file" });
+    expect(await resolve("flake")).toEqual({
+      type: "flake",
+      reference: join(cwd, "flake"),
+      outputs: { type: "default" },
+    });
+    expect(await resolve("flake", ["x"])).toMatchObject({ reference: `${join(cwd, "flake")}#x` });
+    expect(await resolve("Buildfile")).toMatchObject({ type: "file", path: join(cwd, "Buildfile") });
+  });
+
+  it("that is not there, or has nothing, says so and what to do", async () => {
+    await expect(resolve("hello")).rejects.toMatchObject({
+      code: "INSTALLABLE_NOT_FOUND",
+      hint: expect.stringContaining("-A hello"),
+    });
+    await expect(resolve("./hello")).rejects.toMatchObject({ code: "INSTALLABLE_NOT_FOUND", hint: "check the path" });
+    await expect(resolve("dangling")).rejects.toMatchObject({ code: "INSTALLABLE_NOT_FOUND" });
+    await expect(resolve("empty")).rejects.toMatchObject({ code: "INSTALLABLE_NOTHING_THERE", family: "usage" });
+  });
+});
