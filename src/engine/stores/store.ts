@@ -39,6 +39,16 @@ export interface IncomingPath {
   readonly nar: () => AsyncIterable<Uint8Array>;
 }
 
+/** How paths are added. */
+export interface AddOptions {
+  /** False needs trust. */
+  readonly checkSignatures: boolean;
+  /** How many there are. */
+  readonly count: number;
+  /** A transfer that takes long: it must not share a connection with small ones. */
+  readonly large: boolean;
+}
+
 /** Takes paths in. */
 export interface PathSink {
   /**
@@ -47,7 +57,7 @@ export interface PathSink {
    */
   addPaths(
     paths: AsyncIterable<IncomingPath> | Iterable<IncomingPath>,
-    options: { checkSignatures: boolean },
+    options: AddOptions,
     signal?: AbortSignal,
   ): Promise<void>;
   /** Adds signatures to a valid path. */
@@ -158,8 +168,18 @@ export interface KeepingStore {
   queryRealisation(outputId: string): Promise<StorePath | null>;
 }
 
+/** Says whether the other side is still there. */
+export interface LiveStore {
+  /** Asks something small on a connection that transfers nothing; rejects when no answer came before the signal. */
+  ping(signal: AbortSignal): Promise<void>;
+  /**
+   * Which of the paths are valid, and keeps those alive there as long as this store stays open (a temporary root of its garbage collector).
+   */
+  lockValidPaths(paths: readonly StorePath[], signal?: AbortSignal): Promise<Set<StorePath>>;
+}
+
 /** A machine's store: inputs go in, builds run, outputs come out. */
-export type MachineStore = PathStore & PathSink & SubstitutingStore & BuildStore;
+export type MachineStore = PathStore & PathSink & SubstitutingStore & BuildStore & LiveStore;
 
 /** The store that results end up in. */
 export type DestinationStore = MachineStore & KeepingStore;

@@ -1,0 +1,398 @@
+// One run of builds from beginning to end: opens, evaluates, plans, drives, links. Rules belong to the parts it wires.
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import type { Clock } from "./clock.ts";
+import type { LoadedConfig } from "./config/load.ts";
+import type { MachinesResult } from "./config/machines.ts";
+import { EngineError, messageOf } from "./errors.ts";
+import { readDrvFrom } from "./evaluate/drv-closure.ts";
+import { evaluateInstallables, type EvaluateBuildFile } from "./evaluate/evaluate.ts";
+import type { Installable } from "./evaluate/installable.ts";
+import type { EvaluationOptions } from "./evaluate/nix-options.ts";
+import { createEventChannel, type EventChannel } from "./events/channel.ts";
+import { EVENTS_VERSION, type EngineEvent, type RunOutcome } from "./events/event.ts";
+import type { GoalId } from "./events/ids.ts";
+import type { EngineRequest } from "./events/request.ts";
+import { STORE_DIR, type StorePath } from "./formats/store-path.ts";
+import { Connector, type RunMachine, runMachines } from "./machines.ts";
+import { planRun, type RunPlan } from "./planning.ts";
+import { Driver, type HookRunner } from "./scheduler/driver.ts";
+import { LogKeeper } from "./scheduler/log-keeper.ts";
+import { DEFAULT_PLAN_OPTIONS, type HookMode, type PlanOptions } from "./scheduler/options.ts";
+import { neededGoals } from "./scheduler/goal-specs.ts";
+import { refusalOf, unmatchableMessage } from "./scheduler/match.ts";
+import { createPlan } from "./scheduler/plan.ts";
+import { noticeUntrusted } from "./scheduler/untrusted.ts";
+import { openDestination, type OpenedDestination } from "./stores/open-destination.ts";
+import { type LinkedOutput, makeOutLinks } from "./stores/out-links.ts";
+import { PathInfos } from "./stores/path-infos.ts";
+import type { DerivedPath, DestinationStore } from "./stores/store.ts";
+import { Transports } from "./transports/open.ts";
+import { isPermanentFailure } from "./transports/ssh-errors.ts";
+import type { SshSettings } from "./transports/ssh-settings.ts";
+import type { TransportOpener } from "./transports/transport.ts";
+
+/** What a run is given. */
+export interface BuildRunOptions {
+  readonly config: LoadedConfig;
+  readonly machines: MachinesResult;
+  readonly installables: readonly Installable[];
+  readonly evaluation: Omit<EvaluationOptions, "store">;
+  readonly check: "no" | "valid" | "build";
+  /** Base name of the result links; null makes none. */
+  readonly outLink: string | null;
+  /** Plans only. */
+  readonly dryRun: boolean;
+  readonly clock: Clock;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly program: string;
+  readonly runId: string;
+  readonly sshSettings: SshSettings;
+  readonly openEmbedded: (root: string) => Promise<DestinationStore>;
+  readonly evaluateBuildFile: (store: DestinationStore) => EvaluateBuildFile;
+  readonly hooks: HookRunner;
+  readonly wrapOpener: (opener: TransportOpener) => TransportOpener;
+}
+
+/** What `--dry-run` found. */
+export interface DryRun {
+  /** Sizes in bytes. */
+  readonly work: {
+    readonly derivations: readonly string[];
+    readonly paths: readonly string[];
+    readonly downloadBytes: number;
+    readonly unpackedBytes: number;
+  };
+  /** For each derivation that would be built: the machines that could take it, or why none can. */
+  readonly placement: readonly { readonly name: string; readonly machines: readonly string[]; readonly refusal: string }[];
+}
+
+/** A run that can be listened to and asked things while it goes on. */
+export class BuildRun {
+  readonly events: EventChannel;
+  readonly #options: BuildRunOptions;
+  readonly #abort = new AbortController();
+  #driver: Driver | null = null;
+  #stopAsked: Extract<EngineRequest, { type: "stop" }> | null = null;
+
+  constructor(options: BuildRunOptions) {
+    this.#options = options;
+    this.events = createEventChannel(
+      () => options.clock.wallTime(),
+      (run) => setImmediate(run),
+    );
+  }
+
+  /** Tells the reader something that came from beside the engine: what a build file prints. */
+  say(message: string): void {
+    this.#publish({ ...noticeOf(message), level: "info" });
+  }
+
+  /** Passes a request of a user interface on; it is answered by an event. */
+  request(request: EngineRequest): void {
+    if (this.#driver === null) {
+      this.#early(request);
+      return;
+    }
+    const { id, ...rest } = request;
+    switch (rest.type) {
+      case "retryHook":
+      case "retryHooks":
+        this.#publish({ type: "requestAnswered", request: id, done: false, message: "no hook has failed" });
+        return;
+      case "stop":
+        this.#driver.post({ type: "stop", request: id, how: rest.how, reason: "asked by the user" });
+        return;
+      default:
+        this.#driver.post({ ...rest, request: id });
+    }
+  }
+
+  /**
+   * Runs. The last event is `runFinished`, which is published also when the run fails before anything could be built: then the error is
+   * published as a notice first and the exit status is 1.
+   */
+  async run(): Promise<RunOutcome> {
+    const outcome = await this.#guarded(async (scope) => {
+      const prepared = await this.#prepare(scope);
+      return this.#drive(prepared, scope);
+    });
+    this.#publish({ type: "runFinished", outcome });
+    this.events.flush();
+    return outcome;
+  }
+
+  /** Plans without building. @throws EngineError */
+  async dryRun(): Promise<DryRun> {
+    const scope = this.#open();
+    try {
+      const { plan, destination } = await this.#prepare(scope);
+      return dryRunOf(plan, scope.machines, this.#planOptions(destination));
+    } finally {
+      await this.#close(scope);
+    }
+  }
+
+  async #guarded(work: (scope: Scope) => Promise<RunOutcome>): Promise<RunOutcome> {
+    const scope = this.#open();
+    try {
+      return await work(scope);
+    } catch (error) {
+      if (this.#stopAsked === null) this.#publish(noticeOf(error));
+      return { ...NOTHING_DONE, exitStatus: this.#stopAsked === null ? 1 : 130, interrupted: this.#stopAsked !== null };
+    } finally {
+      await this.#close(scope);
+    }
+  }
+
+  #open(): Scope {
+    const { config, clock, environment, machines: listed, sshSettings, openEmbedded, wrapOpener } = this.#options;
+    const { settings } = config;
+    const transports = new Transports({
+      clock,
+      environment,
+      notice: ({ code, message, hint }) =>
+        this.#publish({ type: "noticeRaised", level: "warning", code, message, hint, machine: null, goal: null }),
+    });
+    const machines = runMachines(config, listed.machines, availableParallelism());
+    this.#publish({
+      type: "runStarted",
+      eventsVersion: EVENTS_VERSION,
+      runId: this.#options.runId,
+      program: this.#options.program,
+      store: settings.store,
+      policy: settings.policy,
+      keepGoing: settings.keepGoing,
+      rounds: settings.repeat + 1,
+    });
+    for (const message of config.warnings) this.#warn("CONFIG_WARNING", message);
+    for (const { error } of listed.problems) this.#publish({ ...noticeOf(error), level: "warning" });
+    this.#publish({ type: "runStageChanged", stage: "opening", detail: settings.store });
+    const destination = openDestination({ config, transports, clock, environment, openEmbedded }, this.#abort.signal);
+    destination.catch(() => undefined);
+    const connector = new Connector({ config, machines, destination, transports, sshSettings, clock, wrap: wrapOpener });
+    return { transports, machines, destination, connector };
+  }
+
+  async #close(scope: Scope): Promise<void> {
+    this.#abort.abort(new Error("the run ended"));
+    await this.#driver?.close();
+    await scope.connector.close();
+    const opened = await scope.destination.catch(() => null);
+    await opened?.store.close();
+    scope.transports.close();
+  }
+
+  async #prepare(scope: Scope): Promise<Prepared> {
+    const { config, installables, evaluation, environment, cwd, check, evaluateBuildFile } = this.#options;
+    const { signal } = this.#abort;
+    // Logging in takes as long as evaluating: both at once.
+    if (!this.#options.dryRun) scope.connector.connectAhead(signal);
+    const destination = await scope.destination;
+    this.#publish({ type: "runStageChanged", stage: "evaluating", detail: "" });
+    const targets = await evaluateInstallables({
+      installables,
+      options: { ...evaluation, store: destination.nixStore },
+      context: {
+        cwd,
+        environment,
+        onMessage: (message) => this.#publish({ ...noticeOf(message), level: "info" }),
+        signal,
+      },
+      evaluateBuildFile: evaluateBuildFile(destination.store),
+      root: null,
+    });
+    this.#publish({ type: "runStageChanged", stage: "planning", detail: "" });
+    const plan = await planRun({
+      store: destination.store,
+      readDrv: readDrvFrom(join(destination.root ?? "/", STORE_DIR)),
+      targets,
+      substitute: config.settings.substitute,
+      rounds: config.settings.repeat + 1,
+      check,
+      signal,
+    });
+    return { destination, targets, plan };
+  }
+
+  async #drive({ destination, targets, plan }: Prepared, scope: Scope): Promise<RunOutcome> {
+    const { config, clock, hooks, runId } = this.#options;
+    const { settings } = config;
+    const outputs = new Map(plan.goals.map((goal) => [goal.goal, goal.outputPaths]));
+    const infos = new PathInfos(destination.store);
+    const driver = new Driver({
+      plan: createPlan(this.#planOptions(destination)),
+      clock,
+      publish: (event) => this.#publish(event),
+      destination: { store: destination.store, infos, trusted: destination.description.trusted },
+      derivations: plan.derivations,
+      realisations: plan.realisations,
+      connect: (machine, signal) => scope.connector.connect(machine, signal),
+      isPermanent: isPermanentFailure,
+      buildOptions: {
+        keepFailed: settings.keepFailed,
+        maxSilentTime: settings.maxSilentTime,
+        timeout: settings.timeout,
+        maxLogSize: settings.maxBuildLogSize,
+        cores: settings.cores,
+        keepCheck: settings.keepFailed || settings.runDiffHook,
+      },
+      logs: new LogKeeper({ directory: join(settings.journalDir, "logs", runId), tailLines: settings.logLines }),
+      hooks,
+      outputsOf: (goal) => outputs.get(goal) ?? [],
+      onFact: () => undefined,
+      onCommand: () => undefined,
+    });
+    this.#driver = driver;
+    const needed = plan.goals.some((goal) => goal.validity !== "valid" || goal.check);
+    if (needed && destination.description.trusted === false) this.#publish(noticeUntrusted(settings.store));
+    this.#publish({ type: "runStageChanged", stage: "building", detail: "" });
+    for (const machine of scope.machines) driver.post({ type: "machineAdded", spec: machine.spec });
+    driver.post({ type: "goalsAdded", goals: plan.goals });
+    driver.post({ type: "goalsComplete" });
+    if (this.#stopAsked !== null) {
+      const { id, how } = this.#stopAsked;
+      driver.post({ type: "stop", request: id, how, reason: "asked by the user" });
+    }
+    const outcome = await driver.finished;
+    this.#publish({ type: "runStageChanged", stage: "finishing", detail: "" });
+    return this.#link(outcome, targets, plan, destination);
+  }
+
+  #planOptions(destination: OpenedDestination): PlanOptions {
+    const { config, random } = this.#options;
+    const { settings } = config;
+    const hook: HookMode = settings.postBuildHook === null ? { type: "none" } : { type: "blocking" };
+    return {
+      ...DEFAULT_PLAN_OPTIONS,
+      seed: Math.floor(random() * 2 ** 32),
+      policy: settings.policy === "nix" ? "nix" : "own",
+      keepGoing: settings.keepGoing,
+      fallback: settings.fallback,
+      enforceDeterminism: settings.enforceDeterminism,
+      roundsOn: settings.roundsOn,
+      hook,
+      maxAttempts: settings.maxAttempts,
+      destinationTrusted: destination.description.trusted !== false,
+    };
+  }
+
+  /** Valid outputs of the targets, in the order asked for, and links to them. */
+  async #link(
+    outcome: RunOutcome,
+    targets: readonly DerivedPath[],
+    plan: RunPlan,
+    destination: OpenedDestination,
+  ): Promise<RunOutcome> {
+    const linked: LinkedOutput[] = [];
+    for (const [targetIndex, target] of targets.entries()) {
+      if (target.type === "opaque") {
+        linked.push({ targetIndex, output: "out", path: target.path });
+        continue;
+      }
+      const known = plan.realisations.outputsOf(target.drvPath);
+      const names = target.outputs === "all" ? [...known.keys()] : target.outputs;
+      for (const output of names) {
+        const path = known.get(output);
+        if (path !== undefined) linked.push({ targetIndex, output, path });
+      }
+    }
+    const valid = await destination.store.lockValidPaths(linked.map(({ path }) => path));
+    const present = linked.filter(({ path }) => valid.has(path));
+    const { outLink } = this.#options;
+    if (outLink !== null && present.length > 0) {
+      const physical = (path: StorePath): string => (destination.root === null ? path : join(destination.root, path));
+      try {
+        await makeOutLinks(destination.store, outLink, present, physical);
+      } catch (error) {
+        this.#publish(noticeOf(error));
+        return { ...outcome, exitStatus: outcome.exitStatus === 0 ? 1 : outcome.exitStatus };
+      }
+    }
+    return { ...outcome, outputs: present.map(({ path }) => path) };
+  }
+
+  /** Before there is anything to steer, only stopping makes sense. */
+  #early(request: EngineRequest): void {
+    const done = request.type === "stop";
+    if (done) {
+      this.#stopAsked = request;
+      this.#publish({ type: "runStopping", how: request.how, reason: "asked by the user" });
+      this.#abort.abort(new Error("stopped by the user"));
+    }
+    const message = done ? "stopping" : "nothing runs yet";
+    this.#publish({ type: "requestAnswered", request: request.id, done, message });
+  }
+
+  #warn(code: string, message: string): void {
+    this.#publish({ type: "noticeRaised", level: "warning", code, message, hint: null, machine: null, goal: null });
+  }
+
+  #publish(event: EngineEvent): void {
+    this.events.publish(event);
+  }
+}
+
+/** What a run would do, by the rules the plan goes by. */
+function dryRunOf(plan: RunPlan, machines: readonly RunMachine[], options: PlanOptions): DryRun {
+  const needed = neededGoals(plan.goals).filter((goal) => goal.kind === "derivation" && (goal.validity === "missing" || goal.check));
+  const placement = needed.map((goal) => {
+    const judged = machines.map(({ spec }) => ({ machine: spec.machine, refusal: refusalOf(goal, spec, options) }));
+    const refused = judged.flatMap(({ machine, refusal }) => (refusal === null ? [] : [{ machine, refusal }]));
+    return {
+      name: goal.name,
+      machines: judged.filter(({ refusal }) => refusal === null).map(({ machine }) => machine),
+      refusal: unmatchableMessage(goal, refused),
+    };
+  });
+  const { willSubstitute, downloadSize, narSize } = plan.missing;
+  const work = {
+    derivations: needed.map((goal) => goal.goal),
+    paths: [...willSubstitute],
+    downloadBytes: Number(downloadSize),
+    unpackedBytes: Number(narSize),
+  };
+  return { work, placement };
+}
+
+interface Scope {
+  readonly transports: Transports;
+  readonly machines: readonly RunMachine[];
+  readonly destination: Promise<OpenedDestination>;
+  readonly connector: Connector;
+}
+
+interface Prepared {
+  readonly destination: OpenedDestination;
+  readonly targets: readonly DerivedPath[];
+  readonly plan: RunPlan;
+}
+
+const NOTHING_DONE: RunOutcome = {
+  exitStatus: 1,
+  built: 0,
+  substituted: 0,
+  alreadyValid: 0,
+  failed: 0,
+  cancelled: 0,
+  notBuilt: 0,
+  outputs: [],
+  interrupted: false,
+};
+
+/** An error, or words, as a notice. */
+export function noticeOf(error: unknown, goal: GoalId | null = null): Extract<EngineEvent, { type: "noticeRaised" }> {
+  const known = error instanceof EngineError;
+  return {
+    type: "noticeRaised",
+    level: "error",
+    code: known ? error.code : "ENGINE_ERROR",
+    message: messageOf(error),
+    hint: known ? error.hint : null,
+    machine: null,
+    goal,
+  };
+}

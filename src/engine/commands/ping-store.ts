@@ -1,0 +1,22 @@
+// `ping-store`: connects to one store and says what answered, in the words of the manual (Nix manual, Remote Builds).
+import { systemClock } from "../clock.ts";
+import { loadConfig } from "../config/load.ts";
+import type { Surroundings } from "../create-build-run.ts";
+import type { StoreDescription } from "../stores/store.ts";
+import { openAnyStore } from "./open-any-store.ts";
+
+/** What answered, and what should be known beside it. */
+export interface PingAnswer {
+  readonly description: StoreDescription;
+  readonly warnings: readonly string[];
+}
+
+/** Connects to the store of the settings. @throws EngineError beginning with `cannot connect to` */
+export async function pingStore(overrides: ReadonlyMap<string, string>, surroundings: Surroundings): Promise<PingAnswer> {
+  const config = loadConfig(overrides);
+  const warnings = [...config.warnings];
+  const { settings } = config;
+  const opened = await openAnyStore(settings.store, config, surroundings, systemClock, (message) => warnings.push(message));
+  await opened.close();
+  return { description: opened.description, warnings };
+}

@@ -1,0 +1,49 @@
+// One event as one line of JSON, and back: the form of `--ui json` and of recordings (documented in docs/EVENTS.md).
+import { EngineError } from "../errors.ts";
+import type { EngineEvent, PublishedEvent } from "./event.ts";
+
+/** Longest line accepted when reading, in UTF-16 code units. */
+export const MAX_EVENT_LINE = 64 * 1024 * 1024;
+
+/** The event as one line without its line end: a flat object that opens with `seq`, `at` and `type`. */
+export function printEventLine(published: PublishedEvent): string {
+  return JSON.stringify({ seq: published.seq, at: published.at, ...published.event });
+}
+
+/**
+ * Reads one line. Types this program does not know pass through, so that an older program can read a newer stream.
+ * @param where names the line in errors (`run.jsonl:12`)
+ * @throws EngineError EVENTS_BAD_LINE
+ */
+export function parseEventLine(line: string, where: string): PublishedEvent {
+  const fields = parseObject(line, where);
+  const { seq, at, type, ...rest } = fields;
+  if (!Number.isSafeInteger(seq) || Number(seq) < 0) throw badLine(where, "a whole number in `seq`", seq);
+  if (typeof at !== "number" || !Number.isFinite(at)) throw badLine(where, "a number in `at`", at);
+  if (typeof type !== "string") throw badLine(where, "a text in `type`", type);
+  // The shape behind `type` is this program's own when it recorded the line; readers ignore types they do not know.
+  return { seq: Number(seq), at, event: { type, ...rest } as unknown as EngineEvent };
+}
+
+/** The object on a line of JSON. */
+export function parseObject(line: string, where: string): Readonly<Record<string, unknown>> {
+  if (line.length > MAX_EVENT_LINE) throw badLine(where, `at most ${MAX_EVENT_LINE} characters`, line.length);
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    throw new EngineError("format", "EVENTS_BAD_LINE", `${where}: not a line of JSON: ${line.slice(0, 80)}`, {
+      hint: "Give a file made with --record, or the output of --ui json.",
+      cause,
+    });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw badLine(where, "an object", value);
+  return value as Readonly<Record<string, unknown>>;
+}
+
+function badLine(where: string, expected: string, found: unknown): EngineError {
+  const text = JSON.stringify(found) ?? String(found);
+  return new EngineError("format", "EVENTS_BAD_LINE", `${where}: expected ${expected}, found ${text.slice(0, 80)}`, {
+    hint: "Give a file made with --record, or the output of --ui json.",
+  });
+}

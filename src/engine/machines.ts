@@ -1,0 +1,135 @@
+// The machines of a run: the list's and this one, as the plan, the board and the connections need them.
+import type { Clock } from "./clock.ts";
+import type { LoadedConfig } from "./config/load.ts";
+import { type Machine, machineNames } from "./config/machine.ts";
+import { printStoreReference } from "./config/store-reference.ts";
+import { EngineError } from "./errors.ts";
+import { LOCAL_MACHINE, type MachineId } from "./events/ids.ts";
+import type { MachineSpec } from "./scheduler/fact.ts";
+import { MachineSession } from "./scheduler/machine-session.ts";
+import type { ConnectedMachine } from "./scheduler/machines.ts";
+import type { OpenedDestination } from "./stores/open-destination.ts";
+import { type OpenedRemote, openRemote } from "./stores/open-remote.ts";
+import type { Transports } from "./transports/open.ts";
+import type { SshSettings } from "./transports/ssh-settings.ts";
+import type { TransportOpener } from "./transports/transport.ts";
+
+/** One machine of the run. */
+export interface RunMachine {
+  readonly spec: MachineSpec;
+  /** Null for this machine. */
+  readonly listed: Machine | null;
+}
+
+/** This machine first, then the list's in order; machines with no slots are kept for the board. */
+export function runMachines(config: LoadedConfig, listed: readonly Machine[], cores: number): RunMachine[] {
+  const { settings } = config;
+  const names = machineNames(listed, [LOCAL_MACHINE]);
+  const slots = settings.maxJobs === "auto" ? cores : settings.maxJobs;
+  const local: MachineSpec = {
+    machine: LOCAL_MACHINE,
+    uri: "local",
+    isLocal: true,
+    systems: [settings.system, ...settings.extraPlatforms, "builtin"],
+    slots,
+    speedFactor: 1,
+    supportedFeatures: [...settings.systemFeatures],
+    mandatoryFeatures: [],
+    buildCores: settings.cores,
+    cores,
+  };
+  const remote = listed.map((machine, index): RunMachine => ({
+    listed: machine,
+    spec: {
+      machine: names[index] as MachineId,
+      uri: printStoreReference(machine.store),
+      isLocal: false,
+      systems: [...machine.systems, "builtin"],
+      slots: machine.maxJobs,
+      speedFactor: machine.speedFactor,
+      supportedFeatures: [...machine.supportedFeatures],
+      mandatoryFeatures: [...machine.mandatoryFeatures],
+      buildCores: settings.cores,
+      cores: null,
+    },
+  }));
+  return [{ spec: local, listed: null }, ...remote];
+}
+
+export interface ConnectorOptions {
+  readonly config: LoadedConfig;
+  readonly machines: readonly RunMachine[];
+  /** Known by the time the first machine is connected. */
+  readonly destination: Promise<OpenedDestination>;
+  readonly transports: Transports;
+  readonly sshSettings: SshSettings;
+  readonly clock: Clock;
+  readonly wrap: (opener: TransportOpener) => TransportOpener;
+}
+
+/** Connects machines; a connection begun ahead is used by the first to ask for that machine. */
+export class Connector {
+  readonly #options: ConnectorOptions;
+  readonly #ahead = new Map<MachineId, Promise<OpenedRemote>>();
+
+  constructor(options: ConnectorOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to connect all machines that may build. Failures are met again, and reported, when the machine is asked for. */
+  connectAhead(signal: AbortSignal): void {
+    for (const machine of this.#options.machines) {
+      if (machine.listed === null || machine.spec.slots === 0) continue;
+      const opening = this.#open(machine, signal);
+      opening.catch(() => undefined);
+      this.#ahead.set(machine.spec.machine, opening);
+    }
+  }
+
+  /** @throws EngineError; see `isPermanentFailure` for those that stay */
+  async connect(id: MachineId, signal: AbortSignal): Promise<ConnectedMachine> {
+    const machine = this.#options.machines.find((candidate) => candidate.spec.machine === id);
+    if (machine === undefined) throw new EngineError("internal", "MACHINE_UNKNOWN", `there is no machine '${id}'`);
+    const { settings } = this.#options.config;
+    if (machine.listed === null) {
+      const { store, description } = await this.#options.destination;
+      const { trusted, nixVersion, protocol } = description;
+      const session = new MachineSession({ machine: id, store, isDestination: true, trusted, buildersUseSubstitutes: false });
+      return { session, nixVersion, protocol };
+    }
+    const ahead = this.#ahead.get(id);
+    this.#ahead.delete(id);
+    const { store, description } = await (ahead ?? this.#open(machine, signal));
+    const { trusted, nixVersion, protocol } = description;
+    const session = new MachineSession({
+      machine: id,
+      store,
+      isDestination: false,
+      trusted,
+      buildersUseSubstitutes: settings.buildersUseSubstitutes,
+    });
+    return { session, nixVersion, protocol };
+  }
+
+  /** Ends what was begun ahead and never asked for. */
+  async close(): Promise<void> {
+    const opened = await Promise.allSettled(this.#ahead.values());
+    for (const result of opened) if (result.status === "fulfilled") await result.value.store.close();
+  }
+
+  async #open(machine: RunMachine, signal: AbortSignal): Promise<OpenedRemote> {
+    const { transports, sshSettings, clock, wrap, config } = this.#options;
+    const reference = machine.listed?.store;
+    if (reference?.type !== "ssh") {
+      throw new EngineError(
+        "config",
+        "MACHINE_NOT_SSH",
+        `cannot build on '${machine.spec.uri}': expected ssh:// or ssh-ng://, found ${reference?.type ?? "nothing"}`,
+        { hint: "this machine itself needs no entry in the list: --max-jobs says how many builds it takes" },
+      );
+    }
+    const useSubstitutes = config.settings.buildersUseSubstitutes;
+    const maxBuilds = machine.spec.slots;
+    return openRemote({ reference, transports, sshSettings, clock, maxBuilds, useSubstitutes, wrap }, signal);
+  }
+}

@@ -1,0 +1,97 @@
+// From targets to goals: reads the derivations, asks the store what is there, and finds out what a run would have to do.
+import type { Derivation } from "./derivation/derivation.ts";
+import { parseDerivationOptions } from "./derivation/options.ts";
+import { EngineError } from "./errors.ts";
+import { readDrvClosure, type ReadDrv } from "./evaluate/drv-closure.ts";
+import type { StorePath } from "./formats/store-path.ts";
+import type { GoalSpec } from "./scheduler/fact.ts";
+import { goalSpecs, type Target } from "./scheduler/goal-specs.ts";
+import { Realisations } from "./scheduler/realisations.ts";
+import type { DerivedPath, DestinationStore, Missing } from "./stores/store.ts";
+
+export interface PlanningInput {
+  readonly store: DestinationStore;
+  readonly readDrv: ReadDrv;
+  readonly targets: readonly DerivedPath[];
+  /** `substitute`. */
+  readonly substitute: boolean;
+  /** `repeat` + 1. */
+  readonly rounds: number;
+  /** `--check`: targets are rebuilt; `build` also builds those whose outputs are not valid yet. */
+  readonly check: "no" | "valid" | "build";
+  readonly signal: AbortSignal;
+}
+
+/** What a run is about. */
+export interface RunPlan {
+  readonly targets: readonly Target[];
+  readonly derivations: ReadonlyMap<StorePath, Derivation>;
+  readonly realisations: Realisations;
+  readonly goals: readonly GoalSpec[];
+  readonly missing: Missing;
+}
+
+const NOTHING_MISSING: Missing = {
+  willBuild: new Set(),
+  willSubstitute: new Set(),
+  unknown: new Set(),
+  downloadSize: 0n,
+  narSize: 0n,
+};
+
+/**
+ * Plans a run.
+ * @throws EngineError `CHECK_NOT_VALID` in Nix's words when outputs to be checked are not valid; what reading derivations throws
+ */
+export async function planRun(input: PlanningInput): Promise<RunPlan> {
+  const { store, signal } = input;
+  const targets: Target[] = input.targets.map((target) =>
+    target.type === "opaque"
+      ? { type: "path", path: target.path }
+      : { type: "derivation", drvPath: target.drvPath, outputs: target.outputs },
+  );
+  const drvPaths = targets.flatMap((target) => (target.type === "derivation" ? [target.drvPath] : []));
+  const derivations = await readDrvClosure(drvPaths, input.readDrv, undefined, signal);
+  const realisations = new Realisations(derivations);
+  await realisations.load(store);
+
+  const asked = new Set<StorePath>();
+  for (const drvPath of derivations.keys()) for (const path of realisations.outputs(drvPath)) asked.add(path);
+  for (const target of targets) if (target.type === "path") asked.add(target.path);
+  const valid = await store.lockValidPaths([...asked], signal);
+  const allValid = valid.size === asked.size && everyOutputKnown(derivations, realisations);
+  const missing = allValid || !input.substitute ? NOTHING_MISSING : await store.queryMissing(input.targets, signal);
+
+  const goals = goalSpecs({
+    targets,
+    derivations,
+    optionsOf: (_path, derivation) => parseDerivationOptions(derivation),
+    valid,
+    substitutable: missing.willSubstitute,
+    realised: new Map([...derivations.keys()].map((drvPath) => [drvPath, realisations.outputsOf(drvPath)])),
+    rounds: input.rounds,
+    check: input.check !== "no",
+    sourceSize: () => 0,
+  });
+  if (input.check === "valid") refuseUnbuilt(goals);
+  return { targets, derivations, realisations, goals, missing };
+}
+
+function everyOutputKnown(derivations: ReadonlyMap<StorePath, Derivation>, realisations: Realisations): boolean {
+  for (const [drvPath, derivation] of derivations) {
+    if (realisations.outputsOf(drvPath).size < derivation.outputs.size) return false;
+  }
+  return true;
+}
+
+/** Nix's own error (manual, Spot-Checking Build Determinism), and what to do. */
+function refuseUnbuilt(goals: readonly GoalSpec[]): void {
+  const unbuilt = goals.find((goal) => goal.isTarget && !goal.check && goal.kind === "derivation");
+  if (unbuilt === undefined) return;
+  throw new EngineError(
+    "build",
+    "CHECK_NOT_VALID",
+    `some outputs of '${unbuilt.goal}' are not valid, so checking is not possible`,
+    { hint: "build it first without --check, or do both with: --check --build-missing" },
+  );
+}

@@ -1,0 +1,42 @@
+// One assignment of a goal's round to a slot of a machine.
+import type { ClaimId } from "../events/ids.ts";
+import type { StartBuild } from "./command.ts";
+import type { BuiltOutput } from "./fact.ts";
+import type { Goal } from "./goal.ts";
+import type { Machine } from "./machine.ts";
+
+export type ClaimState =
+  | { readonly type: "running" }
+  /** The slot is free; the outputs lie on the machine. */
+  | { readonly type: "built" }
+  | { readonly type: "receiving" }
+  | { readonly type: "ended" };
+
+/** What a builder left behind. */
+export interface ClaimEnd {
+  readonly durationMs: number;
+  /** False when the machine had the outputs already. */
+  readonly executed: boolean;
+  readonly outputs: readonly BuiltOutput[];
+  /** Outputs that differ from what it was compared with there. */
+  readonly differs: readonly string[];
+}
+
+export interface Claim {
+  readonly id: ClaimId;
+  readonly goal: Goal;
+  readonly machine: Machine;
+  readonly slot: number;
+  /** 1-based; also kept by a replacement when a round is lost to machinery. */
+  readonly round: number;
+  readonly attempt: number;
+  readonly compare: StartBuild["compare"];
+  /** Monotonic ms. */
+  readonly startedAt: number;
+  /** Guess of what sending the inputs takes, part of what is expected, in ms. */
+  readonly sendMs: number;
+  state: ClaimState;
+  /** Asked to stop. */
+  cancelling: boolean;
+  end: ClaimEnd | null;
+}

@@ -1,0 +1,215 @@
+// Goes through the queues, most urgent goals first, and starts what can start; says of what is left why it waits.
+import type { ClaimId } from "../events/ids.ts";
+import type { Claim } from "./claim.ts";
+import { candidatesFor, lastingRefusals } from "./eligibility.ts";
+import { expectedMsFor } from "./expect.ts";
+import { failUnmatchable } from "./finish.ts";
+import { type Goal, isUndecided, nextRound, wantsSlot } from "./goal.ts";
+import { enqueue, type GoalClass, laneOf, refreshClass } from "./goal-class.ts";
+import { connectNeeded } from "./health.ts";
+import { freeSlots, lowestFreeSlot, type Machine } from "./machine.ts";
+import type { Plan } from "./plan.ts";
+import type { Choice, Chooser } from "./policy.ts";
+import { nixChooser } from "./policy-nix.ts";
+import { ownChooser } from "./policy-own.ts";
+import { comparisonFor, freeRoundNumber } from "./round-rules.ts";
+import { restartRounds } from "./rounds.ts";
+import type { Turn } from "./turn.ts";
+import { tellWaiting, tellWaitingForMachine } from "./waiting.ts";
+
+/** Goals of one class looked at in a pass while slots are free: those behind rarely make better use of a slot, and the cost stays bounded. */
+const LOOK_AHEAD = 48;
+
+/** Whether nothing may start now. */
+export function isHeld(plan: Plan): boolean {
+  return plan.halt !== null || plan.paused || plan.finished || isHookBlocking(plan);
+}
+
+/** Whether a blocking post-build hook keeps builds from starting. */
+export function isHookBlocking(plan: Plan): boolean {
+  return plan.options.hook.type === "blocking" && plan.hooks.size > 0;
+}
+
+/** Starts every build that can start now. */
+export function dispatch(turn: Turn): void {
+  const { plan } = turn;
+  for (const goalClass of plan.classes.values()) {
+    if (goalClass.stamp === plan.machineStamp) continue;
+    refreshClass(goalClass, plan.machines, plan.options, plan.machineStamp);
+    connectNeeded(turn, goalClass);
+  }
+  if (plan.queuesChanged) reorderQueues(plan);
+  if (!isHeld(plan)) {
+    startSubstitutions(turn);
+    const chooser = plan.options.policy === "nix" ? nixChooser : ownChooser(plan, turn.now.mono);
+    passOver(turn, chooser);
+  }
+  tellWaiting(turn);
+}
+
+function startSubstitutions(turn: Turn): void {
+  const { plan } = turn;
+  for (const goal of plan.toSubstitute.splice(0)) {
+    if (goal.phase.type !== "toSubstitute") continue;
+    goal.phase = { type: "substituting", verdict: null };
+    turn.commands.push({ type: "startSubstitution", goal: goal.id });
+    const paths = goal.spec.outputPaths.map((output) => output.path);
+    turn.events.push({ type: "substitutionStarted", goal: goal.id, paths, from: "substituters" });
+  }
+}
+
+/** A queue in the pass: its class and how much of it may still be looked at. */
+interface Queue {
+  readonly goalClass: GoalClass;
+  left: number;
+}
+
+function passOver(turn: Turn, chooser: Chooser): void {
+  const { plan } = turn;
+  let queues: Queue[] = [];
+  for (const goalClass of plan.classes.values()) {
+    if (hasFree(goalClass) && goalClass.lanes.some((lane) => lane.size > 0)) queues.push({ goalClass, left: LOOK_AHEAD });
+  }
+  const passed: { readonly goalClass: GoalClass; readonly goal: Goal; readonly lane: number }[] = [];
+  while (queues.length > 0 && !isHeld(plan)) {
+    const first = mostUrgent(queues, chooser);
+    if (first === null) break;
+    const { queue, lane } = first;
+    const { goalClass } = queue;
+    const goal = goalClass.lanes[lane]!.pop()!;
+    goal.inHeap = false;
+    if (!wantsSlot(goal)) continue;
+    queue.left -= 1;
+    let candidates = candidatesFor(plan, goal, goalClass.usable);
+    // What prefers the local machine but cannot be built there goes where it can.
+    if (candidates.length === 0) candidates = candidatesFor(plan, goal, goalClass.others);
+    if (candidates.length === 0) {
+      setAside(turn, goalClass, goal);
+    } else {
+      const choice = chooser.choose(goal, candidates);
+      if (choice.type === "start") {
+        start(turn, goal, choice);
+        enqueue(goalClass, goal, lane);
+        queues = queues.filter((each) => hasFree(each.goalClass));
+      } else {
+        if (choice.type === "wait") tellWaitingForMachine(turn, goal, choice.machine, choice.at);
+        passed.push({ goalClass, goal, lane });
+      }
+    }
+    if (queue.left === 0) queues = queues.filter((each) => each !== queue);
+  }
+  for (const { goalClass, goal, lane } of passed) enqueue(goalClass, goal, lane);
+}
+
+function mostUrgent(queues: readonly Queue[], chooser: Chooser): { readonly queue: Queue; readonly lane: number } | null {
+  let best: { readonly queue: Queue; readonly lane: number } | null = null;
+  let highest = Number.NEGATIVE_INFINITY;
+  for (const queue of queues) {
+    const { lanes } = queue.goalClass;
+    for (let lane = 0; lane < lanes.length; lane++) {
+      const goal = lanes[lane]!.peek();
+      if (goal === undefined) continue;
+      const urgency = chooser.urgency(goal, lane);
+      if (best === null || urgency > highest) {
+        best = { queue, lane };
+        highest = urgency;
+      }
+    }
+  }
+  return best;
+}
+
+function hasFree(goalClass: GoalClass): boolean {
+  return goalClass.usable.some((machine) => freeSlots(machine) > 0);
+}
+
+/** No usable machine may take it: either none ever may, or it waits for machines to change or for a round of its own to end. */
+function setAside(turn: Turn, goalClass: GoalClass, goal: Goal): void {
+  const { plan } = turn;
+  const lasting = lastingRefusals(plan, goal);
+  if (lasting !== null && isUndecided(goal)) {
+    // The machine all rounds had to use is gone for good: they begin anew elsewhere.
+    const roundsGone = lasting.some(({ refusal }) => refusal.type === "rounds");
+    if (roundsGone && plan.options.roundsOn === "same" && goal.open.length === 0) {
+      restartRounds(plan, goal);
+      enqueue(goalClass, goal, laneOf(goal));
+      if (lastingRefusals(plan, goal) === null) return;
+    }
+    failUnmatchable(turn, goal, lasting);
+    return;
+  }
+  goalClass.aside.add(goal);
+}
+
+function start(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }>): void {
+  const { plan } = turn;
+  const { machine } = choice;
+  const index = nextRound(goal);
+  if (goal.phase.type !== "building" || index < 0) return;
+  const claim: Claim = {
+    id: `c${++plan.counts.claims}` as ClaimId,
+    goal,
+    machine,
+    slot: lowestFreeSlot(machine),
+    round: freeRoundNumber(goal),
+    attempt: goal.failures.length + 1,
+    compare: comparisonFor(goal, machine),
+    startedAt: turn.now.mono,
+    sendMs: choice.sendMs,
+    state: { type: "running" },
+    cancelling: false,
+    end: null,
+  };
+  goal.phase.rounds[index] = { type: "running", claim };
+  goal.open = [...goal.open, claim];
+  goal.waiting = null;
+  noteInputs(plan, goal, machine);
+  plan.claims.set(claim.id, claim);
+  machine.lanes[claim.slot] = claim;
+  machine.running += 1;
+  const { id, slot, round, attempt, compare } = claim;
+  const rounds = goal.phase.rounds.length;
+  const common = { claim: id, goal: goal.id, machine: machine.id, slot, attempt, round, rounds };
+  turn.commands.push({ type: "startBuild", ...common, compare });
+  turn.events.push({
+    type: "buildAssigned",
+    ...common,
+    isCheck: goal.spec.check,
+    expectedMs: expectedMsFor(plan, goal, machine),
+    explanation: choice.explanation,
+  });
+}
+
+/** What is sent to a machine is there from now on. */
+function noteInputs(plan: Plan, goal: Goal, machine: Machine): void {
+  if (machine.spec.isLocal || plan.options.transferMs === null) return;
+  for (const input of goal.inputs) {
+    if (!input.places.includes(machine.index)) input.places = [...input.places, machine.index];
+  }
+}
+
+function reorderQueues(plan: Plan): void {
+  plan.queuesChanged = false;
+  for (const goalClass of plan.classes.values()) {
+    for (const lane of goalClass.lanes) {
+      lane.reorder((goal) => {
+        goal.inHeap = wantsSlot(goal);
+        return goal.inHeap;
+      });
+    }
+  }
+}
+
+/** Ends goals of classes that no machine can take any more, once all machines and goals are known. */
+export function failImpossible(turn: Turn): void {
+  const { plan } = turn;
+  for (const goalClass of plan.classes.values()) {
+    refreshClass(goalClass, plan.machines, plan.options, plan.machineStamp);
+    if (goalClass.members === 0 || goalClass.possible.length > 0) continue;
+    for (const goal of plan.goals.values()) {
+      if (goal.goalClass !== goalClass || goal.open.length > 0) continue;
+      if (goal.phase.type !== "inputs" && !isUndecided(goal)) continue;
+      failUnmatchable(turn, goal, lastingRefusals(plan, goal) ?? []);
+    }
+  }
+}

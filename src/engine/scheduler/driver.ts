@@ -1,0 +1,390 @@
+// Performs what the scheduler decides: facts in, commands out to machines, stores and hooks. No choice is made here.
+import type { Clock } from "../clock.ts";
+import type { Derivation } from "../derivation/derivation.ts";
+import { messageOf } from "../errors.ts";
+import type { EngineEvent, OutputPath, RunOutcome } from "../events/event.ts";
+import type { ClaimId, CopyId, GoalId, HookId, MachineId } from "../events/ids.ts";
+import type { PathInfo } from "../formats/path-info.ts";
+import { baseNameOf, type StorePath } from "../formats/store-path.ts";
+import type { PathInfos } from "../stores/path-infos.ts";
+import type { BuildOptions, DestinationStore } from "../stores/store.ts";
+import type { Command, StartBuild } from "./command.ts";
+import { decide } from "./decide.ts";
+import type { Fact } from "./fact.ts";
+import type { BuildLog, LogKeeper } from "./log-keeper.ts";
+import { type ConnectedMachine, Machines } from "./machines.ts";
+import { performBuild } from "./perform-build.ts";
+import type { Plan } from "./plan.ts";
+import type { ReadyDerivation, Realisations } from "./realisations.ts";
+import type { TransferReporter } from "./machine-session.ts";
+
+/** Runs post-build hooks; resolves with the reason when one failed. */
+export interface HookRunner {
+  run(
+    hook: HookId,
+    drvPath: StorePath,
+    outPaths: readonly StorePath[],
+    report: { started(attempt: number): void; logged(lines: readonly string[]): void },
+    signal: AbortSignal,
+  ): Promise<{ readonly failure: string | null; readonly durationMs: number }>;
+}
+
+export interface DriverOptions {
+  readonly plan: Plan;
+  readonly clock: Clock;
+  readonly publish: (event: EngineEvent) => void;
+  readonly destination: { readonly store: DestinationStore; readonly infos: PathInfos; readonly trusted: boolean | null };
+  readonly derivations: ReadonlyMap<StorePath, Derivation>;
+  readonly realisations: Realisations;
+  readonly connect: (machine: MachineId, signal: AbortSignal) => Promise<ConnectedMachine>;
+  /** Whether connecting again in this run cannot help. */
+  readonly isPermanent: (error: unknown) => boolean;
+  readonly buildOptions: BuildOptions;
+  readonly logs: LogKeeper;
+  readonly hooks: HookRunner;
+  /** Every goal's known outputs, for substitution. */
+  readonly outputsOf: (goal: GoalId) => readonly OutputPath[];
+  /** Sees every fact before it is decided on: the journal writes what must survive. */
+  readonly onFact: (fact: Fact) => void;
+  /** Sees every command before it is performed. */
+  readonly onCommand: (command: Command) => void;
+}
+
+interface RunningClaim {
+  readonly command: StartBuild;
+  readonly abort: AbortController;
+  readonly log: BuildLog;
+  outputs: readonly PathInfo[];
+}
+
+/** The loop around the plan. Facts may be posted at any time; they are decided on in order. */
+export class Driver {
+  readonly #options: DriverOptions;
+  readonly #machines: Machines;
+  readonly #claims = new Map<ClaimId, RunningClaim>();
+  /** NAR hashes of first results: claim → output → hexadecimal. */
+  readonly #results = new Map<ClaimId, ReadonlyMap<string, string>>();
+  readonly #substitutions = new Map<GoalId, AbortController>();
+  readonly #hooks = new Map<HookId, AbortController>();
+  readonly #background = new Set<Promise<void>>();
+  readonly #queue: Fact[] = [];
+  readonly #finished = Promise.withResolvers<RunOutcome>();
+  #deciding = false;
+  #takeBackWake: () => void = () => undefined;
+  #copies = 0;
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+    this.#machines = new Machines({
+      clock: options.clock,
+      connect: options.connect,
+      post: (fact) => this.post(fact),
+      isPermanent: options.isPermanent,
+    });
+  }
+
+  /** Settles when the plan says that nothing is left to do. */
+  get finished(): Promise<RunOutcome> {
+    return this.#finished.promise;
+  }
+
+  /** Tells the plan something. */
+  post(fact: Fact): void {
+    this.#queue.push(fact);
+    if (this.#deciding) return;
+    this.#deciding = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        this.#options.onFact(next);
+        const { clock, plan, publish } = this.#options;
+        const decision = decide(plan, next, { mono: clock.now(), wall: clock.wallTime() });
+        for (const event of decision.events) publish(event);
+        for (const command of decision.commands) this.#perform(command);
+      }
+    } catch (error) {
+      this.#finished.reject(error);
+    } finally {
+      this.#deciding = false;
+    }
+  }
+
+  /** Ends every connection and waits for what is still being written. */
+  async close(): Promise<void> {
+    this.#takeBackWake();
+    for (const claim of this.#claims.values()) claim.abort.abort(new Error("the run ended"));
+    for (const abort of [...this.#substitutions.values(), ...this.#hooks.values()]) abort.abort(new Error("the run ended"));
+    await this.#machines.close();
+    await Promise.allSettled(this.#background);
+  }
+
+  #perform(command: Command): void {
+    this.#options.onCommand(command);
+    switch (command.type) {
+      case "connectMachine":
+        this.#machines.connect(command.machine);
+        return;
+      case "disconnectMachine":
+        this.#machines.disconnect(command.machine, command.reason);
+        return;
+      case "startSubstitution":
+        this.#inBackground(this.#substitute(command.goal));
+        return;
+      case "cancelSubstitution":
+        this.#substitutions.get(command.goal)?.abort(new Error("cancelled"));
+        return;
+      case "startBuild":
+        this.#inBackground(this.#build(command));
+        return;
+      case "receiveOutputs":
+        this.#inBackground(this.#receive(command.claim));
+        return;
+      case "cancelClaim":
+        this.#claims.get(command.claim)?.abort.abort(new Error(command.reason));
+        return;
+      case "takeBackOutputs":
+        this.#inBackground(this.#takeBack(command.goal, command.claim));
+        return;
+      case "runPostBuildHook":
+        this.#inBackground(this.#runHook(command.hook, command.goal));
+        return;
+      case "cancelHook":
+        this.#hooks.get(command.hook)?.abort(new Error("cancelled"));
+        return;
+      case "wakeAt": {
+        this.#takeBackWake();
+        const delay = Math.max(0, command.at - this.#options.clock.now());
+        this.#takeBackWake = this.#options.clock.after(delay, () => this.post({ type: "tick" }));
+        return;
+      }
+      case "finishRun":
+        this.#takeBackWake();
+        this.#finished.resolve(command.outcome);
+        return;
+    }
+  }
+
+  async #build(command: StartBuild): Promise<void> {
+    const { clock, publish, derivations, destination, realisations, logs } = this.#options;
+    const drvPath = command.goal as string as StorePath;
+    const suffix = command.round > 1 || command.attempt > 1 ? `.${command.round}.${command.attempt}` : "";
+    const log = logs.open(`${baseNameOf(drvPath)}${suffix}`);
+    const running: RunningClaim = { command, abort: new AbortController(), log, outputs: [] };
+    this.#claims.set(command.claim, running);
+    this.post({ type: "claimStage", claim: command.claim, stage: "preparing" });
+    const session = this.#machines.session(command.machine);
+    const derivation = derivations.get(drvPath);
+    if (session === null || derivation === undefined) {
+      this.#fail(running, session === null ? "the machine is not connected" : `${drvPath} was not read`);
+      return;
+    }
+    let expected: ReadonlyMap<string, string>;
+    let resolved: ReadyDerivation;
+    try {
+      resolved = realisations.resolve(drvPath, derivation);
+      expected = await this.#expected(command);
+    } catch (error) {
+      this.#fail(running, messageOf(error));
+      return;
+    }
+    const outcome = await performBuild(
+      {
+        command,
+        session,
+        drvPath: resolved.drvPath,
+        derivation: resolved.derivation,
+        isInputAddressed: [...resolved.derivation.outputs.values()].some((output) => output.type === "inputAddressed"),
+        from: destination,
+        options: this.#options.buildOptions,
+        expected,
+        log,
+        transfers: this.#reporter(command.machine, command.claim),
+        clock,
+        publish,
+        built: (outputs) => {
+          running.outputs = [...outputs.values()];
+        },
+        post: (fact) => {
+          if (fact.type === "claimBuilt") {
+            this.#results.set(fact.claim, new Map(fact.outputs.map((output) => [output.name, output.narHash])));
+            realisations.learn(drvPath, new Map(fact.outputs.map((output) => [output.name, output.path as StorePath])));
+          }
+          // Whether the machine is gone must be known before its claim's failure is judged.
+          if (fact.type === "claimFailed" && fact.failure.origin === "connection") {
+            this.#inBackground(this.#machines.probe(command.machine).then(() => this.post(fact)));
+            return;
+          }
+          this.post(fact);
+        },
+      },
+      running.abort.signal,
+    );
+    if (outcome === "built") return;
+    this.#claims.delete(command.claim);
+    if (outcome === "failed") await this.#keepLog(command, log);
+  }
+
+  async #receive(claim: ClaimId): Promise<void> {
+    const running = this.#claims.get(claim);
+    if (running === undefined) return;
+    const { destination } = this.#options;
+    const { command } = running;
+    try {
+      const session = this.#machines.session(command.machine);
+      if (session === null) throw new Error("the machine is not connected any more");
+      if (!session.isDestination) {
+        this.post({ type: "claimStage", claim, stage: "receivingOutputs" });
+        const paths = running.outputs.map((info) => info.path);
+        const present = await destination.store.lockValidPaths(paths, running.abort.signal);
+        const missing = running.outputs.filter((info) => !present.has(info.path));
+        const reporter = this.#reporter(command.machine, claim);
+        const checkSignatures = destination.trusted === false;
+        await session.receive(missing, destination.store, checkSignatures, reporter, running.abort.signal);
+        for (const info of missing) destination.infos.remember(info);
+        await this.#keepLog(command, running.log);
+      }
+      await this.#options.realisations.register(command.goal as string as StorePath, destination.store);
+      this.#claims.delete(claim);
+      this.post({ type: "outputsReceived", claim });
+    } catch (error) {
+      this.#claims.delete(claim);
+      if (running.abort.signal.aborted) this.post({ type: "claimCancelled", claim });
+      else {
+        await this.#machines.probe(command.machine);
+        this.#fail(running, messageOf(error), "transfer");
+      }
+    }
+  }
+
+  async #substitute(goal: GoalId): Promise<void> {
+    const { destination, publish, outputsOf } = this.#options;
+    const abort = new AbortController();
+    this.#substitutions.set(goal, abort);
+    let failure: string | null = null;
+    try {
+      for (const output of outputsOf(goal)) {
+        await destination.store.ensurePath(
+          output.path as StorePath,
+          ({ doneBytes, expectedBytes }) =>
+            publish({
+              type: "substitutionProgressed",
+              goal,
+              doneBytes: String(doneBytes),
+              expectedBytes: String(expectedBytes),
+            }),
+          abort.signal,
+        );
+      }
+    } catch (error) {
+      failure = messageOf(error);
+    }
+    this.#substitutions.delete(goal);
+    this.post({ type: "substitutionEnded", goal, failure });
+  }
+
+  async #runHook(hook: HookId, goal: GoalId): Promise<void> {
+    const abort = new AbortController();
+    this.#hooks.set(hook, abort);
+    const outPaths = this.#options.realisations.outputs(goal as string as StorePath);
+    const report = {
+      started: (attempt: number) => this.post({ type: "hookStarted", hook, attempt }),
+      logged: (lines: readonly string[]) => this.#options.publish({ type: "hookLogged", hook, lines }),
+    };
+    const startedAt = this.#options.clock.now();
+    const end = await this.#options.hooks
+      .run(hook, goal as string as StorePath, outPaths, report, abort.signal)
+      .catch((error) => ({ failure: messageOf(error), durationMs: this.#options.clock.now() - startedAt }));
+    this.#hooks.delete(hook);
+    this.post({ type: "hookEnded", hook, failure: end.failure, durationMs: end.durationMs });
+  }
+
+  /** Enforced determinism failed: outputs that came into the destination store are deleted there. */
+  async #takeBack(goal: GoalId, claim: ClaimId): Promise<void> {
+    this.#claims.delete(claim);
+    const paths = this.#options.realisations.outputs(goal as string as StorePath);
+    try {
+      await this.#options.destination.store.deletePaths(paths);
+      for (const path of paths) this.#options.destination.infos.forget(path);
+    } catch (error) {
+      this.#options.publish({
+        type: "noticeRaised",
+        level: "warning",
+        code: "OUTPUTS_NOT_TAKEN_BACK",
+        message: `outputs that are not deterministic stay valid: ${messageOf(error)}`,
+        hint: `delete them with: nix-store --delete ${paths.join(" ")}`,
+        machine: null,
+        goal,
+      });
+    }
+  }
+
+  /** The NAR hashes a compared result must have. */
+  async #expected(command: StartBuild): Promise<ReadonlyMap<string, string>> {
+    const { compare } = command;
+    if (compare.type === "none") return new Map();
+    if (compare.type === "round") return this.#results.get(compare.first) ?? new Map();
+    const outputs = this.#options.outputsOf(command.goal);
+    const infos = await this.#options.destination.store.queryPathInfos(outputs.map((output) => output.path as StorePath));
+    const hashes = new Map<string, string>();
+    for (const output of outputs) {
+      const info = infos.get(output.path as StorePath);
+      if (info !== undefined) hashes.set(output.name, Buffer.from(info.narHash).toString("hex"));
+    }
+    return hashes;
+  }
+
+  /** Keeps the log of a remote build where `nix log` looks; a store that refuses keeps its own peace. */
+  async #keepLog(command: StartBuild, log: BuildLog): Promise<void> {
+    const session = this.#machines.session(command.machine);
+    if (session?.isDestination !== false || this.#options.destination.trusted === false) return;
+    const content = await log.content();
+    if (content !== null) {
+      await this.#options.destination.store.addBuildLog(command.goal as string as StorePath, content).catch(() => undefined);
+    }
+  }
+
+  #fail(running: RunningClaim, message: string, origin: "local" | "transfer" = "local"): void {
+    this.#claims.delete(running.command.claim);
+    this.post({
+      type: "claimFailed",
+      claim: running.command.claim,
+      durationMs: 0,
+      failure: {
+        origin,
+        status: null,
+        message,
+        logTail: running.log.tail(),
+        logFile: running.log.file(),
+        keptDirectory: null,
+        diskFreeBytes: null,
+      },
+    });
+  }
+
+  #reporter(machine: MachineId, claim: ClaimId): TransferReporter {
+    const { publish, clock } = this.#options;
+    return {
+      begin: (direction, paths, expectedBytes) => {
+        const copy = `x${++this.#copies}` as CopyId;
+        const startedAt = clock.now();
+        let reportedAt = startedAt;
+        let done = 0n;
+        publish({ type: "copyStarted", copy, direction, machine, claim, paths, expectedBytes: String(expectedBytes) });
+        return {
+          progress: ({ doneBytes }) => {
+            done = doneBytes;
+            if (clock.now() - reportedAt < 200) return;
+            reportedAt = clock.now();
+            publish({ type: "copyProgressed", copy, doneBytes: String(done) });
+          },
+          end: (failure) =>
+            publish({ type: "copyFinished", copy, doneBytes: String(done), durationMs: clock.now() - startedAt, failure }),
+        };
+      },
+    };
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const guarded = work.catch((error: unknown) => this.#finished.reject(error)).finally(() => this.#background.delete(guarded));
+    this.#background.add(guarded);
+  }
+}

@@ -1,0 +1,113 @@
+// Goals that match the same machines share a class: matching is done once for all of them, and each class has its own queue.
+import type { WaitingReason } from "../events/event.ts";
+import type { MachineId } from "../events/ids.ts";
+import type { GoalSpec } from "./fact.ts";
+import { type Goal, wantsSlot } from "./goal.ts";
+import { Heap } from "./heap.ts";
+import { isUsable, type Machine } from "./machine.ts";
+import { isContentAddressed, type Refusal, refusalOf } from "./match.ts";
+import type { PlanOptions } from "./options.ts";
+
+export interface GoalClass {
+  readonly key: string;
+  readonly sample: GoalSpec;
+  /** Machines that may take its goals some time: those that match and are not off. */
+  possible: readonly Machine[];
+  /** Those that would take one now if they had a slot. */
+  usable: readonly Machine[];
+  /** Usable machines that come into question only for goals that cannot use those: not empty when the local machine is preferred. */
+  others: readonly Machine[];
+  /** What `possible` and `usable` were computed for. */
+  stamp: number;
+  /** Goals that want a slot, one heap for each way their length is guessed. */
+  readonly lanes: readonly Heap<Goal>[];
+  /** Goals that no usable machine may take just now; looked at again when machines change. */
+  readonly aside: Set<Goal>;
+  /** Needed goals that have not ended. */
+  members: number;
+  /** The kind of reason its waiting goals were told last, and when (monotonic ms). */
+  told: WaitingReason["type"] | null;
+  toldAt: number;
+}
+
+/** Lanes of a queue: known durations, and four kinds of goals nothing is known of. */
+export const LANES = 5;
+
+/** The class of a goal; goals with the same key match the same machines. */
+export function classKey(goal: GoalSpec): string {
+  const features = [...goal.requiredFeatures].sort().join(" ");
+  return `${goal.system}|${features}|${goal.preferLocalBuild ? "local" : ""}|${isContentAddressed(goal.addressing) ? "ca" : ""}`;
+}
+
+export function createGoalClass(key: string, sample: GoalSpec, before: (a: Goal, b: Goal) => boolean): GoalClass {
+  return {
+    key,
+    sample,
+    possible: [],
+    usable: [],
+    others: [],
+    stamp: -1,
+    lanes: Array.from({ length: LANES }, () => new Heap(before)),
+    aside: new Set(),
+    members: 0,
+    told: null,
+    toldAt: Number.NEGATIVE_INFINITY,
+  };
+}
+
+/** Why each machine that can never take the class's goals cannot. */
+export function refusals(
+  goalClass: GoalClass,
+  machines: readonly Machine[],
+  options: PlanOptions,
+): { readonly machine: MachineId; readonly refusal: Refusal }[] {
+  return machines.flatMap((machine) => {
+    const refusal = lastingRefusal(goalClass.sample, machine, options);
+    return refusal === null ? [] : [{ machine: machine.id, refusal }];
+  });
+}
+
+/** The lasting reason of one machine, null when it may take the goal some time. */
+export function lastingRefusal(goal: GoalSpec, machine: Machine, options: PlanOptions): Refusal | null {
+  const refusal = refusalOf(goal, machine.spec, options);
+  if (refusal !== null) return refusal;
+  if (machine.condition.type === "off") return { type: "off", reason: machine.condition.reason };
+  return machine.slots === 0 && !machine.slotsSet ? { type: "noSlots" } : null;
+}
+
+/** Brings a class up to date with the machines; `stamp` numbers their state. */
+export function refreshClass(
+  goalClass: GoalClass,
+  machines: readonly Machine[],
+  options: PlanOptions,
+  stamp: number,
+): void {
+  if (goalClass.stamp === stamp) return;
+  goalClass.stamp = stamp;
+  const matching = machines.filter((machine) => lastingRefusal(goalClass.sample, machine, options) === null);
+  let possible = matching;
+  // A local machine that can take what prefers it takes all of it (`preferLocalBuild`).
+  if (goalClass.sample.preferLocalBuild) {
+    const local = possible.filter((machine) => machine.spec.isLocal && machine.hold === "none" && machine.slots > 0);
+    if (local.length > 0) possible = local;
+  }
+  goalClass.possible = possible;
+  goalClass.usable = possible.filter(isUsable);
+  goalClass.others = possible === matching ? [] : matching.filter((machine) => isUsable(machine) && !possible.includes(machine));
+  const aside = [...goalClass.aside];
+  goalClass.aside.clear();
+  for (const goal of aside) enqueue(goalClass, goal, laneOf(goal));
+}
+
+/** The lane of a goal's guess: 0 for known durations, else by whether it has inputs and whether anything waits for it. */
+export function laneOf(goal: Goal): number {
+  if (goal.isKnown) return 0;
+  return 1 + (goal.spec.inputs.length > 0 ? 2 : 0) + (goal.below > 0 ? 1 : 0);
+}
+
+/** Puts a goal that wants a slot into its queue, once. */
+export function enqueue(goalClass: GoalClass, goal: Goal, lane: number): void {
+  if (goal.inHeap || !wantsSlot(goal)) return;
+  goal.inHeap = true;
+  goalClass.lanes[lane]!.push(goal);
+}

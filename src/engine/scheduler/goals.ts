@@ -1,0 +1,226 @@
+// How goals come into the plan, and what it takes for them to be needed: only what a target cannot do without is ever worked on.
+import { EngineError } from "../errors.ts";
+import type { GoalDescription, GoalResult } from "../events/event.ts";
+import { lastingRefusals } from "./eligibility.ts";
+import { assessWork } from "./expect.ts";
+import type { GoalSpec } from "./fact.ts";
+import { failUnmatchable, finishGoal, makeReady, notBuiltBy } from "./finish.ts";
+import { createGoal, type Goal, isDone } from "./goal.ts";
+import { classKey, createGoalClass, type GoalClass, refreshClass } from "./goal-class.ts";
+import { speedOf } from "./machine.ts";
+import type { Plan } from "./plan.ts";
+import { nixBefore } from "./policy-nix.ts";
+import { ownBefore } from "./policy-own.ts";
+import { raiseRanks } from "./ranks.ts";
+import type { Turn } from "./turn.ts";
+import { tellInputs } from "./waiting.ts";
+
+/**
+ * Adds goals. Their inputs must be among them or known already; throws `PLAN_UNKNOWN_INPUT` or `PLAN_CYCLE` otherwise. A goal that is known
+ * already may become a target.
+ */
+export function addGoals(turn: Turn, specs: readonly GoalSpec[]): void {
+  const { plan } = turn;
+  const added: Goal[] = [];
+  const wanted: Goal[] = [];
+  for (const spec of specs) {
+    let goal = plan.goals.get(spec.goal);
+    if (goal === undefined) {
+      goal = createGoal(spec, plan.counts.goals++);
+      plan.goals.set(spec.goal, goal);
+      added.push(goal);
+      if (goal.isTarget) plan.targets.push(goal);
+    } else if (spec.isTarget && !goal.isTarget) {
+      goal.isTarget = true;
+      plan.targets.push(goal);
+    }
+    if (goal.isTarget) wanted.push(goal);
+  }
+  for (const goal of added) link(plan, goal);
+  for (const goal of added) level(goal);
+  need(turn, wanted);
+}
+
+function link(plan: Plan, goal: Goal): void {
+  goal.inputs = goal.spec.inputs.map((id) => {
+    const input = plan.goals.get(id);
+    if (input === undefined) {
+      throw new EngineError("internal", "PLAN_UNKNOWN_INPUT", `${goal.id}: its input ${id} was never added to the plan`);
+    }
+    input.dependants.push(goal);
+    return input;
+  });
+}
+
+/** Longest chain of inputs under a goal; without recursion, as chains may be long. */
+function level(start: Goal): void {
+  if (start.level >= 0) return;
+  const stack: { readonly goal: Goal; next: number }[] = [{ goal: start, next: 0 }];
+  const open = new Set<Goal>([start]);
+  while (stack.length > 0) {
+    const top = stack[stack.length - 1]!;
+    const input = top.goal.inputs[top.next++];
+    if (input === undefined) {
+      top.goal.level = top.goal.inputs.reduce((highest, each) => Math.max(highest, each.level), -1) + 1;
+      open.delete(top.goal);
+      stack.pop();
+    } else if (input.level < 0) {
+      if (open.has(input)) {
+        throw new EngineError("internal", "PLAN_CYCLE", `${input.id}: it needs itself, by way of ${top.goal.id}`);
+      }
+      open.add(input);
+      stack.push({ goal: input, next: 0 });
+    }
+  }
+}
+
+/** Makes goals needed, and with them what they cannot do without. */
+export function need(turn: Turn, goals: readonly Goal[]): void {
+  const { plan } = turn;
+  const found: Goal[] = [];
+  const stack = goals.filter((goal) => !goal.needed).reverse();
+  for (let goal = stack.pop(); goal !== undefined; goal = stack.pop()) {
+    if (goal.needed) continue;
+    goal.needed = true;
+    plan.unfinished += 1;
+    found.push(goal);
+    if (!isToBuild(goal)) continue;
+    joinClass(plan, goal);
+    if (!isHopeless(plan, goal)) stack.push(...goal.inputs.filter((input) => !input.needed).reverse());
+  }
+  if (found.length === 0) return;
+  found.sort((a, b) => a.level - b.level || a.index - b.index);
+  for (const goal of found) if (goal.goalClass !== null) assessWork(plan, goal, goal.goalClass.possible);
+  raiseRanks(plan, found);
+  turn.events.push({ type: "goalsAdded", goals: [...found].sort((a, b) => a.index - b.index).map((goal) => describe(plan, goal)) });
+  for (const goal of found) begin(turn, goal);
+}
+
+/** A substitution failed and the goal is built instead: its inputs are needed now. */
+export function buildInstead(turn: Turn, goal: Goal): void {
+  const { plan } = turn;
+  joinClass(plan, goal);
+  if (goal.goalClass !== null) assessWork(plan, goal, goal.goalClass.possible);
+  raiseRanks(plan, [goal]);
+  if (!isHopeless(plan, goal)) need(turn, goal.inputs);
+  beginBuild(turn, goal);
+}
+
+function isToBuild(goal: Goal): boolean {
+  return goal.spec.kind === "derivation" && (goal.spec.check || goal.spec.validity === "missing");
+}
+
+/** Whether no machine can ever take it; while no machine is known, nothing is said. */
+function isHopeless(plan: Plan, goal: Goal): boolean {
+  if (plan.machines.length === 0 || goal.goalClass === null) return false;
+  return goal.goalClass.possible.length === 0 || lacksSecondMachine(plan, goal, goal.goalClass);
+}
+
+/** Rounds that must not use the first one's machine need two. */
+function lacksSecondMachine(plan: Plan, goal: Goal, goalClass: GoalClass): boolean {
+  return plan.options.roundsOn === "other" && goal.spec.rounds > 1 && goalClass.possible.length < 2;
+}
+
+function joinClass(plan: Plan, goal: Goal): void {
+  const key = classKey(goal.spec);
+  let goalClass = plan.classes.get(key);
+  if (goalClass === undefined) {
+    goalClass = createGoalClass(key, goal.spec, plan.options.policy === "nix" ? nixBefore : ownBefore);
+    plan.classes.set(key, goalClass);
+  }
+  refreshClass(goalClass, plan.machines, plan.options, plan.machineStamp);
+  // Its machines are connected when the queues are gone through next.
+  if (goalClass.members === 0) goalClass.stamp = -1;
+  goalClass.members += 1;
+  goal.goalClass = goalClass;
+  plan.stirred = true;
+}
+
+function begin(turn: Turn, goal: Goal): void {
+  const { plan } = turn;
+  const { spec } = goal;
+  if (isToBuild(goal)) beginBuild(turn, goal);
+  else if (spec.validity === "valid") finishGoal(turn, goal, { type: "alreadyValid", outputs: spec.outputPaths });
+  else if (plan.halt !== null) finishGoal(turn, goal, notBuiltBy(plan.halt));
+  else if (spec.validity === "substitutable") {
+    goal.phase = { type: "toSubstitute" };
+    plan.toSubstitute.push(goal);
+    plan.stirred = true;
+  } else finishGoal(turn, goal, noSubstitute(goal));
+}
+
+function beginBuild(turn: Turn, goal: Goal): void {
+  const { plan } = turn;
+  if (plan.halt !== null) {
+    finishGoal(turn, goal, notBuiltBy(plan.halt));
+    return;
+  }
+  if (isHopeless(plan, goal)) {
+    failHopeless(turn, goal);
+    return;
+  }
+  const lost = goal.inputs.find((input) => input.phase.type === "finished" && !isDone(input));
+  if (lost !== undefined) {
+    finishGoal(turn, goal, { type: "notBuilt", because: lost.id, reason: `its input '${lost.spec.name}' was not built` });
+    return;
+  }
+  goal.pending = goal.inputs.reduce((count, input) => (isDone(input) ? count : count + 1), 0);
+  if (goal.pending === 0) {
+    makeReady(turn, goal);
+    return;
+  }
+  goal.phase = { type: "inputs" };
+  tellInputs(turn, goal);
+}
+
+/** Fails a goal that no machine can take, or not as often as its rounds need. */
+export function failHopeless(turn: Turn, goal: Goal): void {
+  const { plan } = turn;
+  const lasting = lastingRefusals(plan, goal) ?? [];
+  if (goal.goalClass === null || goal.goalClass.possible.length === 0) {
+    failUnmatchable(turn, goal, lasting);
+    return;
+  }
+  const only = goal.goalClass.possible.map((machine) => ({
+    machine: machine.id,
+    refusal: { type: "rounds", rule: "other" } as const,
+  }));
+  const others = plan.machines
+    .filter((machine) => goal.goalClass?.possible.includes(machine) === false)
+    .flatMap((machine) => lasting.filter((each) => each.machine === machine.id));
+  failUnmatchable(turn, goal, [...only, ...others]);
+}
+
+/** Nix's words, by kind of goal (substitution-goal.cc, derivation-goal.cc). */
+export function noSubstitute(goal: Goal, reason: string | null = null): GoalResult {
+  const words =
+    goal.spec.kind === "path"
+      ? `path '${goal.id}' is required, but there is no substituter that can build it`
+      : `some substitutes for the outputs of derivation '${goal.id}' failed (usually happens due to networking issues); try '--fallback' to build derivation from source `;
+  return {
+    type: "failed",
+    failure: {
+      kind: "final",
+      status: "NoSubstituters",
+      exitClass: "other",
+      message: words,
+      logTail: reason === null ? [] : [reason],
+      machine: null,
+      logFile: null,
+      keptDirectory: null,
+      attempts: reason === null ? [] : [reason],
+    },
+  };
+}
+
+function describe(plan: Plan, goal: Goal): GoalDescription {
+  const { goal: id, name, kind, system, requiredFeatures, outputs, inputs } = goal.spec;
+  const expectedMs = goal.isKnown ? usualMs(plan, goal) : null;
+  return { goal: id, name, kind, system, requiredFeatures, outputs, inputs, isTarget: goal.isTarget, expectedMs };
+}
+
+/** The usual duration on the quickest machine that may take it. */
+function usualMs(plan: Plan, goal: Goal): number {
+  const speeds = (goal.goalClass?.possible ?? plan.machines).map(speedOf);
+  return Math.round(goal.work / Math.max(1e-9, ...speeds));
+}

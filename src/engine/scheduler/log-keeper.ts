@@ -1,0 +1,90 @@
+// Keeps every build's log: the whole of it in a file, its last lines in memory for the failure report.
+import { createWriteStream, type WriteStream } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+/** Longest log line kept for the report, in characters. */
+const MAX_TAIL_LINE = 4096;
+
+/** The log of one build while it runs. */
+export interface BuildLog {
+  append(lines: readonly string[]): void;
+  /** The last lines, oldest first. */
+  tail(): readonly string[];
+  /** Where the file is; null when nothing was logged. */
+  file(): string | null;
+  /** Ends the file; resolves when it is on disk. */
+  close(): Promise<void>;
+  /** The bytes of the whole log, once closed; null when nothing was logged or it cannot be read. */
+  content(): Promise<Uint8Array | null>;
+}
+
+export interface LogKeeperOptions {
+  /** Directory of this run's logs; made when first needed. */
+  readonly directory: string;
+  /** `log-lines`: how many lines a failure shows. */
+  readonly tailLines: number;
+}
+
+/** Opens logs. A log that cannot be written is kept in memory only as its tail: a full disk must not fail a build. */
+export class LogKeeper {
+  readonly #options: LogKeeperOptions;
+
+  constructor(options: LogKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** @param name file name without directory and ending, unique within the run */
+  open(name: string): BuildLog {
+    const { directory, tailLines } = this.#options;
+    const tail: string[] = [];
+    const path = join(directory, `${name}.log`);
+    let stream: WriteStream | null = null;
+    let broken = false;
+    let made: Promise<unknown> | null = null;
+    const pending: string[] = [];
+
+    const write = (text: string): void => {
+      if (broken) return;
+      if (stream !== null) {
+        stream.write(text);
+        return;
+      }
+      pending.push(text);
+      made ??= mkdir(directory, { recursive: true }).then(
+        () => {
+          stream = createWriteStream(path, { mode: 0o644 });
+          stream.on("error", () => {
+            broken = true;
+          });
+          stream.write(pending.join(""));
+          pending.length = 0;
+        },
+        () => {
+          broken = true;
+          pending.length = 0;
+        },
+      );
+    };
+
+    return {
+      append(lines) {
+        if (lines.length === 0) return;
+        for (const line of lines) tail.push(line.length > MAX_TAIL_LINE ? line.slice(0, MAX_TAIL_LINE) : line);
+        if (tail.length > tailLines * 2) tail.splice(0, tail.length - tailLines);
+        write(`${lines.join("\n")}\n`);
+      },
+      tail: () => tail.slice(-tailLines),
+      file: () => (made === null || broken ? null : path),
+      async close() {
+        await made;
+        const open = stream;
+        if (open !== null && !broken) await new Promise<void>((resolve) => open.end(() => resolve()));
+      },
+      async content() {
+        if (made === null || broken) return null;
+        return readFile(path).catch(() => null);
+      },
+    };
+  }
+}

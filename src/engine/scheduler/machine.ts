@@ -1,0 +1,92 @@
+// What the plan knows of one machine: its link, its condition, its slots.
+import type { MachineState } from "../events/event.ts";
+import type { MachineId } from "../events/ids.ts";
+import type { Claim } from "./claim.ts";
+import type { MachineSpec } from "./fact.ts";
+
+export type MachineCondition =
+  | { readonly type: "open" }
+  /** `until` is monotonic, `untilWall` wall time, both in ms. */
+  | { readonly type: "coolingDown"; readonly reason: string; readonly until: number; readonly untilWall: number }
+  /** Given up for this run. */
+  | { readonly type: "off"; readonly reason: string };
+
+export interface Machine {
+  readonly id: MachineId;
+  readonly index: number;
+  readonly spec: MachineSpec;
+  /** Slots in force now. */
+  slots: number;
+  /** Whether slots were set by the user, so that none of them is a state and not a setting. */
+  slotsSet: boolean;
+  link: "down" | "connecting" | "up";
+  condition: MachineCondition;
+  hold: "none" | "cordoned" | "draining";
+  /** Null until it said. */
+  trusted: boolean | null;
+  /** Claims by slot; may be longer than `slots` after slots were taken away. */
+  readonly lanes: (Claim | null)[];
+  running: number;
+  /** Times it failed in a row: decides how long it cools down. */
+  failures: number;
+  /** Failed builds in a row, of whatever kind: it loses precedence. */
+  streak: number;
+  /** Failures of its machinery in a row: it cools down after a few. */
+  suspicion: number;
+  load: { readonly load1: number; readonly cores: number } | null;
+  published: MachineState;
+}
+
+export function createMachine(spec: MachineSpec, index: number): Machine {
+  return {
+    id: spec.machine,
+    index,
+    spec,
+    slots: spec.slots,
+    slotsSet: false,
+    link: "down",
+    condition: { type: "open" },
+    hold: "none",
+    trusted: null,
+    lanes: [],
+    running: 0,
+    failures: 0,
+    streak: 0,
+    suspicion: 0,
+    load: null,
+    published: { type: "idle" },
+  };
+}
+
+/** Whether it could be given a build now, had it a free slot. */
+export function isUsable(machine: Machine): boolean {
+  return machine.link === "up" && machine.condition.type === "open" && machine.hold === "none" && machine.slots > 0;
+}
+
+/** Slots without a build; never negative, also when slots were taken away. */
+export function freeSlots(machine: Machine): number {
+  return Math.max(0, machine.slots - machine.running);
+}
+
+/** The lowest free slot: a build keeps its lane, and lanes fill from the top. */
+export function lowestFreeSlot(machine: Machine): number {
+  for (let slot = 0; slot < machine.slots; slot++) if ((machine.lanes[slot] ?? null) === null) return slot;
+  return -1;
+}
+
+/** The speed factor, of which Nix takes 0 as 1. */
+export function speedOf(machine: Machine): number {
+  return machine.spec.speedFactor > 0 ? machine.spec.speedFactor : 1;
+}
+
+/** The state as the board shows it. */
+export function stateOf(machine: Machine): MachineState {
+  const { condition, hold } = machine;
+  if (condition.type === "off") return { type: "off", reason: condition.reason };
+  if (hold !== "none") return { type: hold };
+  if (condition.type === "coolingDown") {
+    return { type: "coolingDown", reason: condition.reason, until: condition.untilWall, failures: machine.failures };
+  }
+  if (machine.link === "connecting") return { type: "connecting" };
+  return machine.link === "up" ? { type: "up" } : { type: "idle" };
+}

@@ -1,0 +1,165 @@
+// Performs one claim: gives a machine the inputs, has it build, and says what came of it. Makes no choice: what a failure means is decided
+// elsewhere.
+import type { Clock } from "../clock.ts";
+import { isSuccess } from "../derivation/build-result.ts";
+import type { BasicDerivation } from "../derivation/derivation.ts";
+import { EngineError, messageOf } from "../errors.ts";
+import type { EngineEvent } from "../events/event.ts";
+import type { PathInfo } from "../formats/path-info.ts";
+import type { StorePath } from "../formats/store-path.ts";
+import type { PathInfos } from "../stores/path-infos.ts";
+import type { BuildMode, BuildOptions, BuildReporter, PathStore } from "../stores/store.ts";
+import type { StartBuild } from "./command.ts";
+import type { BuiltOutput, ClaimFact, ClaimFailure } from "./fact.ts";
+import type { BuildLog } from "./log-keeper.ts";
+import type { MachineSession, TransferReporter } from "./machine-session.ts";
+
+/** What a claim is performed with. */
+export interface BuildWork {
+  readonly command: StartBuild;
+  readonly session: MachineSession;
+  readonly drvPath: StorePath;
+  readonly derivation: BasicDerivation;
+  /** Its outputs have known paths that do not depend on contents and it is no fixed output: building it by itself needs trust. */
+  readonly isInputAddressed: boolean;
+  readonly from: { readonly store: PathStore; readonly infos: PathInfos };
+  readonly options: BuildOptions;
+  /** What the result is compared with: output name → NAR hash in hexadecimal; empty when it is not compared. */
+  readonly expected: ReadonlyMap<string, string>;
+  readonly log: BuildLog;
+  readonly transfers: TransferReporter;
+  readonly clock: Clock;
+  /** Called with the infos of the outputs before `claimBuilt` is posted. */
+  readonly built: (outputs: ReadonlyMap<string, PathInfo>) => void;
+  readonly post: (fact: ClaimFact) => void;
+  readonly publish: (event: EngineEvent) => void;
+}
+
+/** Runs a claim to its end, posting facts on the way; the last fact posted is `claimBuilt`, `claimFailed` or `claimCancelled`. */
+export async function performBuild(work: BuildWork, signal: AbortSignal): Promise<"built" | "failed" | "cancelled"> {
+  const { command, session, clock, post } = work;
+  const claim = command.claim;
+  const begunAt = clock.now();
+  const heard = new Listener(work);
+  let origin: ClaimFailure["origin"] = "transfer";
+  try {
+    const throughClosure = session.trusted === false && work.isInputAddressed;
+    if (!session.isDestination) {
+      post({ type: "claimStage", claim, stage: "sendingInputs" });
+      const inputs = [...work.derivation.inputSrcs];
+      if (throughClosure) inputs.push(work.drvPath);
+      await session.provide(inputs, work.from, work.transfers, signal);
+    }
+    origin = "connection";
+    const mode = await modeFor(work, signal);
+    post({ type: "claimStage", claim, stage: "building" });
+    const request = { drvPath: work.drvPath, derivation: work.derivation, mode, options: work.options };
+    const answer = throughClosure
+      ? await session.store.buildFromClosure(request, heard, signal)
+      : await session.store.build(request, heard, signal);
+    const durationMs = clock.now() - (heard.startedAt ?? begunAt);
+    await work.log.close();
+    const { result } = answer;
+    if (isSuccess(result.status)) {
+      for (const info of answer.outputs.values()) session.holds(info.path);
+      const outputs = [...answer.outputs].map(([name, info]) => builtOutput(name, info));
+      const differs = outputs
+        .filter((output) => (work.expected.get(output.name) ?? output.narHash) !== output.narHash)
+        .map((output) => output.name);
+      work.built(answer.outputs);
+      post({ type: "claimBuilt", claim, durationMs, executed: result.status === "Built", outputs, differs });
+      return "built";
+    }
+    post({
+      type: "claimFailed",
+      claim,
+      durationMs,
+      failure: {
+        origin: "build",
+        status: result.status,
+        message: result.errorMessage,
+        logTail: work.log.tail(),
+        logFile: work.log.file(),
+        keptDirectory: heard.keptDirectory,
+        diskFreeBytes: null,
+      },
+    });
+    return "failed";
+  } catch (error) {
+    await work.log.close();
+    if (signal.aborted) {
+      post({ type: "claimCancelled", claim });
+      return "cancelled";
+    }
+    const lost = error instanceof EngineError && (error.family === "transport" || error.family === "protocol");
+    post({
+      type: "claimFailed",
+      claim,
+      durationMs: clock.now() - begunAt,
+      failure: {
+        origin: lost ? "connection" : origin,
+        status: null,
+        message: messageOf(error),
+        logTail: work.log.tail(),
+        logFile: work.log.file(),
+        keptDirectory: heard.keptDirectory,
+        diskFreeBytes: null,
+      },
+    });
+    return "failed";
+  }
+}
+
+/** A result that is compared is built again where it lies already, and built plainly elsewhere. */
+async function modeFor(work: BuildWork, signal: AbortSignal): Promise<BuildMode> {
+  if (work.command.compare.type === "none") return "normal";
+  const paths: StorePath[] = [];
+  for (const output of work.derivation.outputs.values()) if ("path" in output) paths.push(output.path);
+  if (paths.length === 0) return "normal";
+  const valid = await work.session.store.lockValidPaths(paths, signal);
+  return paths.every((path) => valid.has(path)) ? "check" : "normal";
+}
+
+function builtOutput(name: string, info: PathInfo): BuiltOutput {
+  return { name, path: info.path, narHash: Buffer.from(info.narHash).toString("hex"), narSize: info.narSize };
+}
+
+/** Hears a build and passes on what it says. */
+class Listener implements BuildReporter {
+  startedAt: number | null = null;
+  keptDirectory: string | null = null;
+  readonly #work: BuildWork;
+
+  constructor(work: BuildWork) {
+    this.#work = work;
+  }
+
+  started(): void {
+    this.startedAt ??= this.#work.clock.now();
+  }
+
+  phase(name: string): void {
+    this.#work.publish({ type: "buildPhaseChanged", claim: this.#work.command.claim, phase: name });
+  }
+
+  logged(lines: readonly string[]): void {
+    if (lines.length === 0) return;
+    this.#work.log.append(lines);
+    this.#work.publish({ type: "buildLogged", claim: this.#work.command.claim, lines });
+  }
+
+  noticed(message: string): void {
+    const { command, session } = this.#work;
+    const kept = /keeping build directory '([^']+)'/.exec(message);
+    if (kept !== null) this.keptDirectory = `${session.machine}:${kept[1]}`;
+    this.#work.publish({
+      type: "noticeRaised",
+      level: "info",
+      code: kept === null ? "BUILDER_NOTICE" : "BUILD_DIRECTORY_KEPT",
+      message: kept === null ? message : `note: keeping build directory '${kept[1]}' on ${session.machine}`,
+      hint: null,
+      machine: session.machine,
+      goal: command.goal,
+    });
+  }
+}

@@ -1,0 +1,110 @@
+// The plan: the scheduler's whole state as one value, and how it begins.
+import type { Estimate, StopHow } from "../events/event.ts";
+import type { ClaimId, GoalId, HookId, MachineId } from "../events/ids.ts";
+import type { Claim } from "./claim.ts";
+import type { Goal } from "./goal.ts";
+import type { GoalClass } from "./goal-class.ts";
+import { Heap } from "./heap.ts";
+import { createLearned, type Learned } from "./learned.ts";
+import type { Machine } from "./machine.ts";
+import { DEFAULT_PLAN_OPTIONS, type PlanOptions } from "./options.ts";
+import type { RandomState } from "./random.ts";
+
+/** Why nothing starts any more. */
+export type Halt =
+  /** The user, or a signal, asked. */
+  | { readonly type: "stopped"; readonly how: StopHow; readonly reason: string }
+  /** A build failed and `keep-going` is off. */
+  | { readonly type: "failed"; readonly goal: Goal }
+  /** A blocking post-build hook failed. */
+  | { readonly type: "hookFailed"; readonly goal: Goal };
+
+export interface QueuedHook {
+  readonly hook: HookId;
+  readonly goal: Goal;
+  readonly claim: ClaimId;
+  state: "queued" | "running";
+}
+
+/** Something that is due at a time (monotonic ms). */
+export interface Timer {
+  readonly at: number;
+  readonly order: number;
+  readonly what: { readonly type: "goal"; readonly goal: Goal } | { readonly type: "machine"; readonly machine: Machine };
+}
+
+export interface Plan {
+  readonly options: PlanOptions;
+  readonly random: RandomState;
+  readonly goals: Map<GoalId, Goal>;
+  /** In the order they were asked for. */
+  readonly targets: Goal[];
+  readonly machines: Machine[];
+  readonly machineById: Map<MachineId, Machine>;
+  /** Raised by every change that may alter a match. */
+  machineStamp: number;
+  /** Whether some account may not be given everything. */
+  hasUntrusted: boolean;
+  readonly classes: Map<string, GoalClass>;
+  /** The keys of goals inside the queues have changed. */
+  queuesChanged: boolean;
+  /** Claims of goals that have not ended. */
+  readonly claims: Map<ClaimId, Claim>;
+  readonly hooks: Map<HookId, QueuedHook>;
+  readonly timers: Heap<Timer>;
+  readonly learned: Learned;
+  /** Substitutions that wait for dispatch to go on. */
+  readonly toSubstitute: Goal[];
+  /** Goals that joined a queue in this decision and may have to be told why they wait. */
+  fresh: Goal[];
+  complete: boolean;
+  paused: boolean;
+  halt: Halt | null;
+  hookFailed: boolean;
+  finished: boolean;
+  /** Needed goals that have not ended. */
+  unfinished: number;
+  /** Whether anything happened since the queues were last gone through. */
+  stirred: boolean;
+  startedAt: number | null;
+  /** The time of the last `wakeAt` (monotonic ms), null when it has passed. */
+  wakeAt: number | null;
+  estimate: Estimate | null;
+  estimatedAt: number;
+  counts: { claims: number; hooks: number; goals: number; timers: number; boosts: number };
+}
+
+/** An empty plan. Options left out have the defaults of {@link DEFAULT_PLAN_OPTIONS}. */
+export function createPlan(options: Partial<PlanOptions> = {}): Plan {
+  const whole = { ...DEFAULT_PLAN_OPTIONS, ...options };
+  return {
+    options: whole,
+    random: { value: whole.seed >>> 0 },
+    goals: new Map(),
+    targets: [],
+    machines: [],
+    machineById: new Map(),
+    machineStamp: 0,
+    hasUntrusted: false,
+    classes: new Map(),
+    queuesChanged: false,
+    claims: new Map(),
+    hooks: new Map(),
+    timers: new Heap((a, b) => a.at < b.at || (a.at === b.at && a.order < b.order)),
+    learned: createLearned(),
+    toSubstitute: [],
+    fresh: [],
+    complete: false,
+    paused: false,
+    halt: null,
+    hookFailed: false,
+    finished: false,
+    unfinished: 0,
+    stirred: false,
+    startedAt: null,
+    wakeAt: null,
+    estimate: null,
+    estimatedAt: Number.NEGATIVE_INFINITY,
+    counts: { claims: 0, hooks: 0, goals: 0, timers: 0, boosts: 0 },
+  };
+}

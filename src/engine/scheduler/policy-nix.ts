@@ -1,0 +1,37 @@
+// Nix's own order: goals as they come, machines by load over speed factor (build-remote.cc, Nix 2.8 to 2.34).
+import type { Goal } from "./goal.ts";
+import { freeSlots, type Machine, speedOf } from "./machine.ts";
+import type { Chooser } from "./policy.ts";
+
+/** Goals in the order they came, which is depth first from the targets. */
+export function nixBefore(a: Goal, b: Goal): boolean {
+  return a.boost === b.boost ? a.index < b.index : a.boost > b.boost;
+}
+
+/**
+ * Among machines with a free slot: the lowest load over speed factor, then the higher speed factor, then the lower load, then the earlier in the list.
+ * The local machine comes after the others, as Nix asks the build hook first and builds itself when that declines.
+ */
+export const nixChooser: Chooser = {
+  urgency: (goal) => goal.boost * 1e12 - goal.index,
+  choose: (_goal, candidates) => {
+    let best: Machine | null = null;
+    for (const machine of candidates) {
+      if (freeSlots(machine) > 0 && (best === null || comesBefore(machine, best))) best = machine;
+    }
+    if (best === null) return { type: "busy" };
+    const explanation = `lowest load over speed factor: ${best.running} of ${best.slots} slots busy, speed factor ${speedOf(best)}`;
+    return { type: "start", machine: best, sendMs: 0, explanation };
+  },
+};
+
+function comesBefore(a: Machine, b: Machine): boolean {
+  if (a.spec.isLocal !== b.spec.isLocal) return b.spec.isLocal;
+  if (a.streak !== b.streak && Math.max(a.streak, b.streak) > 1) return a.streak < b.streak;
+  const loadA = a.running / speedOf(a);
+  const loadB = b.running / speedOf(b);
+  if (loadA !== loadB) return loadA < loadB;
+  if (speedOf(a) !== speedOf(b)) return speedOf(a) > speedOf(b);
+  if (a.running !== b.running) return a.running < b.running;
+  return a.index < b.index;
+}

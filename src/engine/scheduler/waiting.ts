@@ -1,0 +1,97 @@
+// Says why goals wait, one reason at a time, and only when it changes.
+import type { WaitingReason } from "../events/event.ts";
+import { goalRefusal } from "./eligibility.ts";
+import { type Goal, isDone, wantsSlot } from "./goal.ts";
+import type { GoalClass } from "./goal-class.ts";
+import type { Machine } from "./machine.ts";
+import type { Plan } from "./plan.ts";
+import { type Turn, wallAt } from "./turn.ts";
+
+/** Reasons that concern whole queues, or that change with every build that ends, are not told more often than this. */
+const TELL_EVERY_MS = 1000;
+
+/** At most this many inputs are named. */
+const NAMED_INPUTS = 8;
+
+/** Publishes a goal's reason to wait. */
+export function tell(turn: Turn, goal: Goal, reason: WaitingReason): void {
+  goal.waiting = reason;
+  goal.waitingSince = turn.now.mono;
+  turn.events.push({ type: "goalWaiting", goal: goal.id, reason });
+}
+
+/** Says which inputs a goal waits for: when it is added, and once more for the last one. */
+export function tellInputs(turn: Turn, goal: Goal): void {
+  const first = goal.inputs.filter((input) => !isDone(input)).slice(0, NAMED_INPUTS);
+  tell(turn, goal, { type: "inputs", pending: goal.pending, first: first.map((input) => input.id) });
+}
+
+/** Says that a faster machine is waited for. */
+export function tellWaitingForMachine(turn: Turn, goal: Goal, machine: Machine, at: number): void {
+  const { waiting } = goal;
+  if (waiting?.type === "betterMachine") {
+    if (waiting.machine === machine.id || turn.now.mono - goal.waitingSince < TELL_EVERY_MS) return;
+  }
+  tell(turn, goal, { type: "betterMachine", machine: machine.id, expectedAt: wallAt(turn, at) });
+}
+
+/** Says of every goal that has joined a queue, or whose queue waits for another reason than before, why it waits. */
+export function tellWaiting(turn: Turn): void {
+  const { plan } = turn;
+  if (plan.halt !== null) {
+    plan.fresh = [];
+    return;
+  }
+  for (const goal of plan.fresh) {
+    if (goal.open.length > 0 || !wantsSlot(goal) || goal.goalClass === null) continue;
+    if (goal.waiting?.type === "betterMachine") continue;
+    tell(turn, goal, reasonOf(turn, goal, goal.goalClass));
+  }
+  plan.fresh = [];
+  for (const goalClass of plan.classes.values()) tellClass(turn, goalClass);
+}
+
+function tellClass(turn: Turn, goalClass: GoalClass): void {
+  const { type } = reasonOver(turn, goalClass.possible);
+  if (type === goalClass.told || turn.now.mono - goalClass.toldAt < TELL_EVERY_MS) return;
+  goalClass.told = type;
+  goalClass.toldAt = turn.now.mono;
+  for (const goals of [...goalClass.lanes.map((lane) => lane.items()), goalClass.aside]) {
+    for (const goal of goals) {
+      if (goal.open.length > 0 || !wantsSlot(goal)) continue;
+      const reason = reasonOf(turn, goal, goalClass);
+      if (reason.type !== goal.waiting?.type) tell(turn, goal, reason);
+    }
+  }
+}
+
+/** Why a goal that wants a slot has none. */
+function reasonOf(turn: Turn, goal: Goal, goalClass: GoalClass): WaitingReason {
+  if (goal.trouble === null) return reasonOver(turn, goalClass.possible);
+  return reasonOver(
+    turn,
+    goalClass.possible.filter((machine) => goalRefusal(turn.plan, goal, machine) === null),
+  );
+}
+
+function reasonOver(turn: Turn, machines: readonly Machine[]): WaitingReason {
+  const { plan } = turn;
+  if (plan.paused) return { type: "paused" };
+  const hook = blockingHook(plan);
+  if (hook !== null) return { type: "hook", hook };
+  const ids = (these: readonly Machine[]) => these.map((machine) => machine.id);
+  const open = machines.filter((machine) => machine.hold === "none");
+  const up = open.filter((machine) => machine.condition.type === "open" && machine.link === "up");
+  if (up.length > 0) return { type: "slots", machines: ids(up) };
+  const connecting = open.filter((machine) => machine.condition.type === "open");
+  if (connecting.length > 0) return { type: "connecting", machines: ids(connecting) };
+  const cooling = open.flatMap((machine) => (machine.condition.type === "coolingDown" ? [machine.condition.untilWall] : []));
+  if (cooling.length > 0) return { type: "coolingDown", machines: ids(open), until: Math.min(...cooling) };
+  return machines.length > 0 ? { type: "cordoned", machines: ids(machines) } : { type: "connecting", machines: [] };
+}
+
+function blockingHook(plan: Plan) {
+  if (plan.options.hook.type !== "blocking") return null;
+  for (const hook of plan.hooks.keys()) return hook;
+  return null;
+}

@@ -1,0 +1,87 @@
+// Copies valid paths from one store to another: in reference order, small ones read ahead, big ones streamed.
+import type { PathInfo } from "../formats/path-info.ts";
+import type { IncomingPath, PathSink, PathStore, TransferProgress } from "./store.ts";
+
+/** Paths up to this size (bytes) are read ahead into memory; larger ones are streamed when their turn comes. */
+const READ_AHEAD_PATH = 1n << 20n;
+/** At most this much (bytes) and this many paths wait in memory. */
+const READ_AHEAD_TOTAL = 16n << 20n;
+const READ_AHEAD_PATHS = 64;
+/** A transfer of this many bytes takes a connection that small ones do not use. */
+const LARGE_TRANSFER = 4n << 20n;
+
+export interface CopyOptions {
+  readonly from: PathStore;
+  readonly to: PathSink;
+  /** References first. Paths that are valid in `to` already should have been left out. */
+  readonly paths: readonly PathInfo[];
+  readonly checkSignatures: boolean;
+  /** Called as bytes arrive; often. */
+  readonly report: (progress: TransferProgress) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Copies paths; what arrived before a failure stays valid in `to`.
+ * @throws what either store throws, or the signal's reason.
+ */
+export async function copyPaths(options: CopyOptions): Promise<void> {
+  const { from, to, paths, signal, report } = options;
+  const expectedBytes = paths.reduce((sum, info) => sum + info.narSize, 0n);
+  let doneBytes = 0n;
+
+  // Breaking off on either side must also end what is being read ahead.
+  const inner = new AbortController();
+  const both = AbortSignal.any([signal, inner.signal]);
+  const ahead = new Map<number, Promise<Uint8Array[]>>();
+  let aheadBytes = 0n;
+  let next = 0;
+  const readAhead = (): void => {
+    for (; next < paths.length && ahead.size < READ_AHEAD_PATHS; next++) {
+      const info = paths[next]!;
+      if (info.narSize > READ_AHEAD_PATH || aheadBytes + info.narSize > READ_AHEAD_TOTAL) return;
+      aheadBytes += info.narSize;
+      const whole = collect(from.narFromPath(info.path, info.narSize, both));
+      // Looked at when its turn comes; until then a failure must not count as unhandled.
+      whole.catch(() => undefined);
+      ahead.set(next, whole);
+    }
+  };
+
+  async function* nar(index: number, info: PathInfo): AsyncIterable<Uint8Array> {
+    const whole = ahead.get(index);
+    const chunks = whole === undefined ? from.narFromPath(info.path, info.narSize, both) : await whole;
+    for await (const chunk of chunks) {
+      yield chunk;
+      doneBytes += BigInt(chunk.length);
+      report({ doneBytes, expectedBytes });
+    }
+    if (ahead.delete(index)) aheadBytes -= info.narSize;
+    readAhead();
+  }
+
+  function* incoming(): Iterable<IncomingPath> {
+    for (const [index, info] of paths.entries()) {
+      readAhead();
+      // Not read ahead: it is streamed, and reading ahead goes on behind it.
+      if (next === index) next++;
+      yield { info, nar: () => nar(index, info) };
+    }
+  }
+
+  report({ doneBytes, expectedBytes });
+  try {
+    const { checkSignatures } = options;
+    const large = expectedBytes >= LARGE_TRANSFER;
+    await to.addPaths(incoming(), { checkSignatures, count: paths.length, large }, both);
+  } finally {
+    inner.abort(new Error("copy ended"));
+  }
+}
+
+/** Reads a stream into memory. */
+async function collect(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array[]> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return chunks;
+}

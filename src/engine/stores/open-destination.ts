@@ -1,0 +1,149 @@
+// Opens the store results end up in: what `auto`, `daemon`, a directory or a URI means on this machine.
+import { access, constants } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "../clock.ts";
+import type { LoadedConfig } from "../config/load.ts";
+import type { StoreReference } from "../config/store-reference.ts";
+import { parseStoreReference, printStoreReference } from "../config/store-reference.ts";
+import { EngineError } from "../errors.ts";
+import type { TransportPlace, Transports } from "../transports/open.ts";
+import type { TransportOpener } from "../transports/transport.ts";
+import { queryOptions } from "./remote/client-options.ts";
+import { WorkerStore } from "./remote/worker-store.ts";
+import type { DestinationStore, StoreDescription } from "./store.ts";
+
+export interface OpenDestinationOptions {
+  readonly config: LoadedConfig;
+  readonly transports: Transports;
+  readonly clock: Clock;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Opens the embedded store at a root directory. */
+  readonly openEmbedded: (root: string) => Promise<DestinationStore>;
+}
+
+/** The destination and what else must be known of it. */
+export interface OpenedDestination {
+  readonly store: DestinationStore;
+  readonly description: StoreDescription;
+  /** Where `/nix/store` lies on this machine's disk: null at `/nix/store` itself, else below this directory. */
+  readonly root: string | null;
+  /** The store as Nix's own programs are told of it (`--store`), null for their own choice. */
+  readonly nixStore: string | null;
+  /** `embedded`: this program's own store and executor. */
+  readonly kind: "nix" | "embedded";
+}
+
+/**
+ * Opens the store of the settings. `auto` is the daemon's socket, else a single-user Nix through `nix-daemon --stdio`, else the embedded store.
+ * @throws EngineError of family `config`, `transport` or `store`
+ */
+export async function openDestination(options: OpenDestinationOptions, signal?: AbortSignal): Promise<OpenedDestination> {
+  const { settings, context } = options.config;
+  const { reference } = parseStoreReference(settings.store, context);
+  const place = await placeOf(reference, options);
+  if (place.type === "embedded") {
+    const store = await options.openEmbedded(place.root);
+    return { store, description: await store.describe(signal), root: place.root, nixStore: place.root, kind: "embedded" };
+  }
+  const opener = options.transports.opener(place.place);
+  const store = workerStore(options, printStoreReference(reference), opener);
+  try {
+    const nixStore = reference.type === "auto" ? null : settings.store;
+    return { store, description: await store.describe(signal), root: null, nixStore, kind: "nix" };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+type Place = { readonly type: "embedded"; readonly root: string } | { readonly type: "nix"; readonly place: TransportPlace };
+
+async function placeOf(reference: StoreReference, options: OpenDestinationOptions): Promise<Place> {
+  const { settings } = options.config;
+  switch (reference.type) {
+    case "auto": {
+      if (await isThere(settings.daemonSocket)) return socket(settings.daemonSocket);
+      const daemon = await findProgram("nix-daemon", options.environment);
+      const usable = (await isWritable(settings.stateDir)) || (process.getuid?.() === 0 && daemon !== null);
+      if (daemon !== null && usable) return { type: "nix", place: { type: "childProcess", command: [daemon, "--stdio"] } };
+      return { type: "embedded", root: settings.embeddedRoot };
+    }
+    case "daemon":
+      return socket(reference.socket ?? settings.daemonSocket);
+    case "local":
+      if (reference.root !== null) return { type: "embedded", root: reference.root };
+      return { type: "nix", place: { type: "childProcess", command: ["nix-daemon", "--stdio"] } };
+    case "ssh":
+    case "cache":
+      throw new EngineError(
+        "config",
+        "STORE_NOT_A_DESTINATION",
+        `cannot build into '${printStoreReference(reference)}': expected a store on this machine (auto, daemon, unix://, a directory)`,
+        { hint: "build here and copy the results there: tsbuild-top copy --to URI PATH" },
+      );
+  }
+}
+
+function socket(path: string): Place {
+  return { type: "nix", place: { type: "unixSocket", path } };
+}
+
+function workerStore(options: OpenDestinationOptions, uri: string, opener: TransportOpener): WorkerStore {
+  const { settings, userSettings } = options.config;
+  const overrides = new Map<string, string>();
+  for (const name of FORWARDED) {
+    const value = userSettings.get(name);
+    if (value !== undefined) overrides.set(name, value);
+  }
+  return new WorkerStore({
+    uri,
+    opener,
+    clock: options.clock,
+    maxBuilds: 64,
+    explain: async (error) => error,
+    queryOptions: queryOptions(settings.substitute, settings.fallback, overrides),
+    // This machine's configuration is ours: what it says of cores has been read already.
+    machineCores: async () => 0,
+  });
+}
+
+/** What a user may set for the substitution a daemon does on our behalf. */
+const FORWARDED = [
+  "substituters",
+  "trusted-public-keys",
+  "require-sigs",
+  "connect-timeout",
+  "narinfo-cache-negative-ttl",
+  "narinfo-cache-positive-ttl",
+  "netrc-file",
+  "download-attempts",
+  "http-connections",
+];
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path, constants.F_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function isWritable(path: string): Promise<boolean> {
+  return access(path, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** The program's place on PATH, null when it is nowhere. */
+export async function findProgram(name: string, environment: Readonly<Record<string, string | undefined>>): Promise<string | null> {
+  for (const directory of (environment.PATH ?? "").split(":")) {
+    if (!directory.startsWith("/")) continue;
+    const candidate = join(directory, name);
+    const found = await access(candidate, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (found) return candidate;
+  }
+  return null;
+}

@@ -1,0 +1,58 @@
+// Out-links: the `result` symlinks of a build, which are roots of the garbage collector.
+import { lstat, readlink, rename, symlink, unlink } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { EngineError } from "../errors.ts";
+import { STORE_DIR, type StorePath } from "../formats/store-path.ts";
+import type { KeepingStore } from "./store.ts";
+
+/** One result to link: the n-th target's outputs in order. */
+export interface LinkedOutput {
+  readonly targetIndex: number;
+  readonly output: string;
+  readonly path: StorePath;
+}
+
+/**
+ * The link's name as nix-build gives it: `result`, `result-2` for the second target, and `-dev` behind it for outputs other than `out`.
+ */
+export function outLinkName(base: string, targetIndex: number, output: string): string {
+  const numbered = targetIndex === 0 ? base : `${base}-${targetIndex + 1}`;
+  return output === "out" ? numbered : `${numbered}-${output}`;
+}
+
+/**
+ * Makes the links and registers them as indirect roots.
+ * @param physical the path a link points to: another one than the store path for a store with its own root
+ * @throws EngineError `OUT_LINK_IN_THE_WAY` when something that is no symlink into the store stands at a link's place
+ */
+export async function makeOutLinks(
+  store: KeepingStore,
+  base: string,
+  outputs: readonly LinkedOutput[],
+  physical: (path: StorePath) => string,
+): Promise<void> {
+  for (const { targetIndex, output, path } of outputs) {
+    const link = resolve(outLinkName(base, targetIndex, output));
+    await replaceLink(link, physical(path));
+    await store.addIndirectRoot(link);
+  }
+}
+
+async function replaceLink(link: string, target: string): Promise<void> {
+  const found = await lstat(link).catch(() => null);
+  if (found !== null) {
+    const points = found.isSymbolicLink() ? await readlink(link) : null;
+    if (points === null || !points.includes(STORE_DIR)) {
+      throw new EngineError(
+        "store",
+        "OUT_LINK_IN_THE_WAY",
+        `cannot make the result link '${link}': expected nothing or an older link into the store, found ${points === null ? "a file" : `a link to '${points}'`}`,
+        { hint: "move it away, or choose another name with --out-link, or none with --no-out-link" },
+      );
+    }
+  }
+  const temporary = `${dirname(link)}/.tsbuild-top-link-${process.pid}`;
+  await unlink(temporary).catch(() => undefined);
+  await symlink(target, temporary);
+  await rename(temporary, link);
+}

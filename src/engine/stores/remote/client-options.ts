@@ -1,0 +1,47 @@
+// What a connection's daemon is told to do differently from its own configuration (SetOptions).
+import type { ClientOptions } from "../../protocols/worker/codec.ts";
+import type { BuildOptions } from "../store.ts";
+
+/** Options of a connection that is not used for building. `substituters` and the like travel as overrides. */
+export function queryOptions(useSubstitutes: boolean, tryFallback: boolean, overrides: ReadonlyMap<string, string>): ClientOptions {
+  return {
+    keepFailed: false,
+    keepGoing: true,
+    tryFallback,
+    verbosity: 3,
+    maxBuildJobs: 1,
+    maxSilentTime: 0,
+    verboseBuild: false,
+    buildCores: 0,
+    useSubstitutes,
+    overrides: new Map([...overrides, ["builders", ""]]),
+  };
+}
+
+/**
+ * Options of a connection that builds. Substitution is off, since every input is there already and a machine with an unreachable cache would
+ * stall on each build; `builders` is emptied, since Nix 2.30 and later would hand the build on to the machine's own builders.
+ * @param machineCores the machine's own `cores`, kept unless the user set one; SetOptions cannot leave it as it is
+ */
+export function buildClientOptions(options: BuildOptions, machineCores: number): ClientOptions {
+  const overrides = new Map<string, string>([["builders", ""]]);
+  if (options.timeout > 0) overrides.set("timeout", String(options.timeout));
+  if (options.maxLogSize > 0n) overrides.set("max-build-log-size", String(options.maxLogSize));
+  // A kept .check needs a diff hook to be set, and ours runs here.
+  if (options.keepCheck) {
+    overrides.set("run-diff-hook", "true");
+    overrides.set("diff-hook", "/bin/true");
+  }
+  return {
+    keepFailed: options.keepFailed,
+    keepGoing: true,
+    tryFallback: false,
+    verbosity: 3,
+    maxBuildJobs: 1,
+    maxSilentTime: options.maxSilentTime,
+    verboseBuild: true,
+    buildCores: options.cores ?? machineCores,
+    useSubstitutes: false,
+    overrides,
+  };
+}

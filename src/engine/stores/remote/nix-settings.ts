@@ -1,0 +1,68 @@
+// What a machine's own Nix is set to: read by running `nix` there, since no protocol tells.
+//
+// SetOptions of the worker protocol replaces a machine's `cores`, whatever is sent; to keep the machine's own value it must be known.
+import type { Transport, TransportOpener } from "../../transports/transport.ts";
+
+/** At most this much output (bytes) is read; a full configuration is some 10 KiB. */
+const MAX_OUTPUT = 1 << 20;
+
+/** The settings of a machine that matter to its builds; null where they could not be read. */
+export interface MachineNixSettings {
+  /** `cores`; 0 is all of the machine. */
+  readonly cores: number | null;
+  readonly maxJobs: number | null;
+  readonly system: string | null;
+  readonly systemFeatures: readonly string[];
+}
+
+export const UNKNOWN_SETTINGS: MachineNixSettings = { cores: null, maxJobs: null, system: null, systemFeatures: [] };
+
+/** The command to run there: `nix config show` (2.20 and later) or `nix show-config`. POSIX sh, whatever the login shell is. */
+export const NIX_SETTINGS_COMMAND =
+  "sh -c 'nix --extra-experimental-features nix-command config show 2>/dev/null || nix --extra-experimental-features nix-command show-config 2>/dev/null'";
+
+/** Parses what that command prints: `name = value` lines. */
+export function parseNixSettings(text: string): MachineNixSettings {
+  const values = new Map<string, string>();
+  for (const line of text.split("\n")) {
+    const match = /^([a-z-]+) = (.*)$/.exec(line);
+    if (match !== null) values.set(match[1]!, match[2]!.trim());
+  }
+  const number = (name: string): number | null => {
+    const value = values.get(name);
+    return value !== undefined && /^\d+$/.test(value) ? Number(value) : null;
+  };
+  return {
+    cores: number("cores"),
+    maxJobs: number("max-jobs"),
+    system: values.get("system") ?? null,
+    systemFeatures: values.get("system-features")?.split(/\s+/).filter(Boolean) ?? [],
+  };
+}
+
+/**
+ * Runs the command through the opener and parses its output. A machine that does not let us (a forced command, no `nix` on PATH) gives
+ * {@link UNKNOWN_SETTINGS}: never throws but for the signal.
+ */
+export async function readNixSettings(opener: TransportOpener, signal: AbortSignal): Promise<MachineNixSettings> {
+  let transport: Transport | null = null;
+  const abort = (): void => transport?.close();
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    transport = await opener.open(signal);
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of transport.input) {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size > MAX_OUTPUT) break;
+    }
+    return parseNixSettings(Buffer.concat(chunks).toString("utf8"));
+  } catch {
+    signal.throwIfAborted();
+    return UNKNOWN_SETTINGS;
+  } finally {
+    signal.removeEventListener("abort", abort);
+    transport?.close();
+  }
+}

@@ -1,0 +1,301 @@
+// A store behind the worker protocol: a Nix daemon on this machine or over SSH, or another tsbuild-top.
+import type { Clock } from "../../clock.ts";
+import { EngineError } from "../../errors.ts";
+import type { PathInfo } from "../../formats/path-info.ts";
+import { STORE_DIR, type StorePath } from "../../formats/store-path.ts";
+import type { LogListener } from "../../protocols/log-frame.ts";
+import { isRemoteError } from "../../protocols/remote-error.ts";
+import { WorkerConnection } from "../../protocols/worker/client.ts";
+import type { ClientOptions } from "../../protocols/worker/codec.ts";
+import type { TransportOpener } from "../../transports/transport.ts";
+import type {
+  AddOptions,
+  BuildAnswer,
+  BuildReporter,
+  BuildRequest,
+  DerivedPath,
+  DestinationStore,
+  IncomingPath,
+  Missing,
+  StoreDescription,
+  TransferProgress,
+} from "../store.ts";
+import { buildFromClosure, buildOne } from "./build.ts";
+import { collect, Connections, streamWithLease, withLease, withSignal } from "./connections.ts";
+import { probeTrust } from "./trust.ts";
+
+/** Paths up to this size (bytes) are fetched on the shared connection, whole. */
+const SMALL_PATH = 1n << 20n;
+/** A path that cannot exist, to ask something small about. */
+const NOBODY = `${STORE_DIR}/${"0".repeat(32)}-ping` as StorePath;
+
+export interface WorkerStoreOptions {
+  readonly uri: string;
+  readonly opener: TransportOpener;
+  readonly clock: Clock;
+  readonly maxBuilds: number;
+  /** Turns a failure to open into what the user is told. */
+  readonly explain: (error: unknown) => Promise<unknown>;
+  /** Sent first on connections that do not build. */
+  readonly queryOptions: ClientOptions;
+  /** The machine's own `cores`, asked for when the first build connection is opened; null when unknown. */
+  readonly machineCores: () => Promise<number | null>;
+}
+
+/** The store. Connections are opened as they are needed and kept until it is closed. */
+export class WorkerStore implements DestinationStore {
+  readonly uri: string;
+  readonly #connections: Connections<WorkerConnection>;
+  readonly #machineCores: () => Promise<number | null>;
+  #description: Promise<StoreDescription> | null = null;
+
+  constructor(options: WorkerStoreOptions) {
+    this.uri = options.uri;
+    this.#connections = new Connections({
+      peer: options.uri,
+      clock: options.clock,
+      maxBuilds: options.maxBuilds,
+      open: (use, signal) => openConnection(options, use, signal),
+      onClose: () => options.opener.close(),
+    });
+    this.#machineCores = options.machineCores;
+  }
+
+  describe(signal?: AbortSignal): Promise<StoreDescription> {
+    if (this.#description === null) {
+      const description = this.#describe();
+      this.#description = description;
+      description.catch(() => {
+        this.#description = null;
+      });
+    }
+    return withSignal(this.#description, signal);
+  }
+
+  async #describe(): Promise<StoreDescription> {
+    const connection = await this.#connections.shared();
+    return {
+      uri: this.uri,
+      nixVersion: connection.nixVersion,
+      protocol: `worker 1.${connection.minor}`,
+      trusted: connection.trusted ?? (await probeTrust(connection)),
+    };
+  }
+
+  async ping(signal: AbortSignal): Promise<void> {
+    await this.#connections.ask((connection) => connection.isValidPath(NOBODY), signal);
+  }
+
+  // ---- reading ----
+
+  async queryValidPaths(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Set<StorePath>> {
+    const list = [...paths];
+    if (list.length === 0) return new Set();
+    return new Set(await this.#connections.ask((connection) => connection.queryValidPaths(list, false), signal));
+  }
+
+  async lockValidPaths(paths: readonly StorePath[], signal?: AbortSignal): Promise<Set<StorePath>> {
+    if (paths.length === 0) return new Set();
+    const ask = async (connection: WorkerConnection): Promise<StorePath[]> => {
+      // The roots come first: a path that is valid afterwards cannot be collected any more.
+      const rooted = connection.addTempRoots(paths);
+      const [valid] = await Promise.all([connection.queryValidPaths(paths, false), rooted]);
+      return valid;
+    };
+    return new Set(await this.#connections.ask(ask, signal));
+  }
+
+  async queryPathInfos(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Map<StorePath, PathInfo>> {
+    const list = [...paths];
+    if (list.length === 0) return new Map();
+    return this.#connections.ask((connection) => connection.queryPathInfos(list), signal);
+  }
+
+  async *narFromPath(path: StorePath, sizeHint: bigint, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    if (sizeHint <= SMALL_PATH) {
+      yield* await this.#connections.ask((connection) => collect(connection.narFromPath(path)), signal);
+      return;
+    }
+    const lease = await this.#connections.transfer(true, signal);
+    yield* streamWithLease(lease, signal, (connection) => connection.narFromPath(path));
+  }
+
+  // ---- writing ----
+
+  async addPaths(
+    paths: AsyncIterable<IncomingPath> | Iterable<IncomingPath>,
+    options: AddOptions,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { checkSignatures } = options;
+    await this.#transfer(options.large, signal, async (connection) => {
+      if (connection.canAddMultiple && options.count > 1) {
+        await connection.addMultipleToStore(options.count, paths, { repair: false, checkSignatures });
+        return;
+      }
+      // Sent back to back; the daemon reads one after the other. The first failure counts.
+      const added: Promise<void>[] = [];
+      let failed = false;
+      for await (const { info, nar } of paths) {
+        const adding = connection.addToStoreNar({ info, repair: false, checkSignatures }, nar());
+        adding.catch(() => {
+          failed = true;
+        });
+        added.push(adding);
+        if (failed) break;
+        if (added.length % PIPELINED === 0) await added[added.length - PIPELINED];
+      }
+      await Promise.all(added);
+    });
+  }
+
+  async addSignatures(path: StorePath, signatures: readonly string[]): Promise<void> {
+    await this.#connections.ask((connection) => connection.addSignatures(path, signatures));
+  }
+
+  // ---- substituting ----
+
+  async queryMissing(targets: readonly DerivedPath[], signal?: AbortSignal): Promise<Missing> {
+    const missing = await this.#connections.ask((connection) => connection.queryMissing(targets), signal);
+    return {
+      willBuild: new Set(missing.willBuild),
+      willSubstitute: new Set(missing.willSubstitute),
+      unknown: new Set(missing.unknown),
+      downloadSize: missing.downloadSize,
+      narSize: missing.narSize,
+    };
+  }
+
+  async querySubstitutable(paths: readonly StorePath[], signal?: AbortSignal): Promise<Set<StorePath>> {
+    if (paths.length === 0) return new Set();
+    return new Set(await this.#connections.ask((connection) => connection.querySubstitutablePaths(paths), signal));
+  }
+
+  async ensurePath(path: StorePath, report: (progress: TransferProgress) => void, signal?: AbortSignal): Promise<void> {
+    await this.#transfer(true, signal, (connection) => connection.ensurePath(path, hearProgress(report)));
+  }
+
+  // ---- building ----
+
+  async build(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
+    return this.#build(signal, async (connection) => buildOne(connection, request, report, await this.#cores(request)));
+  }
+
+  async buildFromClosure(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
+    return this.#build(signal, async (connection) => buildFromClosure(connection, request, report, await this.#cores(request)));
+  }
+
+  warmUp(count: number): Promise<void> {
+    return this.#connections.builds.warmUp(count);
+  }
+
+  async #cores(request: BuildRequest): Promise<number> {
+    return request.options.cores ?? (await this.#machineCores()) ?? 0;
+  }
+
+  async #build(signal: AbortSignal, work: (connection: WorkerConnection) => Promise<BuildAnswer>): Promise<BuildAnswer> {
+    const lease = await this.#connections.builds.acquire(signal);
+    return withLease(lease, signal, isRemoteError, work);
+  }
+
+  // ---- keeping ----
+
+  async addTempRoots(paths: readonly StorePath[]): Promise<void> {
+    await this.#connections.ask((connection) => connection.addTempRoots(paths));
+  }
+
+  async addIndirectRoot(link: string): Promise<void> {
+    await this.#connections.ask((connection) => connection.addIndirectRoot(link));
+  }
+
+  async addBuildLog(drvPath: StorePath, log: Uint8Array): Promise<void> {
+    await this.#connections.ask((connection) => connection.addBuildLog(drvPath, [log]));
+  }
+
+  async deletePaths(paths: readonly StorePath[]): Promise<bigint> {
+    // Our own connections hold temporary roots: they must be gone first.
+    await this.#connections.dropShared();
+    const connection = await this.#connections.fresh();
+    try {
+      const { bytesFreed } = await connection.collectGarbage({ action: "deleteSpecific", paths, maxFreed: null });
+      return bytesFreed;
+    } catch (error) {
+      if (!isRemoteError(error) || !/still alive/.test(error.remoteMessage)) throw error;
+      throw new EngineError("store", "STORE_PATH_ALIVE", error.remoteMessage, {
+        cause: error,
+        hint: "find out why with: nix-store --query --roots PATH",
+      });
+    } finally {
+      connection.close();
+    }
+  }
+
+  queryDerivationOutputs(drvPath: StorePath): Promise<Map<string, StorePath | null>> {
+    return this.#connections.ask((connection) => connection.queryDerivationOutputMap(drvPath));
+  }
+
+  registerRealisation(outputId: string, path: StorePath): Promise<void> {
+    return this.#connections.ask((connection) => connection.registerDrvOutput({ id: outputId, path, signatures: [] }));
+  }
+
+  queryRealisation(outputId: string): Promise<StorePath | null> {
+    return this.#connections.ask((connection) => connection.queryRealisation(outputId));
+  }
+
+  close(): Promise<void> {
+    return this.#connections.close();
+  }
+
+  async #transfer(
+    large: boolean,
+    signal: AbortSignal | undefined,
+    work: (connection: WorkerConnection) => Promise<void>,
+  ): Promise<void> {
+    const lease = await this.#connections.transfer(large, signal);
+    // After a refusal in the middle of several uploads the rest of them may still be under way: nothing is kept.
+    await withLease(lease, signal, () => false, work);
+  }
+}
+
+async function openConnection(
+  options: WorkerStoreOptions,
+  use: "build" | "query",
+  signal: AbortSignal | undefined,
+): Promise<WorkerConnection> {
+  const { opener, uri, clock, explain } = options;
+  try {
+    const transport = await opener.open(signal);
+    const connection = await WorkerConnection.open(transport, { peer: uri, clock, signal });
+    // Its answer is empty and nobody waits for it; a build says what it wants with its first request.
+    if (use === "query") connection.setOptions(options.queryOptions).catch(() => undefined);
+    return connection;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw await explain(error);
+  }
+}
+
+/** How many uploads may be on their way unanswered. */
+const PIPELINED = 64;
+
+const PROGRESS_RESULT = 105;
+const COPY_PATH = 100;
+
+/** Hears the bytes of the paths a daemon copies into its store. */
+function hearProgress(report: (progress: TransferProgress) => void): LogListener {
+  const copies = new Map<bigint, TransferProgress>();
+  return (frames) => {
+    for (const frame of frames) {
+      if (frame.type === "start" && frame.activity === COPY_PATH) copies.set(frame.id, { doneBytes: 0n, expectedBytes: 0n });
+      if (frame.type !== "result" || frame.result !== PROGRESS_RESULT || !copies.has(frame.id)) continue;
+      const [done, expected] = frame.fields;
+      if (typeof done !== "bigint" || typeof expected !== "bigint") continue;
+      copies.set(frame.id, { doneBytes: done, expectedBytes: expected });
+      let sum: TransferProgress = { doneBytes: 0n, expectedBytes: 0n };
+      for (const copy of copies.values()) {
+        sum = { doneBytes: sum.doneBytes + copy.doneBytes, expectedBytes: sum.expectedBytes + copy.expectedBytes };
+      }
+      report(sum);
+    }
+  };
+}
