@@ -32,8 +32,12 @@ export function machineId(name: string): MachineId {
   return name as MachineId;
 }
 
+const hashes = new Map<string, string>();
+
 /** 32 characters that look like a store hash and depend on the name only. */
 function hashOf(name: string): string {
+  const known = hashes.get(name);
+  if (known !== undefined) return known;
   const alphabet = "0123456789abcdfghijklmnpqrsvwxyz";
   let state = 2166136261;
   let text = "";
@@ -41,6 +45,7 @@ function hashOf(name: string): string {
     for (const character of `${name}${index}`) state = Math.imul(state ^ character.charCodeAt(0), 16777619) >>> 0;
     text += alphabet.charAt(state % 32);
   }
+  hashes.set(name, text);
   return text;
 }
 

@@ -105,15 +105,13 @@ export function busyScene(): EventScript {
   const foo = script.build("foo-1.0", "itchy", { slot: 3, round: 2, rounds: 3 });
   const python = script.build("python3-3.11.8", "itchy", { slot: 4, expectedMs: 95_000 }, "sendingInputs");
   const git = script.build("git-2.43.2", "poochie", { slot: 0, expectedMs: 60_000 });
-  script
-    .up("poochie")
-    .add({
-      type: "machineIdentified",
-      machine: machineId("itchy"),
-      nixVersion: "2.34.1",
-      protocol: "worker 1.38 over SSH",
-      trusted: true,
-    });
+  script.up("poochie").add({
+    type: "machineIdentified",
+    machine: machineId("itchy"),
+    nixVersion: "2.34.1",
+    protocol: "worker 1.38 over SSH",
+    trusted: true,
+  });
   const copy = script.upload("itchy", python, 40 * MIB, 2 * MIB);
   script.wait(2000).phase(git, "checkPhase").phase(foo, "installPhase");
   script.add({ type: "copyProgressed", copy, doneBytes: String(8 * MIB) });

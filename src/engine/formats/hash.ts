@@ -71,6 +71,8 @@ export function hashBytes(algorithm: HashAlgorithm, bytes: Uint8Array | string):
 /** A hash in the making. Texts are taken as UTF-8. */
 export interface Hasher {
   update(bytes: Uint8Array | string): Hasher;
+  /** A second hash in the making that has taken in the same so far. */
+  copy(): Hasher;
   digest(): Uint8Array;
 }
 

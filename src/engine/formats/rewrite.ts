@@ -65,9 +65,18 @@ export class HashPartRewriter {
   }
 }
 
+/** The two hashes of contents that refer to themselves. */
+export interface SelfReferenceHashes {
+  /** With the places of the references hashed behind the contents: Nix up to 2.16 and from 2.35 on. */
+  readonly withPositions: Hash;
+  /** Without them: Nix 2.17 to 2.34, whose `RewritingSink` records no matches. */
+  readonly withoutPositions: Hash;
+}
+
 /**
- * Hashes contents with every occurrence of one hash part replaced by zero bytes, and the places of these behind (Nix: `HashModuloSink`): the content
- * address of contents that refer to themselves.
+ * Hashes contents with every occurrence of one hash part replaced by zero bytes (Nix: `HashModuloSink`): the content address of contents that refer to
+ * themselves. Releases of Nix differ and each refuses the other's, so who checks an address accepts either, and who makes one for a certain Nix asks
+ * its version.
  */
 export class SelfReferenceHasher {
   readonly #algorithm: HashAlgorithm;
@@ -84,10 +93,12 @@ export class SelfReferenceHasher {
     this.#hasher.update(this.#rewriter.push(chunk));
   }
 
-  /** The hash; call it once. */
-  finish(): Hash {
+  /** The hashes; call it once. */
+  finish(): SelfReferenceHashes {
     this.#hasher.update(this.#rewriter.finish());
+    const plain = this.#hasher.copy();
     for (const position of this.#rewriter.positions) this.#hasher.update(`|${position}`);
-    return { algorithm: this.#algorithm, digest: new Uint8Array(this.#hasher.digest()) };
+    const hashOf = (hasher: Hasher): Hash => ({ algorithm: this.#algorithm, digest: new Uint8Array(hasher.digest()) });
+    return { withPositions: hashOf(this.#hasher), withoutPositions: hashOf(plain) };
   }
 }

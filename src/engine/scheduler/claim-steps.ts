@@ -9,6 +9,7 @@ export function releaseSlot(turn: Turn, claim: Claim): void {
   machine.lanes[claim.slot] = null;
   while (machine.lanes.length > 0 && machine.lanes.at(-1) === null) machine.lanes.pop();
   machine.running -= 1;
+  machine.hasFreed = true;
   turn.plan.stirred = true;
 }
 

@@ -9,7 +9,7 @@ import { enqueue, type GoalClass, laneOf, refreshClass } from "./goal-class.ts";
 import { connectNeeded } from "./health.ts";
 import { freeSlots, lowestFreeSlot, type Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
-import type { Choice, Chooser } from "./policy.ts";
+import { type Choice, type Chooser, urgencyOf } from "./policy.ts";
 import { nixChooser } from "./policy-nix.ts";
 import { ownChooser } from "./policy-own.ts";
 import { comparisonFor, freeRoundNumber } from "./round-rules.ts";
@@ -19,6 +19,12 @@ import { tellWaiting, tellWaitingForMachine } from "./waiting.ts";
 
 /** Goals of one class looked at in a pass while slots are free: those behind rarely make better use of a slot, and the cost stays bounded. */
 const LOOK_AHEAD = 48;
+
+/** Passes that look only at slots just freed, before one looks at all of them again: what comes into view may suit a slot that was passed by. */
+const SHORT_PASSES = 8;
+
+/** A choice to wait for a machine is not reviewed sooner, unless something happens. */
+const REVIEW_AFTER_MS = 500;
 
 /** Whether nothing may start now. */
 export function isHeld(plan: Plan): boolean {
@@ -34,9 +40,8 @@ export function isHookBlocking(plan: Plan): boolean {
 export function dispatch(turn: Turn): void {
   const { plan } = turn;
   for (const goalClass of plan.classes.values()) {
-    if (goalClass.stamp === plan.machineStamp) continue;
     refreshClass(goalClass, plan.machines, plan.options, plan.machineStamp);
-    connectNeeded(turn, goalClass);
+    if (goalClass.isUnconnected) connectNeeded(turn, goalClass);
   }
   if (plan.queuesChanged) reorderQueues(plan);
   if (!isHeld(plan)) {
@@ -66,13 +71,19 @@ interface Queue {
 
 function passOver(turn: Turn, chooser: Chooser): void {
   const { plan } = turn;
+  plan.counts.passes += 1;
+  const isShort = plan.review === "freed" && plan.counts.passes % SHORT_PASSES !== 0;
+  plan.review = "freed";
+  if (!isShort) plan.reviewAt = Number.POSITIVE_INFINITY;
   let queues: Queue[] = [];
+  const isOpen = isShort ? hasFreed : hasFree;
   for (const goalClass of plan.classes.values()) {
-    if (hasFree(goalClass) && goalClass.lanes.some((lane) => lane.size > 0)) queues.push({ goalClass, left: LOOK_AHEAD });
+    if (!isShort) goalClass.cutoff = Number.NEGATIVE_INFINITY;
+    if (isOpen(goalClass) && goalClass.lanes.some((lane) => lane.size > 0)) queues.push({ goalClass, left: LOOK_AHEAD });
   }
   const passed: { readonly goalClass: GoalClass; readonly goal: Goal; readonly lane: number }[] = [];
   while (queues.length > 0 && !isHeld(plan)) {
-    const first = mostUrgent(queues, chooser);
+    const first = mostUrgent(plan, queues);
     if (first === null) break;
     const { queue, lane } = first;
     const { goalClass } = queue;
@@ -80,7 +91,7 @@ function passOver(turn: Turn, chooser: Chooser): void {
     goal.inHeap = false;
     if (!wantsSlot(goal)) continue;
     queue.left -= 1;
-    let candidates = candidatesFor(plan, goal, goalClass.usable);
+    let candidates = candidatesFor(plan, goal, inQuestion(goalClass, chooser));
     // What prefers the local machine but cannot be built there goes where it can.
     if (candidates.length === 0) candidates = candidatesFor(plan, goal, goalClass.others);
     if (candidates.length === 0) {
@@ -90,33 +101,53 @@ function passOver(turn: Turn, chooser: Chooser): void {
       if (choice.type === "start") {
         start(turn, goal, choice);
         enqueue(goalClass, goal, lane);
-        queues = queues.filter((each) => hasFree(each.goalClass));
+        queues = queues.filter((each) => isOpen(each.goalClass));
       } else {
-        if (choice.type === "wait") tellWaitingForMachine(turn, goal, choice.machine, choice.at);
+        if (choice.type === "wait") {
+          plan.reviewAt = Math.min(plan.reviewAt, Math.max(choice.at, turn.now.mono + REVIEW_AFTER_MS));
+          tellWaitingForMachine(turn, goal, choice.machine, choice.at);
+        }
         passed.push({ goalClass, goal, lane });
       }
     }
-    if (queue.left === 0) queues = queues.filter((each) => each !== queue);
+    if (queue.left === 0) {
+      queues = queues.filter((each) => each !== queue);
+      goalClass.cutoff = first.urgency;
+    }
   }
+  for (const goalClass of plan.classes.values()) if (!hasFree(goalClass)) goalClass.cutoff = Number.POSITIVE_INFINITY;
+  for (const machine of plan.machines) machine.hasFreed = false;
   for (const { goalClass, goal, lane } of passed) enqueue(goalClass, goal, lane);
 }
 
-function mostUrgent(queues: readonly Queue[], chooser: Chooser): { readonly queue: Queue; readonly lane: number } | null {
-  let best: { readonly queue: Queue; readonly lane: number } | null = null;
-  let highest = Number.NEGATIVE_INFINITY;
+function inQuestion(goalClass: GoalClass, chooser: Chooser): readonly Machine[] {
+  const { usable, arriving } = goalClass;
+  return chooser.waitsForArrivals && arriving.length > 0 ? [...usable, ...arriving] : usable;
+}
+
+interface Front {
+  readonly queue: Queue;
+  readonly lane: number;
+  readonly urgency: number;
+}
+
+function mostUrgent(plan: Plan, queues: readonly Queue[]): Front | null {
+  let best: Front | null = null;
   for (const queue of queues) {
     const { lanes } = queue.goalClass;
     for (let lane = 0; lane < lanes.length; lane++) {
       const goal = lanes[lane]!.peek();
       if (goal === undefined) continue;
-      const urgency = chooser.urgency(goal, lane);
-      if (best === null || urgency > highest) {
-        best = { queue, lane };
-        highest = urgency;
-      }
+      const urgency = urgencyOf(plan, goal, lane);
+      if (best === null || urgency > best.urgency) best = { queue, lane, urgency };
     }
   }
   return best;
+}
+
+/** Whether a slot that became free since the last pass is free still. */
+function hasFreed(goalClass: GoalClass): boolean {
+  return goalClass.usable.some((machine) => machine.hasFreed && freeSlots(machine) > 0);
 }
 
 function hasFree(goalClass: GoalClass): boolean {
@@ -196,20 +227,6 @@ function reorderQueues(plan: Plan): void {
         goal.inHeap = wantsSlot(goal);
         return goal.inHeap;
       });
-    }
-  }
-}
-
-/** Ends goals of classes that no machine can take any more, once all machines and goals are known. */
-export function failImpossible(turn: Turn): void {
-  const { plan } = turn;
-  for (const goalClass of plan.classes.values()) {
-    refreshClass(goalClass, plan.machines, plan.options, plan.machineStamp);
-    if (goalClass.members === 0 || goalClass.possible.length > 0) continue;
-    for (const goal of plan.goals.values()) {
-      if (goal.goalClass !== goalClass || goal.open.length > 0) continue;
-      if (goal.phase.type !== "inputs" && !isUndecided(goal)) continue;
-      failUnmatchable(turn, goal, lastingRefusals(plan, goal) ?? []);
     }
   }
 }

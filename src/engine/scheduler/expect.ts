@@ -11,6 +11,9 @@ export const UNKNOWN_WORK_MS = 60_000;
 /** A running build that is overdue is expected to take this share of its time so far again. */
 const OVERDUE_SHARE = 0.25;
 
+/** What opening a connection usually takes, in ms. */
+const CONNECT_MS = 1000;
+
 /** Each failed build in a row makes a machine look this much slower, at most 16 times: what fails at once must not attract all the work. */
 const FAILURE_FACTOR = 2;
 
@@ -28,24 +31,28 @@ export function assessWork(plan: Plan, goal: Goal, machines: readonly Machine[])
   goal.work = duration === null || quickest === null ? guessedWork(goal.spec.inputBytes) : duration * speedOf(quickest);
 }
 
-/** What a build is expected to take. */
-export interface Expectation {
-  /** Mean, in ms: what to weigh machines by. */
-  readonly meanMs: number;
-  /** Typical, in ms: when it will probably be done. */
-  readonly typicalMs: number;
+/** Expected time of the build alone in ms, to weigh machines by: the mean, slowed by what else the machine does. */
+export function meanOn(plan: Plan, goal: Goal, machine: Machine): number {
+  const known = goal.isKnown ? usualOn(plan, goal, machine) : (goal.work / speedOf(machine)) * plan.learned.mean[laneOf(goal)]!;
+  return known * slowdownOf(machine);
 }
 
-/** Expected time of the build alone, slowed by what else the machine does. */
-export function expectedOn(plan: Plan, goal: Goal, machine: Machine): Expectation {
-  const slowdown = slowdownOf(machine);
-  if (goal.isKnown) {
-    const known = plan.options.durations(goal.spec, machine.spec) ?? goal.work / speedOf(machine);
-    return { meanMs: known * slowdown, typicalMs: known * slowdown };
-  }
-  const lane = laneOf(goal);
-  const unit = (goal.work / speedOf(machine)) * slowdown;
-  return { meanMs: unit * plan.learned.mean[lane]!, typicalMs: unit * plan.learned.typical[lane]! };
+/** Typical time of the build alone in ms: when it will probably be done. */
+export function typicalOn(plan: Plan, goal: Goal, machine: Machine): number {
+  const known = goal.isKnown
+    ? usualOn(plan, goal, machine)
+    : (goal.work / speedOf(machine)) * plan.learned.typical[laneOf(goal)]!;
+  return known * slowdownOf(machine);
+}
+
+/** The known duration in ms; asked for once for each machine while the goal waits. */
+function usualOn(plan: Plan, goal: Goal, machine: Machine): number {
+  if (goal.usual.length < plan.machines.length) goal.usual = new Float64Array(plan.machines.length).fill(-1);
+  const cached = goal.usual[machine.index]!;
+  if (cached >= 0) return cached;
+  const usual = plan.options.durations(goal.spec, machine.spec) ?? goal.work / speedOf(machine);
+  goal.usual[machine.index] = usual;
+  return usual;
 }
 
 /** What is told to the user: only what is known. */
@@ -55,8 +62,14 @@ export function expectedMsFor(plan: Plan, goal: Goal, machine: Machine): number 
 
 /** When a running build is expected to end (monotonic ms); overdue ones later and later. */
 export function expectedEnd(plan: Plan, claim: Claim, now: number): number {
-  const end = claim.startedAt + claim.sendMs + expectedOn(plan, claim.goal, claim.machine).typicalMs;
+  const end = claim.startedAt + claim.sendMs + typicalOn(plan, claim.goal, claim.machine);
   return end > now ? end : now + OVERDUE_SHARE * (now - claim.startedAt);
+}
+
+/** When a machine is expected to be connected (monotonic ms); one that lets us wait is expected later and later. */
+export function expectedArrival(machine: Machine, now: number): number {
+  const at = machine.connectingSince + CONNECT_MS;
+  return at > now ? at : now + OVERDUE_SHARE * (now - machine.connectingSince) + 1;
 }
 
 /** Bytes of inputs the machine has not, as far as sizes are known. */

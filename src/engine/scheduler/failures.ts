@@ -14,6 +14,7 @@ import { replaceLost } from "./round-rules.ts";
 import { advance, noteBuilt, restartRounds, roundFinished } from "./rounds.ts";
 import { setTimer, type Turn, wallAt } from "./turn.ts";
 import { tell } from "./waiting.ts";
+import { reviewAll } from "./plan.ts";
 
 /** Handles `claimFailed`. */
 export function onFailed(turn: Turn, claim: Claim, fact: Extract<ClaimFact, { type: "claimFailed" }>): void {
@@ -105,7 +106,7 @@ export function onGoalDue(turn: Turn, goal: Goal): void {
     if (round.type === "backOff" && round.until <= turn.now.mono) rounds[index] = { type: "queued" };
   }
   turn.plan.fresh.push(goal);
-  turn.plan.stirred = true;
+  reviewAll(turn.plan);
   if (goal.goalClass !== null) enqueue(goal.goalClass, goal, laneOf(goal));
 }
 

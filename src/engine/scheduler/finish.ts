@@ -1,12 +1,14 @@
 // How goals end, and what that means for those that need them and for the run.
 import type { GoalResult } from "../events/event.ts";
 import { unmatchableMessage } from "./match.ts";
-import { type Goal, isDone, isUndecided, roundClaims } from "./goal.ts";
+import { type Goal, isDone, isUndecided, NO_TIMES, roundClaims } from "./goal.ts";
 import { enqueue, laneOf } from "./goal-class.ts";
 import { dropHooks } from "./hook-queue.ts";
 import type { Refusal } from "./match.ts";
 import type { MachineId } from "../events/ids.ts";
-import type { Halt } from "./plan.ts";
+import { type Halt, reviewAll } from "./plan.ts";
+import { urgencyOf } from "./policy.ts";
+import { noteEnded } from "./progress.ts";
 import { initialRounds } from "./round-rules.ts";
 import type { Turn } from "./turn.ts";
 import { tellInputs } from "./waiting.ts";
@@ -73,16 +75,18 @@ export function makeReady(turn: Turn, goal: Goal): void {
   const { plan } = turn;
   goal.phase = { type: "building", rounds: initialRounds(goal, plan.options), received: "no", verdict: null };
   plan.fresh.push(goal);
-  plan.stirred = true;
-  if (goal.goalClass !== null) enqueue(goal.goalClass, goal, laneOf(goal));
+  const { goalClass } = goal;
+  if (goalClass === null) return;
+  const lane = laneOf(goal);
+  enqueue(goalClass, goal, lane);
+  if (urgencyOf(plan, goal, lane) > goalClass.cutoff) reviewAll(plan);
 }
 
 /** Nothing starts from now on. What runs finishes, or is cancelled when the user or a failure said so. */
 export function halt(turn: Turn, why: Halt): void {
   const { plan } = turn;
-  const first = plan.halt === null;
   plan.halt = why;
-  plan.stirred = true;
+  reviewAll(plan);
   const cancels = why.type === "failed" || (why.type === "stopped" && why.how === "cancel");
   for (const goal of plan.goals.values()) {
     if (!goal.needed || goal.phase.type === "finished" || goal.phase.type === "hook") continue;
@@ -95,9 +99,7 @@ export function halt(turn: Turn, why: Halt): void {
       const begun = roundClaims(goal).length > 0 || goal.open.length > 0;
       if (!begun) settle(turn, goal, notBuiltBy(why));
       else if (cancels || goal.open.length === 0) endGoal(turn, goal, cancelledBy(why), haltReason(why));
-    } else if (first) {
-      settle(turn, goal, notBuiltBy(why));
-    }
+    } else settle(turn, goal, notBuiltBy(why));
   }
   if (why.type === "stopped" && why.how === "cancel") dropHooks(turn, why.reason);
 }
@@ -112,7 +114,8 @@ export function cancelledBy(why: Halt): GoalResult {
   return { type: "cancelled", reason: haltReason(why) };
 }
 
-function haltReason(why: Halt): string {
+/** Why nothing starts any more, in words. */
+export function haltReason(why: Halt): string {
   switch (why.type) {
     case "stopped":
       return why.reason;
@@ -128,8 +131,12 @@ function settle(turn: Turn, goal: Goal, result: GoalResult): void {
   for (const claim of roundClaims(goal)) plan.claims.delete(claim.id);
   goal.phase = { type: "finished", result };
   goal.waiting = null;
+  goal.usual = NO_TIMES;
   plan.unfinished -= 1;
-  if (goal.goalClass !== null) goal.goalClass.members -= 1;
+  if (goal.goalClass !== null) {
+    goal.goalClass.members -= 1;
+    noteEnded(plan.progress, goal);
+  }
   turn.events.push({ type: "goalFinished", goal: goal.id, result });
 }
 

@@ -4,7 +4,7 @@ import type { MachineId } from "../events/ids.ts";
 import type { GoalSpec } from "./fact.ts";
 import { type Goal, wantsSlot } from "./goal.ts";
 import { Heap } from "./heap.ts";
-import { isUsable, type Machine } from "./machine.ts";
+import { isArriving, isUsable, type Machine } from "./machine.ts";
 import { isContentAddressed, type Refusal, refusalOf } from "./match.ts";
 import type { PlanOptions } from "./options.ts";
 
@@ -15,12 +15,18 @@ export interface GoalClass {
   possible: readonly Machine[];
   /** Those that would take one now if they had a slot. */
   usable: readonly Machine[];
+  /** Those being connected to, which may be worth waiting for. */
+  arriving: readonly Machine[];
   /** Usable machines that come into question only for goals that cannot use those: not empty when the local machine is preferred. */
   others: readonly Machine[];
   /** What `possible` and `usable` were computed for. */
   stamp: number;
+  /** Whether machines may have to be connected for it. */
+  isUnconnected: boolean;
   /** Goals that want a slot, one heap for each way their length is guessed. */
   readonly lanes: readonly Heap<Goal>[];
+  /** A goal less urgent than this changes nothing by joining: either no slot is free, or more urgent ones have passed the free ones by. */
+  cutoff: number;
   /** Goals that no usable machine may take just now; looked at again when machines change. */
   readonly aside: Set<Goal>;
   /** Needed goals that have not ended. */
@@ -45,9 +51,12 @@ export function createGoalClass(key: string, sample: GoalSpec, before: (a: Goal,
     sample,
     possible: [],
     usable: [],
+    arriving: [],
     others: [],
     stamp: -1,
+    isUnconnected: true,
     lanes: Array.from({ length: LANES }, () => new Heap(before)),
+    cutoff: Number.NEGATIVE_INFINITY,
     aside: new Set(),
     members: 0,
     told: null,
@@ -84,6 +93,7 @@ export function refreshClass(
 ): void {
   if (goalClass.stamp === stamp) return;
   goalClass.stamp = stamp;
+  goalClass.isUnconnected = true;
   const matching = machines.filter((machine) => lastingRefusal(goalClass.sample, machine, options) === null);
   let possible = matching;
   // A local machine that can take what prefers it takes all of it (`preferLocalBuild`).
@@ -93,6 +103,7 @@ export function refreshClass(
   }
   goalClass.possible = possible;
   goalClass.usable = possible.filter(isUsable);
+  goalClass.arriving = possible.filter(isArriving);
   goalClass.others = possible === matching ? [] : matching.filter((machine) => isUsable(machine) && !possible.includes(machine));
   const aside = [...goalClass.aside];
   goalClass.aside.clear();

@@ -67,6 +67,8 @@ export interface Goal {
   /** Expected work in ms on a machine of speed factor 1; a guess unless `isKnown`. */
   work: number;
   isKnown: boolean;
+  /** Known durations in ms by machine index, while it is not done; negative where not asked for yet. */
+  usual: Float64Array;
   /** Work in ms of the longest chain of needed builds that wait for it, itself excluded. */
   below: number;
   /** Raised by the user's "build next"; the highest goes first. */
@@ -104,6 +106,7 @@ export function createGoal(spec: GoalSpec, index: number): Goal {
     goalClass: null,
     work: 0,
     isKnown: false,
+    usual: NO_TIMES,
     below: 0,
     boost: 0,
     inHeap: false,
@@ -120,6 +123,7 @@ export function createGoal(spec: GoalSpec, index: number): Goal {
 // Shared empty lists: most of a large plan's goals never need their own.
 const NO_GOALS: readonly Goal[] = [];
 const NO_FAILURES: string[] = [];
+export const NO_TIMES = new Float64Array(0);
 const NO_PLACES: number[] = [];
 const NO_CLAIMS: Claim[] = [];
 

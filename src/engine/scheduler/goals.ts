@@ -5,12 +5,13 @@ import { lastingRefusals } from "./eligibility.ts";
 import { assessWork } from "./expect.ts";
 import type { GoalSpec } from "./fact.ts";
 import { failUnmatchable, finishGoal, makeReady, notBuiltBy } from "./finish.ts";
-import { createGoal, type Goal, isDone } from "./goal.ts";
+import { createGoal, type Goal, isDone, isUndecided } from "./goal.ts";
 import { classKey, createGoalClass, type GoalClass, refreshClass } from "./goal-class.ts";
 import { speedOf } from "./machine.ts";
-import type { Plan } from "./plan.ts";
+import { type Plan, reviewAll } from "./plan.ts";
 import { nixBefore } from "./policy-nix.ts";
 import { ownBefore } from "./policy-own.ts";
+import { noteToBuild } from "./progress.ts";
 import { raiseRanks } from "./ranks.ts";
 import type { Turn } from "./turn.ts";
 import { tellInputs } from "./waiting.ts";
@@ -90,7 +91,7 @@ export function need(turn: Turn, goals: readonly Goal[]): void {
   }
   if (found.length === 0) return;
   found.sort((a, b) => a.level - b.level || a.index - b.index);
-  for (const goal of found) if (goal.goalClass !== null) assessWork(plan, goal, goal.goalClass.possible);
+  for (const goal of found) assess(plan, goal);
   raiseRanks(plan, found);
   turn.events.push({ type: "goalsAdded", goals: [...found].sort((a, b) => a.index - b.index).map((goal) => describe(plan, goal)) });
   for (const goal of found) begin(turn, goal);
@@ -99,20 +100,30 @@ export function need(turn: Turn, goals: readonly Goal[]): void {
 /** A substitution failed and the goal is built instead: its inputs are needed now. */
 export function buildInstead(turn: Turn, goal: Goal): void {
   const { plan } = turn;
-  joinClass(plan, goal);
-  if (goal.goalClass !== null) assessWork(plan, goal, goal.goalClass.possible);
+  goal.phase = { type: "dormant" };
+  if (goal.goalClass === null) {
+    joinClass(plan, goal);
+    assess(plan, goal);
+  }
   raiseRanks(plan, [goal]);
   if (!isHopeless(plan, goal)) need(turn, goal.inputs);
-  beginBuild(turn, goal);
+  if (goal.phase.type === "dormant") beginBuild(turn, goal);
 }
 
-function isToBuild(goal: Goal): boolean {
+function assess(plan: Plan, goal: Goal): void {
+  if (goal.goalClass === null) return;
+  assessWork(plan, goal, goal.goalClass.possible);
+  noteToBuild(plan.progress, goal);
+}
+
+/** Whether it is made by building, not by substitution or by doing nothing. */
+export function isToBuild(goal: Goal): boolean {
   return goal.spec.kind === "derivation" && (goal.spec.check || goal.spec.validity === "missing");
 }
 
 /** Whether no machine can ever take it; while no machine is known, nothing is said. */
-function isHopeless(plan: Plan, goal: Goal): boolean {
-  if (plan.machines.length === 0 || goal.goalClass === null) return false;
+export function isHopeless(plan: Plan, goal: Goal): boolean {
+  if (goal.goalClass === null || (plan.machines.length === 0 && !plan.complete)) return false;
   return goal.goalClass.possible.length === 0 || lacksSecondMachine(plan, goal, goal.goalClass);
 }
 
@@ -130,22 +141,25 @@ function joinClass(plan: Plan, goal: Goal): void {
   }
   refreshClass(goalClass, plan.machines, plan.options, plan.machineStamp);
   // Its machines are connected when the queues are gone through next.
-  if (goalClass.members === 0) goalClass.stamp = -1;
+  if (goalClass.members === 0) goalClass.isUnconnected = true;
   goalClass.members += 1;
   goal.goalClass = goalClass;
-  plan.stirred = true;
+  reviewAll(plan);
 }
 
-function begin(turn: Turn, goal: Goal): void {
+/** The first step of a needed goal whose inputs have taken theirs. */
+export function begin(turn: Turn, goal: Goal): void {
   const { plan } = turn;
   const { spec } = goal;
+  // A failure on the way may have ended it already.
+  if (goal.phase.type !== "dormant") return;
   if (isToBuild(goal)) beginBuild(turn, goal);
   else if (spec.validity === "valid") finishGoal(turn, goal, { type: "alreadyValid", outputs: spec.outputPaths });
   else if (plan.halt !== null) finishGoal(turn, goal, notBuiltBy(plan.halt));
   else if (spec.validity === "substitutable") {
     goal.phase = { type: "toSubstitute" };
     plan.toSubstitute.push(goal);
-    plan.stirred = true;
+    reviewAll(plan);
   } else finishGoal(turn, goal, noSubstitute(goal));
 }
 
@@ -171,6 +185,18 @@ function beginBuild(turn: Turn, goal: Goal): void {
   }
   goal.phase = { type: "inputs" };
   tellInputs(turn, goal);
+}
+
+/** Fails goals that no machine can take any more, once all machines are known. */
+export function failImpossible(turn: Turn): void {
+  const { plan } = turn;
+  for (const goalClass of plan.classes.values()) {
+    if (goalClass.members === 0 || goalClass.possible.length > 1) continue;
+    for (const goal of plan.goals.values()) {
+      if (goal.goalClass !== goalClass || goal.open.length > 0 || !isHopeless(plan, goal)) continue;
+      if (goal.phase.type === "inputs" || isUndecided(goal)) failHopeless(turn, goal);
+    }
+  }
 }
 
 /** Fails a goal that no machine can take, or not as often as its rounds need. */

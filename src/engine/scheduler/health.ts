@@ -5,7 +5,7 @@ import { isUndecided } from "./goal.ts";
 import type { GoalClass } from "./goal-class.ts";
 import { createMachine, type Machine, stateOf } from "./machine.ts";
 import type { Effect } from "./classify.ts";
-import type { Plan } from "./plan.ts";
+import { type Plan, reviewAll } from "./plan.ts";
 import { jitteredWait } from "./random.ts";
 import { setTimer, type Turn } from "./turn.ts";
 
@@ -54,12 +54,14 @@ export function onMachine(turn: Turn, fact: MachineFact): void {
 /** Connects, all at once, the machines that could take goals of the class. */
 export function connectNeeded(turn: Turn, goalClass: GoalClass): void {
   if (goalClass.members === 0 || turn.plan.halt !== null || turn.plan.finished) return;
+  goalClass.isUnconnected = false;
   for (const machine of goalClass.possible) connect(turn, machine);
 }
 
 function connect(turn: Turn, machine: Machine): void {
   if (machine.link !== "down" || machine.condition.type !== "open" || machine.hold !== "none") return;
   machine.link = "connecting";
+  machine.connectingSince = turn.now.mono;
   turn.commands.push({ type: "connectMachine", machine: machine.id });
   publishState(turn, machine);
 }
@@ -147,7 +149,7 @@ export function leaveWhenIdle(turn: Turn, machine: Machine): void {
 /** Notes that matches may have changed, and shows the state. */
 export function changed(turn: Turn, machine: Machine): void {
   turn.plan.machineStamp += 1;
-  turn.plan.stirred = true;
+  reviewAll(turn.plan);
   publishState(turn, machine);
 }
 

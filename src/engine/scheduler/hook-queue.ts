@@ -5,7 +5,7 @@ import type { Claim } from "./claim.ts";
 import type { HookFact } from "./fact.ts";
 import { finishGoal, halt } from "./finish.ts";
 import type { Goal } from "./goal.ts";
-import type { Plan } from "./plan.ts";
+import { type Plan, reviewAll } from "./plan.ts";
 import { notice, type Turn } from "./turn.ts";
 
 /** Ends a goal that was built, its post-build hook first where builds wait for hooks. Only executed builds have hooks. */
@@ -54,7 +54,7 @@ export function onHook(turn: Turn, fact: HookFact): void {
     return;
   }
   plan.hooks.delete(fact.hook);
-  plan.stirred = true;
+  reviewAll(plan);
   const { goal } = queued;
   if (fact.failure === null) {
     turn.events.push({

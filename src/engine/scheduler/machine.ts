@@ -20,6 +20,8 @@ export interface Machine {
   /** Whether slots were set by the user, so that none of them is a state and not a setting. */
   slotsSet: boolean;
   link: "down" | "connecting" | "up";
+  /** When its connection was begun (monotonic ms). */
+  connectingSince: number;
   condition: MachineCondition;
   hold: "none" | "cordoned" | "draining";
   /** Null until it said. */
@@ -27,6 +29,8 @@ export interface Machine {
   /** Claims by slot; may be longer than `slots` after slots were taken away. */
   readonly lanes: (Claim | null)[];
   running: number;
+  /** A slot became free since the queues were last gone through. */
+  hasFreed: boolean;
   /** Times it failed in a row: decides how long it cools down. */
   failures: number;
   /** Failed builds in a row, of whatever kind: it loses precedence. */
@@ -45,11 +49,13 @@ export function createMachine(spec: MachineSpec, index: number): Machine {
     slots: spec.slots,
     slotsSet: false,
     link: "down",
+    connectingSince: 0,
     condition: { type: "open" },
     hold: "none",
     trusted: null,
     lanes: [],
     running: 0,
+    hasFreed: true,
     failures: 0,
     streak: 0,
     suspicion: 0,
@@ -63,9 +69,15 @@ export function isUsable(machine: Machine): boolean {
   return machine.link === "up" && machine.condition.type === "open" && machine.hold === "none" && machine.slots > 0;
 }
 
-/** Slots without a build; never negative, also when slots were taken away. */
+/** Whether it is being connected to, and could be given builds then. */
+export function isArriving(machine: Machine): boolean {
+  const { link, condition, hold, slots } = machine;
+  return link === "connecting" && condition.type === "open" && hold === "none" && slots > 0;
+}
+
+/** Slots a build can start in now; never negative, also when slots were taken away. */
 export function freeSlots(machine: Machine): number {
-  return Math.max(0, machine.slots - machine.running);
+  return machine.link === "up" ? Math.max(0, machine.slots - machine.running) : 0;
 }
 
 /** The lowest free slot: a build keeps its lane, and lanes fill from the top. */

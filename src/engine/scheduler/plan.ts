@@ -8,6 +8,7 @@ import { Heap } from "./heap.ts";
 import { createLearned, type Learned } from "./learned.ts";
 import type { Machine } from "./machine.ts";
 import { DEFAULT_PLAN_OPTIONS, type PlanOptions } from "./options.ts";
+import { createProgress, type Progress } from "./progress.ts";
 import type { RandomState } from "./random.ts";
 
 /** Why nothing starts any more. */
@@ -43,6 +44,8 @@ export interface Plan {
   readonly machineById: Map<MachineId, Machine>;
   /** Raised by every change that may alter a match. */
   machineStamp: number;
+  /** The machines' state for which goals were checked that no machine can take. */
+  checkedStamp: number;
   /** Whether some account may not be given everything. */
   hasUntrusted: boolean;
   readonly classes: Map<string, GoalClass>;
@@ -64,14 +67,19 @@ export interface Plan {
   finished: boolean;
   /** Needed goals that have not ended. */
   unfinished: number;
-  /** Whether anything happened since the queues were last gone through. */
+  /** Whether anything happened since the queues were last gone through that may let something start. */
   stirred: boolean;
+  /** What a pass over the queues must look at: everything, or only slots that became free since the last one. */
+  review: "freed" | "all";
+  /** When a machine that is waited for should be free (monotonic ms): if it is not, the choice is made anew. */
+  reviewAt: number;
   startedAt: number | null;
   /** The time of the last `wakeAt` (monotonic ms), null when it has passed. */
   wakeAt: number | null;
+  readonly progress: Progress;
   estimate: Estimate | null;
   estimatedAt: number;
-  counts: { claims: number; hooks: number; goals: number; timers: number; boosts: number };
+  counts: { claims: number; hooks: number; goals: number; timers: number; boosts: number; passes: number };
 }
 
 /** An empty plan. Options left out have the defaults of {@link DEFAULT_PLAN_OPTIONS}. */
@@ -85,6 +93,7 @@ export function createPlan(options: Partial<PlanOptions> = {}): Plan {
     machines: [],
     machineById: new Map(),
     machineStamp: 0,
+    checkedStamp: -1,
     hasUntrusted: false,
     classes: new Map(),
     queuesChanged: false,
@@ -101,10 +110,19 @@ export function createPlan(options: Partial<PlanOptions> = {}): Plan {
     finished: false,
     unfinished: 0,
     stirred: false,
+    review: "all",
+    reviewAt: Number.POSITIVE_INFINITY,
     startedAt: null,
     wakeAt: null,
+    progress: createProgress(),
     estimate: null,
     estimatedAt: Number.NEGATIVE_INFINITY,
-    counts: { claims: 0, hooks: 0, goals: 0, timers: 0, boosts: 0 },
+    counts: { claims: 0, hooks: 0, goals: 0, timers: 0, boosts: 0, passes: 0 },
   };
+}
+
+/** The queues must be gone through with every slot. */
+export function reviewAll(plan: Plan): void {
+  plan.stirred = true;
+  plan.review = "all";
 }

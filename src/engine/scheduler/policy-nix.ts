@@ -13,7 +13,7 @@ export function nixBefore(a: Goal, b: Goal): boolean {
  * The local machine comes after the others, as Nix asks the build hook first and builds itself when that declines.
  */
 export const nixChooser: Chooser = {
-  urgency: (goal) => goal.boost * 1e12 - goal.index,
+  waitsForArrivals: false,
   choose: (_goal, candidates) => {
     let best: Machine | null = null;
     for (const machine of candidates) {

@@ -1,8 +1,7 @@
 // This program's own order: the longest chain of builds first, each where it ends earliest, waiting for a faster machine when that ends sooner.
 import type { MachineId } from "../events/ids.ts";
-import { expectedEnd, expectedOn, sendMs } from "./expect.ts";
+import { expectedArrival, expectedEnd, meanOn, sendMs, typicalOn } from "./expect.ts";
 import type { Goal } from "./goal.ts";
-import { meanRatio } from "./learned.ts";
 import { freeSlots, type Machine, speedOf } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 import type { Chooser, Choice } from "./policy.ts";
@@ -10,43 +9,29 @@ import type { Chooser, Choice } from "./policy.ts";
 /** Within a queue: the longest chain of expected work, then the order they came. */
 export function ownBefore(a: Goal, b: Goal): boolean {
   if (a.boost !== b.boost) return a.boost > b.boost;
-  const [rankA, rankB] = [a.below + a.work, b.below + b.work];
+  const rankA = a.below + a.work;
+  const rankB = b.below + b.work;
   return rankA === rankB ? a.index < b.index : rankA > rankB;
 }
 
 /** A pass of the policy at a time (monotonic ms). */
 export function ownChooser(plan: Plan, now: number): Chooser {
-  const slots = new Map<Machine, number[]>();
-  // Guesses keep their proportions; where all are guesses, what was learned scales them.
-  const scale = plan.learned.known.count === 0 ? meanRatio(plan.learned) : 1;
-  const freeAt = (machine: Machine): number[] => {
-    let times = slots.get(machine);
-    if (times === undefined) {
-      times = slotTimes(plan, machine, now);
-      slots.set(machine, times);
-    }
-    return times;
-  };
+  // By machine index: when each slot is expected to be free, promises of this pass included.
+  const slots: (Float64Array | undefined)[] = [];
+  const freeAt: FreeAt = (machine) => (slots[machine.index] ??= slotTimes(plan, machine, now));
   return {
-    urgency: (goal, lane) => {
-      const own = lane === 0 ? goal.work : goal.work * plan.learned.mean[lane]!;
-      return goal.boost * 1e15 + own + goal.below * (lane === 0 ? 1 : scale);
-    },
+    waitsForArrivals: true,
     choose: (goal, candidates) => choose(plan, goal, candidates, now, freeAt),
   };
 }
 
-function choose(
-  plan: Plan,
-  goal: Goal,
-  candidates: readonly Machine[],
-  now: number,
-  freeAt: (machine: Machine) => number[],
-): Choice {
+type FreeAt = (machine: Machine) => Float64Array;
+
+function choose(plan: Plan, goal: Goal, candidates: readonly Machine[], now: number, freeAt: FreeAt): Choice {
   const resumed = resumedOn(plan, goal, candidates);
   if (resumed !== null) {
     const send = sendMs(plan, goal, resumed);
-    occupyFirst(freeAt(resumed), now + send + expectedOn(plan, goal, resumed).typicalMs);
+    occupyFirst(freeAt(resumed), now + send + typicalOn(plan, goal, resumed));
     const explanation = "an earlier run was interrupted while it built there";
     return { type: "start", machine: resumed, sendMs: send, explanation };
   }
@@ -55,20 +40,26 @@ function choose(
   let next: Machine | null = null;
   let nextEnd = Number.POSITIVE_INFINITY;
   for (const machine of candidates) {
-    const end = freeAt(machine)[0]! + sendMs(plan, goal, machine) + expectedOn(plan, goal, machine).meanMs;
+    const end = freeAt(machine)[0]! + sendMs(plan, goal, machine) + meanOn(plan, goal, machine);
     // Equal ends: a free slot before a promise, then Nix's order.
     if (end < bestEnd - 1e-6 || (best !== null && end < bestEnd + 1e-6 && isBetterTie(machine, best))) {
-      [next, nextEnd] = [best, bestEnd];
-      [best, bestEnd] = [machine, end];
-    } else if (end < nextEnd) [next, nextEnd] = [machine, end];
+      next = best;
+      nextEnd = bestEnd;
+      best = machine;
+      bestEnd = end;
+    } else if (end < nextEnd) {
+      next = machine;
+      nextEnd = end;
+    }
   }
   if (best === null) return { type: "busy" };
   const times = freeAt(best);
   const startsAt = times[0]!;
   const send = sendMs(plan, goal, best);
-  occupyFirst(times, startsAt + send + expectedOn(plan, goal, best).typicalMs);
+  occupyFirst(times, startsAt + send + typicalOn(plan, goal, best));
   if (startsAt > now || freeSlots(best) === 0) return { type: "wait", machine: best, at: startsAt };
-  return { type: "start", machine: best, sendMs: send, explanation: explain(goal, bestEnd - now, best, next, nextEnd - now) };
+  const explanation = explain(goal, bestEnd - now, best, next, nextEnd - now);
+  return { type: "start", machine: best, sendMs: send, explanation };
 }
 
 function isBetterTie(machine: Machine, best: Machine): boolean {
@@ -85,20 +76,18 @@ function resumedOn(plan: Plan, goal: Goal, candidates: readonly Machine[]): Mach
 }
 
 /** When each slot of the machine is expected to be free (monotonic ms), earliest first. */
-function slotTimes(plan: Plan, machine: Machine, now: number): number[] {
-  const times: number[] = [];
-  if (machine.running > 0) {
-    for (const claim of machine.lanes) if (claim !== null) times.push(expectedEnd(plan, claim, now));
-  }
-  // Slots that were taken away free nothing: the latest ends stay.
-  times.sort((a, b) => a - b);
-  if (times.length > machine.slots) times.splice(0, times.length - machine.slots);
-  const free = machine.slots - times.length;
-  return free > 0 ? [...new Array<number>(free).fill(now), ...times] : times;
+function slotTimes(plan: Plan, machine: Machine, now: number): Float64Array {
+  const times = new Float64Array(machine.slots);
+  if (machine.link !== "up") return times.fill(expectedArrival(machine, now));
+  times.fill(now);
+  if (machine.running === 0) return times;
+  // After slots were taken away more builds may run than there are slots: the earliest ends free nothing.
+  for (const claim of machine.lanes) if (claim !== null) occupyFirst(times, expectedEnd(plan, claim, now));
+  return times;
 }
 
 /** Occupies the earliest slot until `until`, keeping the order. */
-function occupyFirst(times: number[], until: number): void {
+function occupyFirst(times: Float64Array, until: number): void {
   let at = 0;
   while (at + 1 < times.length && times[at + 1]! < until) {
     times[at] = times[at + 1]!;

@@ -1,6 +1,8 @@
 // Which goal goes first and where it goes: what every policy answers.
 import type { Goal } from "./goal.ts";
+import { meanRatio } from "./learned.ts";
 import type { Machine } from "./machine.ts";
+import type { Plan } from "./plan.ts";
 
 export type Choice =
   /** `explanation` says why this machine, in words. `sendMs` is what sending the inputs is expected to take. */
@@ -17,8 +19,18 @@ export type Choice =
 
 /** A policy in one pass over the queues; it may remember what it promised during the pass. */
 export interface Chooser {
-  /** Urgency of a queue's first goal against that of other queues: the highest goes first. */
-  urgency(goal: Goal, lane: number): number;
+  /** Whether machines that are still being connected to come into question. */
+  readonly waitsForArrivals: boolean;
   /** Chooses among machines that may take the goal; some have a free slot, some may not. */
   choose(goal: Goal, candidates: readonly Machine[]): Choice;
+}
+
+/** Urgency of a goal against goals of other queues: the highest goes first. Within a queue the order never changes, between queues it may. */
+export function urgencyOf(plan: Plan, goal: Goal, lane: number): number {
+  if (plan.options.policy === "nix") return goal.boost * 1e12 - goal.index;
+  const boost = goal.boost * 1e15;
+  if (lane === 0) return boost + goal.work + goal.below;
+  // Guesses keep their proportions; where all are guesses, what was learned scales them.
+  const scale = plan.learned.known.count === 0 ? meanRatio(plan.learned) : 1;
+  return boost + goal.work * plan.learned.mean[lane]! + goal.below * scale;
 }

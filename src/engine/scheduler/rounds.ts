@@ -5,7 +5,7 @@ import { cancelledBy, endGoal } from "./finish.ts";
 import { type BuildingPhase, type Goal, isUndecided, roundClaims } from "./goal.ts";
 import { enqueue, laneOf } from "./goal-class.ts";
 import { finishBuilt } from "./hook-queue.ts";
-import type { Plan } from "./plan.ts";
+import { type Plan, reviewAll } from "./plan.ts";
 import { checkFailedMessage, differencesOf, initialRounds, roundDiffersMessages } from "./round-rules.ts";
 import { notice, type Turn } from "./turn.ts";
 
@@ -42,7 +42,7 @@ export function advance(turn: Turn, goal: Goal): void {
     const later = rounds.findIndex((round) => round.type === "later");
     if (later >= 0) rounds[later] = { type: "queued" };
   }
-  turn.plan.stirred = true;
+  reviewAll(turn.plan);
   if (goal.goalClass !== null) enqueue(goal.goalClass, goal, laneOf(goal));
   if (goal.open.length === 0) turn.plan.fresh.push(goal);
 }

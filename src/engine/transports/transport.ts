@@ -8,7 +8,10 @@ export type CloseReason =
 
 /** A byte pair to a peer. Reading and writing go on independently of each other. */
 export interface Transport {
-  /** Bytes from the peer; ends when the peer has closed its side. To be iterated once. */
+  /**
+   * Bytes from the peer; ends when the peer has closed its side or the transport was closed here, throws the error of one that `failed`.
+   * To be iterated once.
+   */
   readonly input: AsyncIterable<Uint8Array>;
   /** Queues bytes for the peer; resolves when more may be written (back-pressure). Rejects once the transport is closed. */
   write(bytes: Uint8Array): Promise<void>;

@@ -24,7 +24,7 @@ import {
   validSignatures,
 } from "../../../src/engine/formats/signature.ts";
 import { hashPartOf, parseStorePath } from "../../../src/engine/formats/store-path.ts";
-import { nixGenerations } from "../../support/nix-generations.ts";
+import { atLeast, nixGenerations } from "../../support/nix-generations.ts";
 import { createInstance, type NixInstance } from "../../support/nix-instance.ts";
 
 const generations = await nixGenerations();
@@ -159,7 +159,10 @@ describe.each(generations)("formats of Nix $version", (generation) => {
     await instance.output("sh", ["-c", `nix-store --dump ${target} > /nix/work/self.nar`]);
     const hasher = new SelfReferenceHasher("sha256", hashPartOf(parseStorePath(target)));
     hasher.update(readFileSync(join(work, "self.nar")));
-    expect(printContentAddress({ method: "nar", hash: hasher.finish() })).toBe(info.ca);
+    const { withPositions, withoutPositions } = hasher.finish();
+    const blank = atLeast(generation, "2.17") && !atLeast(generation, "2.35");
+    const hash = blank ? withoutPositions : withPositions;
+    expect(printContentAddress({ method: "nar", hash })).toBe(info.ca);
   });
 });
 

@@ -80,6 +80,13 @@ export class ByteReader {
     return body === null ? null : Uint8Array.from(body);
   }
 
+  /** Padded bytes of at most `max` as UTF-8 text if they are buffered whole, else null; never awaits. */
+  tryReadString(max: number, what = "a string"): string | null {
+    this.#check();
+    const body = this.#tryPadded(max, what);
+    return body === null ? null : Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8");
+  }
+
   /** Padded bytes of at most `max` as a byte string. */
   async readByteString(max: number, what = "a byte string"): Promise<ByteString> {
     return fromBytes(await this.#readPadded(max, what));

@@ -16,7 +16,11 @@ const PROBE: BasicDerivation = {
   platform: "tsbuild-top-probe",
   builder: byteStringOf("/none"),
   args: [],
-  env: new Map([[byteStringOf("out"), byteStringOf(OUTPUT)]]),
+  // Without it the daemon would first look for the output in its caches.
+  env: new Map([
+    [byteStringOf("allowSubstitutes"), byteStringOf("")],
+    [byteStringOf("out"), byteStringOf(OUTPUT)],
+  ]),
 };
 
 /** Whether the daemon lets us build input-addressed derivations, which it lets trusted users only. Leaves nothing behind. */

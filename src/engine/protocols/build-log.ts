@@ -1,0 +1,89 @@
+// What is heard of one build: log frames of the worker protocol → started, phase, lines, notices, and back again for a server.
+import type { StorePath } from "../formats/store-path.ts";
+import { ACTIVITY, type LogFrame, type LogListener, RESULT } from "./log-frame.ts";
+
+/** Hears one build. Called synchronously and often; must not throw. */
+export interface BuildListener {
+  /** The builder program has been started. */
+  started(): void;
+  phase(name: string): void;
+  /** Log lines without line ends, as they came. */
+  logged(lines: readonly string[]): void;
+  /** Messages of the store itself, not of the builder. */
+  noticed(message: string): void;
+}
+
+/** Makes a log listener out of a build's; lines that arrive together are handed on together. */
+export function hearBuild(listener: BuildListener): LogListener {
+  return (frames) => {
+    let lines: string[] = [];
+    const flush = (): void => {
+      if (lines.length === 0) return;
+      listener.logged(lines);
+      lines = [];
+    };
+    for (const frame of frames) {
+      const line = logLineOf(frame);
+      if (line !== null) {
+        lines.push(line);
+        continue;
+      }
+      flush();
+      hearFrame(frame, listener);
+    }
+    flush();
+  };
+}
+
+function logLineOf(frame: LogFrame): string | null {
+  if (frame.type !== "result" || frame.result !== RESULT.buildLogLine) return null;
+  const line = frame.fields[0];
+  return typeof line === "string" ? line : null;
+}
+
+function hearFrame(frame: LogFrame, listener: BuildListener): void {
+  if (frame.type === "start" && frame.activity === ACTIVITY.build) {
+    listener.started();
+  } else if (frame.type === "next") {
+    listener.noticed(frame.text.replace(/\n+$/, ""));
+  } else if (frame.type === "result") {
+    const text = frame.fields[0];
+    if (typeof text !== "string") return;
+    if (frame.result === RESULT.setPhase) listener.phase(text);
+    else if (frame.result === RESULT.postBuildLogLine) listener.noticed(`post-build-hook: ${text}`);
+  }
+}
+
+/** The other direction: a listener that says what it hears as frames of an activity with the given id. `stop` ends that activity. */
+export function tellBuild(
+  drvPath: StorePath,
+  id: bigint,
+  say: (frames: readonly LogFrame[]) => void,
+): { readonly listener: BuildListener; readonly stop: () => void } {
+  let running = false;
+  const start = (): void => {
+    if (running) return;
+    running = true;
+    const fields = [drvPath, "", 1n, 1n];
+    say([{ type: "start", id, level: 3, activity: ACTIVITY.build, text: `building '${drvPath}'`, fields, parent: 0n }]);
+  };
+  const result = (number: number, text: string): LogFrame => ({ type: "result", id, result: number, fields: [text] });
+  return {
+    listener: {
+      started: start,
+      phase: (name) => {
+        start();
+        say([result(RESULT.setPhase, name)]);
+      },
+      logged: (lines) => {
+        start();
+        say(lines.map((line) => result(RESULT.buildLogLine, line)));
+      },
+      noticed: (message) => say([{ type: "next", text: `${message}\n` }]),
+    },
+    stop: () => {
+      if (running) say([{ type: "stop", id }]);
+      running = false;
+    },
+  };
+}

@@ -1,0 +1,16 @@
+// What is believed of a peer: the greatest length of everything that is read from it.
+
+/** Bytes of one string: messages, environment values, build log lines. */
+export const MAX_STRING_BYTES = 64 * 1024 * 1024;
+
+/** Items of one list, set or map. */
+export const MAX_ITEMS = 16_000_000;
+
+/** Bytes of one store path, output name or other short name. */
+export const MAX_NAME_BYTES = 4096;
+
+/** Fields of one log frame, traces of one error, features of one handshake. */
+export const MAX_FIELDS = 1024;
+
+/** Bytes of one frame of a framed stream. Nix sends at most 64 KiB, others up to a whole NAR's buffer. */
+export const MAX_FRAME_BYTES = 256 * 1024 * 1024;

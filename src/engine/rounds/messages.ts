@@ -1,0 +1,77 @@
+// Nix's words for rounds and checks, printed as Nix prints them and read back from what any generation of Nix says.
+import { STORE_DIR, type StorePath, isStorePath } from "../formats/store-path.ts";
+
+/** `checking outputs of '…'...` (Nix 2.8 to 2.34, derivation-goal.cc). */
+export function checkingMessage(drvPath: string): string {
+  return `checking outputs of '${drvPath}'...`;
+}
+
+/** `building '…'...`, with `(round 1/3)` where there are several (Nix 2.8, `started`). Rounds count from 1. */
+export function buildingMessage(drvPath: string, round: number, rounds: number): string {
+  return rounds > 1 ? `building '${drvPath}' (round ${round}/${rounds})...` : `building '${drvPath}'...`;
+}
+
+/** The failure of a check (Nix 2.8, `registerOutputs`). `otherPath` is where the second result is kept, null when it is not. */
+export function checkDiffersMessage(drvPath: string, outputPath: string, otherPath: string | null): string {
+  return `derivation '${drvPath}' may not be deterministic: output '${outputPath}' differs${fromPath(otherPath)}`;
+}
+
+/** The failure or warning of a round (Nix 2.8, `registerOutputs`); `otherPath` likewise. */
+export function roundDiffersMessage(drvPath: string, outputPath: string, otherPath: string | null): string {
+  return `output '${outputPath}' of '${drvPath}' differs${fromPath(otherPath)} from previous round`;
+}
+
+/** Why outputs that are not valid cannot be checked, in Nix's words; the second member says what to do. */
+export function notValidMessage(drvPath: string): { readonly message: string; readonly hint: string } {
+  return {
+    message: `some outputs of '${drvPath}' are not valid, so checking is not possible`,
+    hint: "Run the build without --check, and then try with --check again; --check --build-missing does both.",
+  };
+}
+
+/** The difference a machine's own comparison found. */
+export interface ToldDifference {
+  readonly drvPath: string;
+  /** The output as a store path. */
+  readonly output: StorePath;
+  /** The output's place on that machine's disk: another one than `output` in a store with a root directory. */
+  readonly realOutput: string;
+  /** Where the machine keeps the second result, as a place on its disk; null when it does not. */
+  readonly realOther: string | null;
+}
+
+// 2.8 and 2.26 quote the paths with ', 2.34 prints them as std::filesystem does, in ".
+const DIFFERS =
+  /derivation\s+'([^'\n]+)'\s+may not be deterministic:\s+output\s+(?:'([^'\n]+)'|"([^"\n]+)")\s+differs(?:\s+from\s+(?:'([^'\n]+)'|"([^"\n]+)"))?/g;
+
+/**
+ * Every difference a message names (Nix stops at the first; the embedded store tells of all). Empty when there is none. Paths whose base name is no
+ * store path are left out.
+ */
+export function parseCheckDifferences(message: string): ToldDifference[] {
+  const differences: ToldDifference[] = [];
+  for (const [, drvPath = "", single, double, otherSingle, otherDouble] of withoutColours(message).matchAll(DIFFERS)) {
+    const realOutput = single ?? double ?? "";
+    const output = logicalPath(realOutput);
+    if (output === null) continue;
+    const realOther = otherSingle ?? otherDouble ?? null;
+    // What another machine calls its kept result is used in commands there: it must be what it is said to be.
+    const trusted = realOther !== null && realOther.startsWith(realOutput) && logicalPath(realOther) !== null;
+    differences.push({ drvPath, output, realOutput, realOther: trusted ? realOther : null });
+  }
+  return differences;
+}
+
+/** The store path of a place on disk such as `/srv/root/nix/store/…`; null when its base name is no store path's. */
+export function logicalPath(realPath: string): StorePath | null {
+  const logical = `${STORE_DIR}/${realPath.slice(realPath.lastIndexOf("/") + 1)}`;
+  return realPath.endsWith(logical) && isStorePath(logical) && !/(?:^|\/)\.\.?(?:\/|$)/.test(realPath) ? logical : null;
+}
+
+function fromPath(otherPath: string | null): string {
+  return otherPath === null ? "" : ` from '${otherPath}'`;
+}
+
+function withoutColours(text: string): string {
+  return text.replace(/\u001b\[[0-?]*[ -/]*[@-~]/g, "");
+}

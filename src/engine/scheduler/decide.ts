@@ -1,0 +1,132 @@
+// The scheduler: a fact and the time in, commands to perform and events to publish out. It never awaits, and the same facts give the same decisions.
+import type { EngineEvent } from "../events/event.ts";
+import { onClaim } from "./claims.ts";
+import type { Command } from "./command.ts";
+import { dispatch, isHeld } from "./dispatch.ts";
+import type { Fact } from "./fact.ts";
+import { onGoalDue } from "./failures.ts";
+import { cancelledBy, finishGoal } from "./finish.ts";
+import { addGoals, buildInstead, failImpossible, noSubstitute } from "./goals.ts";
+import { addMachine, onMachine, warmUp } from "./health.ts";
+import { onHook } from "./hook-queue.ts";
+import { outcomeOf } from "./outcome.ts";
+import { type Plan, reviewAll } from "./plan.ts";
+import { ESTIMATE_EVERY_MS, publishEstimate } from "./progress.ts";
+import { onRequest } from "./requests.ts";
+import type { Now, Turn } from "./turn.ts";
+import { tellWaiting } from "./waiting.ts";
+
+export interface Decision {
+  readonly commands: readonly Command[];
+  readonly events: readonly EngineEvent[];
+}
+
+/** Takes a fact into the plan, which is updated in place, and decides what is to be done now. `now` must never go back. */
+export function decide(plan: Plan, fact: Fact, now: Now): Decision {
+  const turn: Turn = { plan, now, commands: [], events: [] };
+  plan.startedAt ??= now.mono;
+  take(turn, fact);
+  if (plan.wakeAt !== null && plan.wakeAt <= now.mono) plan.wakeAt = null;
+  fireTimers(turn);
+  settle(turn, fact.type === "tick");
+  return { commands: turn.commands, events: turn.events };
+}
+
+function take(turn: Turn, fact: Fact): void {
+  const { plan } = turn;
+  switch (fact.type) {
+    case "goalsAdded":
+      addGoals(turn, fact.goals);
+      return;
+    case "goalsComplete":
+      plan.complete = true;
+      plan.checkedStamp = -1;
+      return;
+    case "machineAdded":
+      addMachine(turn, fact.spec);
+      return;
+    case "machineConnected":
+    case "machineLost":
+    case "machineLoad":
+      onMachine(turn, fact);
+      return;
+    case "claimStage":
+    case "claimBuilt":
+    case "outputsReceived":
+    case "claimFailed":
+    case "claimCancelled":
+      onClaim(turn, fact);
+      return;
+    case "substitutionEnded":
+      onSubstitutionEnded(turn, fact);
+      return;
+    case "hookStarted":
+    case "hookEnded":
+      onHook(turn, fact);
+      return;
+    case "tick":
+      return;
+    default:
+      onRequest(turn, fact);
+  }
+}
+
+function onSubstitutionEnded(turn: Turn, fact: Extract<Fact, { type: "substitutionEnded" }>): void {
+  const { plan } = turn;
+  const goal = plan.goals.get(fact.goal);
+  if (goal === undefined || goal.phase.type !== "substituting") return;
+  const { verdict } = goal.phase;
+  if (fact.failure === null) finishGoal(turn, goal, { type: "substituted", outputs: goal.spec.outputPaths });
+  else if (verdict !== null) finishGoal(turn, goal, verdict);
+  else if (plan.halt !== null) finishGoal(turn, goal, cancelledBy(plan.halt));
+  else if (plan.options.fallback && goal.spec.kind === "derivation") buildInstead(turn, goal);
+  else finishGoal(turn, goal, noSubstitute(goal, fact.failure));
+}
+
+function fireTimers(turn: Turn): void {
+  const { plan, now } = turn;
+  for (let timer = plan.timers.peek(); timer !== undefined && timer.at <= now.mono; timer = plan.timers.peek()) {
+    plan.timers.pop();
+    if (timer.what.type === "goal") onGoalDue(turn, timer.what.goal);
+    else warmUp(turn, timer.what.machine);
+  }
+}
+
+/** Starts what can start, says what there is to say, and ends the run when nothing is left. */
+function settle(turn: Turn, isTick: boolean): void {
+  const { plan } = turn;
+  if (plan.finished) return;
+  // Builds that take longer than expected change what is worth waiting for.
+  if (plan.reviewAt <= turn.now.mono) {
+    plan.reviewAt = Number.POSITIVE_INFINITY;
+    reviewAll(plan);
+  }
+  // Ending goals may let others start, or end; each pass ends or starts something, so this comes to rest.
+  while (plan.stirred) {
+    plan.stirred = false;
+    dispatch(turn);
+    if (plan.complete && plan.checkedStamp !== plan.machineStamp) {
+      plan.checkedStamp = plan.machineStamp;
+      failImpossible(turn);
+    }
+  }
+  if (plan.fresh.length > 0) tellWaiting(turn);
+  if (isTick) publishEstimate(turn);
+  const isOver = (plan.complete || plan.halt !== null) && plan.unfinished === 0 && plan.hooks.size === 0;
+  if (isOver) {
+    plan.finished = true;
+    turn.commands.push({ type: "finishRun", outcome: outcomeOf(plan) });
+  } else wake(turn);
+}
+
+/** Asks for a tick when the next time is due: a try again, a machine that has cooled down, or a new estimate while builds run. */
+function wake(turn: Turn): void {
+  const { plan, now } = turn;
+  let at = Math.min(plan.timers.peek()?.at ?? Number.POSITIVE_INFINITY, plan.reviewAt);
+  const isMoving = plan.machines.some((machine) => machine.running > 0) && !isHeld(plan);
+  if (isMoving) at = Math.min(at, Math.max(plan.estimatedAt, now.mono) + ESTIMATE_EVERY_MS);
+  if (at === Number.POSITIVE_INFINITY) return;
+  if (plan.wakeAt !== null && plan.wakeAt <= at) return;
+  plan.wakeAt = at;
+  turn.commands.push({ type: "wakeAt", at });
+}

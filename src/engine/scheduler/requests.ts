@@ -1,0 +1,243 @@
+// What the user asked for: done, or refused with the reason; every request is answered once.
+import type { RequestId } from "../events/ids.ts";
+import type { RequestFact } from "./fact.ts";
+import { endGoal, finishGoal, halt } from "./finish.ts";
+import { type Goal, isDone } from "./goal.ts";
+import { changed, setHold } from "./health.ts";
+import type { Machine } from "./machine.ts";
+import { endedBadly, reopen } from "./reopen.ts";
+import { answer, type Turn } from "./turn.ts";
+import { reviewAll } from "./plan.ts";
+
+/** More slots than any machine has; guards against a slip of the finger. */
+const MOST_SLOTS = 4096;
+
+export function onRequest(turn: Turn, fact: RequestFact): void {
+  const { plan } = turn;
+  const say = (done: boolean, message: string) => answer(turn, fact.request, done, message);
+  if (plan.finished) {
+    say(false, "the run is over");
+    return;
+  }
+  switch (fact.type) {
+    case "cancelGoal":
+      withGoal(turn, fact, (goal) => cancelGoal(turn, fact.request, goal));
+      return;
+    case "retryGoal":
+      withGoal(turn, fact, (goal) => retry(turn, fact.request, goal));
+      return;
+    case "retryFailed":
+      retryFailed(turn, fact.request);
+      return;
+    case "buildNext":
+      withGoal(turn, fact, (goal) => buildNext(turn, fact.request, goal));
+      return;
+    case "cordonMachine":
+    case "drainMachine":
+    case "uncordonMachine":
+      withMachine(turn, fact, (machine) => hold(turn, fact, machine));
+      return;
+    case "setSlots":
+      withMachine(turn, fact, (machine) => setSlots(turn, fact.request, machine, fact.slots));
+      return;
+    case "pauseDispatch":
+    case "resumeDispatch": {
+      const paused = fact.type === "pauseDispatch";
+      if (plan.paused === paused) {
+        say(false, paused ? "dispatch is paused already" : "dispatch is not paused");
+        return;
+      }
+      plan.paused = paused;
+      reviewAll(plan);
+      turn.events.push({ type: paused ? "dispatchPaused" : "dispatchResumed" });
+      say(true, paused ? "nothing new starts until dispatch is resumed" : "dispatch goes on");
+      return;
+    }
+    case "stop":
+      stop(turn, fact);
+      return;
+  }
+}
+
+function withGoal(
+  turn: Turn,
+  fact: Extract<RequestFact, { goal: unknown }>,
+  act: (goal: Goal) => void,
+): void {
+  const goal = turn.plan.goals.get(fact.goal);
+  if (goal === undefined || !goal.needed) answer(turn, fact.request, false, `${fact.goal} is not part of this run`);
+  else act(goal);
+}
+
+function withMachine(
+  turn: Turn,
+  fact: Extract<RequestFact, { machine: unknown }>,
+  act: (machine: Machine) => void,
+): void {
+  const machine = turn.plan.machineById.get(fact.machine);
+  if (machine === undefined) answer(turn, fact.request, false, `there is no machine '${fact.machine}'`);
+  else act(machine);
+}
+
+function cancelGoal(turn: Turn, request: RequestId, goal: Goal): void {
+  const { name } = goal.spec;
+  const result = { type: "cancelled", reason: "cancelled by the user" } as const;
+  const { phase } = goal;
+  switch (phase.type) {
+    case "finished":
+      answer(turn, request, false, `'${name}' has ended already`);
+      return;
+    case "hook":
+      answer(turn, request, false, `'${name}' is built; only its post-build hook still runs`);
+      return;
+    case "building":
+      if (phase.verdict !== null) {
+        answer(turn, request, false, `'${name}' is ending already`);
+        return;
+      }
+      endGoal(turn, goal, result, "cancelled by the user");
+      break;
+    case "substituting":
+      if (phase.verdict === null) {
+        phase.verdict = result;
+        turn.commands.push({ type: "cancelSubstitution", goal: goal.id });
+      }
+      break;
+    default:
+      finishGoal(turn, goal, result);
+  }
+  const pruned = prune(turn, goal);
+  answer(turn, request, true, pruned === 0 ? `'${name}' is cancelled` : `'${name}' is cancelled, and ${pruned} waiting that only it needed`);
+}
+
+/** Ends what waits and is needed by nothing any more. What runs goes on: its result is worth keeping. */
+function prune(turn: Turn, from: Goal): number {
+  let count = 0;
+  const stack = [...from.inputs];
+  for (let goal = stack.pop(); goal !== undefined; goal = stack.pop()) {
+    const { phase } = goal;
+    const waits = phase.type === "inputs" || phase.type === "toSubstitute" || (phase.type === "building" && goal.open.length === 0);
+    if (!waits || goal.isTarget || goal.dependants.some((dependant) => needsInputs(dependant, from))) continue;
+    const result = { type: "notBuilt", because: from.id, reason: `only '${from.spec.name}' needed it, which was cancelled` } as const;
+    if (phase.type === "building") endGoal(turn, goal, result, "nothing needs it");
+    else finishGoal(turn, goal, result);
+    count += 1;
+    stack.push(...goal.inputs);
+  }
+  return count;
+}
+
+/** Whether a goal still has use for its inputs; the one being cancelled has not. */
+function needsInputs(goal: Goal, cancelled: Goal): boolean {
+  return goal !== cancelled && goal.needed && (goal.phase.type === "inputs" || goal.phase.type === "building");
+}
+
+function retry(turn: Turn, request: RequestId, goal: Goal): void {
+  const { name } = goal.spec;
+  if (isDone(goal)) answer(turn, request, false, `'${name}' is done; there is nothing to try again`);
+  else if (!endedBadly(goal)) answer(turn, request, false, `'${name}' has not ended`);
+  else if (turn.plan.halt?.type === "stopped") answer(turn, request, false, "the run is stopping");
+  else {
+    const count = reopen(turn, [goal]);
+    answer(turn, request, true, count === 1 ? `'${name}' is tried again` : `'${name}' is tried again, with ${count - 1} more`);
+  }
+}
+
+function retryFailed(turn: Turn, request: RequestId): void {
+  const { plan } = turn;
+  const failed = [...plan.goals.values()].filter(
+    (goal) => goal.phase.type === "finished" && goal.phase.result.type === "failed",
+  );
+  if (failed.length === 0) answer(turn, request, false, "nothing has failed");
+  else if (plan.halt?.type === "stopped") answer(turn, request, false, "the run is stopping");
+  else {
+    reopen(turn, failed);
+    answer(turn, request, true, failed.length === 1 ? "1 failed build is tried again" : `${failed.length} failed builds are tried again`);
+  }
+}
+
+function buildNext(turn: Turn, request: RequestId, goal: Goal): void {
+  const { plan } = turn;
+  const { name } = goal.spec;
+  if (goal.phase.type === "finished" || goal.phase.type === "hook") {
+    answer(turn, request, false, `'${name}' has ended already`);
+    return;
+  }
+  if (goal.open.length > 0) {
+    answer(turn, request, false, `'${name}' is being built`);
+    return;
+  }
+  plan.counts.boosts += 1;
+  let count = 0;
+  const stack = [goal];
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    if (next.boost === plan.counts.boosts || next.phase.type === "finished" || !next.needed) continue;
+    next.boost = plan.counts.boosts;
+    if (next !== goal) count += 1;
+    stack.push(...next.inputs);
+  }
+  plan.queuesChanged = true;
+  reviewAll(plan);
+  answer(turn, request, true, count === 0 ? `'${name}' goes next` : `'${name}' goes next, with ${count} builds it waits for`);
+}
+
+function hold(
+  turn: Turn,
+  fact: Extract<RequestFact, { type: "cordonMachine" | "drainMachine" | "uncordonMachine" }>,
+  machine: Machine,
+): void {
+  const { request } = fact;
+  const { id } = machine;
+  const running = machine.running === 1 ? "1 build" : `${machine.running} builds`;
+  switch (fact.type) {
+    case "cordonMachine":
+      if (machine.hold === "cordoned") {
+        answer(turn, request, false, `${id} is cordoned already`);
+        return;
+      }
+      setHold(turn, machine, "cordoned");
+      answer(turn, request, true, `${id} takes nothing new; ${running} there go on`);
+      return;
+    case "drainMachine":
+      if (machine.hold === "draining") {
+        answer(turn, request, false, `${id} is draining already`);
+        return;
+      }
+      setHold(turn, machine, "draining");
+      answer(turn, request, true, `${id} takes nothing new and is left when idle; ${running} there go on`);
+      return;
+    case "uncordonMachine":
+      if (machine.hold === "none" && machine.condition.type === "open") {
+        answer(turn, request, false, `${id} takes builds already`);
+        return;
+      }
+      setHold(turn, machine, "none");
+      answer(turn, request, true, `${id} takes builds again`);
+      return;
+  }
+}
+
+function setSlots(turn: Turn, request: RequestId, machine: Machine, slots: number): void {
+  if (!Number.isInteger(slots) || slots < 0 || slots > MOST_SLOTS) {
+    answer(turn, request, false, `slots must be a number from 0 to ${MOST_SLOTS}, not ${slots}`);
+    return;
+  }
+  machine.slots = slots;
+  machine.slotsSet = true;
+  turn.events.push({ type: "machineSlotsChanged", machine: machine.id, slots });
+  changed(turn, machine);
+  const over = machine.running - slots;
+  answer(turn, request, true, over > 0 ? `${machine.id}: ${slots} slots once ${over} builds have ended` : `${machine.id}: ${slots} slots`);
+}
+
+function stop(turn: Turn, fact: Extract<RequestFact, { type: "stop" }>): void {
+  const { plan } = turn;
+  const { how, reason, request } = fact;
+  if (plan.halt?.type === "stopped" && (plan.halt.how === "cancel" || how === "drain")) {
+    answer(turn, request, false, plan.halt.how === "cancel" ? "the run is being cancelled" : "the run is stopping already");
+    return;
+  }
+  turn.events.push({ type: "runStopping", how, reason });
+  halt(turn, { type: "stopped", how, reason });
+  answer(turn, request, true, how === "drain" ? "what runs is finished, nothing new starts" : "what runs is cancelled");
+}

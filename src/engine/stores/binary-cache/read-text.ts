@@ -1,0 +1,16 @@
+// Reads a small object whole, never more than it may have.
+import { EngineError } from "../../errors.ts";
+
+/** The bytes of a stream. Throws `CACHE_OBJECT_TOO_LARGE` beyond `maxBytes`; `what` names it. */
+export async function readBytes(stream: AsyncIterable<Uint8Array>, maxBytes: number, what: string): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of stream) {
+    size += chunk.length;
+    if (size > maxBytes) {
+      throw new EngineError("store", "CACHE_OBJECT_TOO_LARGE", `'${what}': expected at most ${maxBytes} bytes, found more`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,26 @@
+// What the parts of one open store share.
+import type { InputHashes } from "../../derivation/hash-modulo.ts";
+import type { Clock } from "../../clock.ts";
+import type { StoreDatabase } from "./database.ts";
+import type { GcLock } from "./gc-lock.ts";
+import type { StoreLayout } from "./layout.ts";
+import type { EmbeddedSettings } from "./settings.ts";
+import type { TempRoots } from "./temp-roots.ts";
+import type { Trust } from "./trust.ts";
+import type { WorkDir } from "./work-dir.ts";
+
+/** One open store. */
+export interface StoreCore {
+  readonly layout: StoreLayout;
+  readonly database: StoreDatabase;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly settings: EmbeddedSettings;
+  readonly trust: Trust;
+  readonly gcLock: GcLock;
+  readonly tempRoots: TempRoots;
+  /** Hashes modulo of the derivations in this store, each computed once. */
+  readonly inputHashes: InputHashes;
+  /** Made when it is first needed; that also clears up after processes that have died. */
+  readonly workDir: () => Promise<WorkDir>;
+}

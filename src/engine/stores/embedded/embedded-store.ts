@@ -1,0 +1,253 @@
+// The embedded store: this program's own store and executor on Nix's layout and database, as one object.
+import { existsSync } from "node:fs";
+import type { Clock } from "../../clock.ts";
+import { createInputHashes, statedOutputPaths } from "../../derivation/hash-modulo.ts";
+import { EngineError } from "../../errors.ts";
+import type { PathInfo } from "../../formats/path-info.ts";
+import type { StorePath } from "../../formats/store-path.ts";
+import type {
+  AddOptions,
+  BuildAnswer,
+  BuildReporter,
+  BuildRequest,
+  DerivedPath,
+  DestinationStore,
+  IncomingPath,
+  Missing,
+  StoreDescription,
+  TransferProgress,
+} from "../store.ts";
+import type { StoreCore } from "./core.ts";
+import { StoreDatabase } from "./database.ts";
+import { deletePaths } from "./delete.ts";
+import { readDerivation } from "./derivation-files.ts";
+import { dumpPath } from "./dump.ts";
+import { writeLog } from "./executor/build-log.ts";
+import { Executor } from "./executor/executor.ts";
+import { GcLock } from "./gc-lock.ts";
+import { importPaths } from "./import.ts";
+import { createLayout, layoutOf, realPathOf, type StoreLayout } from "./layout.ts";
+import { queryRealisation, registerRealisation } from "./realisations.ts";
+import { updatePath } from "./register.ts";
+import { addIndirectRoot } from "./roots.ts";
+import type { EmbeddedSettings } from "./settings.ts";
+import { type Substituter, Substitution } from "./substitute.ts";
+import { TempRoots } from "./temp-roots.ts";
+import { Trust } from "./trust.ts";
+import { type VerifyReport, verifyStore } from "./verify.ts";
+import { WorkDir } from "./work-dir.ts";
+
+/** How a store is opened. */
+export interface OpenEmbeddedOptions {
+  /** The directory that holds `nix/store` and `nix/var/nix`; made where it is missing. */
+  readonly root: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly settings: EmbeddedSettings;
+  readonly substituters: readonly Substituter[];
+}
+
+/**
+ * Opens (or makes) a private store.
+ * @throws EngineError `STORE_UNWRITABLE`, `STORE_SPLIT`, `STORE_SCHEMA_UNSUPPORTED`, `STORE_DATABASE_FAILED`, `KEY_MALFORMED`.
+ */
+export async function openEmbeddedStore(options: OpenEmbeddedOptions): Promise<EmbeddedStore> {
+  const { clock, random, settings } = options;
+  const trust = new Trust(settings);
+  const layout = layoutOf(options.root);
+  createLayout(layout);
+  const database = StoreDatabase.open(layout, clock, random);
+  const gcLock = new GcLock(layout.gcLock, clock);
+  const tempRoots = new TempRoots(layout, gcLock, clock, random);
+  let work: Promise<WorkDir> | null = null;
+  const core: StoreCore = {
+    ...{ layout, database, clock, random, settings, trust, gcLock, tempRoots },
+    inputHashes: createInputHashes((drvPath) => readDerivation(layout, drvPath)),
+    workDir: () => {
+      work ??= WorkDir.open(layout, random);
+      return work;
+    },
+  };
+  return new EmbeddedStore(core, options.substituters, async () => {
+    await (await work?.catch(() => null))?.close();
+    await tempRoots.close();
+    gcLock.close();
+    database.close();
+  });
+}
+
+/** An open embedded store. Nothing of it may be used after {@link EmbeddedStore.close}. */
+export class EmbeddedStore implements DestinationStore {
+  readonly uri: string;
+  readonly #core: StoreCore;
+  readonly #executor: Executor;
+  readonly #substitution: Substitution;
+  readonly #close: () => Promise<void>;
+
+  constructor(core: StoreCore, substituters: readonly Substituter[], close: () => Promise<void>) {
+    this.#core = core;
+    this.uri = core.layout.root;
+    this.#executor = new Executor(core);
+    this.#substitution = new Substitution(core, substituters);
+    this.#close = close;
+  }
+
+  /** Where things lie on disk. */
+  get layout(): StoreLayout {
+    return this.#core.layout;
+  }
+
+  async describe(): Promise<StoreDescription> {
+    return { uri: this.uri, nixVersion: null, protocol: "embedded", trusted: true };
+  }
+
+  async queryValidPaths(paths: Iterable<StorePath>): Promise<Set<StorePath>> {
+    const { database } = this.#core;
+    return new Set([...paths].filter((path) => database.isValid(path)));
+  }
+
+  async queryPathInfos(paths: Iterable<StorePath>): Promise<Map<StorePath, PathInfo>> {
+    const infos = new Map<StorePath, PathInfo>();
+    for (const path of paths) {
+      const found = this.#core.database.find(path);
+      if (found !== null) infos.set(path, found.info);
+    }
+    return infos;
+  }
+
+  /** See {@link PathStore.narFromPath}. Throws `STORE_PATH_NOT_VALID`; a `.check` beside a valid path may be asked for, too. */
+  async *narFromPath(path: StorePath, _sizeHint: bigint, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    const { database, layout } = this.#core;
+    const real = realPathOf(layout, path);
+    if (!database.isValid(path) && !(path.endsWith(".check") && existsSync(real))) throw notValid(path);
+    for await (const chunk of dumpPath(real)) {
+      signal?.throwIfAborted();
+      yield chunk;
+    }
+  }
+
+  addPaths(
+    paths: AsyncIterable<IncomingPath> | Iterable<IncomingPath>,
+    options: Pick<AddOptions, "checkSignatures">,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    return importPaths(this.#core, paths, options.checkSignatures, signal ?? null);
+  }
+
+  async addSignatures(path: StorePath, signatures: readonly string[]): Promise<void> {
+    const { database } = this.#core;
+    await database.write(() => {
+      const found = database.find(path);
+      if (found === null) throw notValid(path);
+      const all = [...new Set([...found.info.signatures, ...signatures])].sort();
+      updatePath(database, { ...found.info, signatures: all });
+    });
+  }
+
+  queryMissing(targets: readonly DerivedPath[], signal?: AbortSignal): Promise<Missing> {
+    return this.#substitution.queryMissing(targets, signal);
+  }
+
+  querySubstitutable(paths: readonly StorePath[], signal?: AbortSignal): Promise<Set<StorePath>> {
+    return this.#substitution.querySubstitutable(paths, signal);
+  }
+
+  ensurePath(path: StorePath, report: (progress: TransferProgress) => void, signal?: AbortSignal): Promise<void> {
+    return this.#substitution.ensurePath(path, report, signal);
+  }
+
+  build(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
+    return this.#executor.build(request, report, signal);
+  }
+
+  /** The same as {@link EmbeddedStore.build}: here everyone is trusted. */
+  buildFromClosure(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
+    return this.#executor.build(request, report, signal);
+  }
+
+  /** Makes the private directory and the temporary roots file ahead. */
+  async warmUp(): Promise<void> {
+    await this.#core.workDir();
+  }
+
+  async ping(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.#core.database.statement("select 1").get();
+  }
+
+  /** See {@link LiveStore.lockValidPaths}: rooted first, then asked, so that nothing is deleted in between. */
+  async lockValidPaths(paths: readonly StorePath[]): Promise<Set<StorePath>> {
+    await this.#core.tempRoots.add(paths);
+    return this.queryValidPaths(paths);
+  }
+
+  addTempRoots(paths: readonly StorePath[]): Promise<void> {
+    return this.#core.tempRoots.add(paths);
+  }
+
+  async addIndirectRoot(link: string): Promise<void> {
+    addIndirectRoot(this.#core.layout, link, this.#core.random);
+  }
+
+  async addBuildLog(drvPath: StorePath, log: Uint8Array): Promise<void> {
+    writeLog(this.#core.layout, drvPath, log);
+  }
+
+  deletePaths(paths: readonly StorePath[]): Promise<bigint> {
+    const { keepDerivations, keepOutputs } = this.#core.settings;
+    return deletePaths({ ...this.#core, keepDerivations, keepOutputs }, paths);
+  }
+
+  /** See {@link KeepingStore.queryDerivationOutputs}. Throws `STORE_PATH_NOT_VALID`. */
+  async queryDerivationOutputs(drvPath: StorePath): Promise<Map<string, StorePath | null>> {
+    const { database, layout } = this.#core;
+    if (!database.isValid(drvPath)) throw notValid(drvPath);
+    return statedOutputPaths(readDerivation(layout, drvPath));
+  }
+
+  registerRealisation(outputId: string, path: StorePath): Promise<void> {
+    return registerRealisation(this.#core.database, this.#core.layout, outputId, path);
+  }
+
+  async queryRealisation(outputId: string): Promise<StorePath | null> {
+    return queryRealisation(this.#core.database, outputId);
+  }
+
+  /** Compares the database with the disk, and with `checkContents` every path with its hash. */
+  verify(options: { readonly checkContents: boolean }, signal?: AbortSignal): Promise<VerifyReport> {
+    return verifyStore(this.#core, options, signal);
+  }
+
+  /** All valid paths, sorted. */
+  async queryAllValidPaths(): Promise<StorePath[]> {
+    return this.#core.database.allValidPaths().sort();
+  }
+
+  /** Valid paths that refer to this one. */
+  async queryReferrers(path: StorePath): Promise<StorePath[]> {
+    return this.#core.database.referrersOf(path).sort();
+  }
+
+  /** Valid derivations this path is an output of. */
+  async queryValidDerivers(path: StorePath): Promise<StorePath[]> {
+    return this.#core.database.validDeriversOf(path).sort();
+  }
+
+  /** The valid path with this hash part, null when there is none. */
+  async queryPathFromHashPart(hashPart: string): Promise<StorePath | null> {
+    return this.#core.database.pathFromHashPart(hashPart);
+  }
+
+  /** Everything the valid ones of these paths refer to, themselves included. */
+  async queryClosure(paths: Iterable<StorePath>): Promise<Set<StorePath>> {
+    return this.#core.database.closureOf(paths);
+  }
+
+  async close(): Promise<void> {
+    await this.#close();
+  }
+}
+
+function notValid(path: StorePath): EngineError {
+  return new EngineError("store", "STORE_PATH_NOT_VALID", `path '${path}' is not valid`);
+}

@@ -1,0 +1,78 @@
+// Finds out, by trying once, how builders can be shut in on this machine.
+import { spawnSync } from "node:child_process";
+import { EngineError } from "../../../errors.ts";
+import { searchPath } from "../flock.ts";
+import type { SandboxProgram } from "../settings.ts";
+import type { Bubblewrap } from "./sandbox-bwrap.ts";
+
+/** What makes sandboxes here. */
+export type Capability =
+  | { readonly type: "bwrap"; readonly bubblewrap: Bubblewrap; readonly unshare: boolean }
+  | { readonly type: "unshare" }
+  /** Only a private root directory; say so loudly. */
+  | { readonly type: "chroot" };
+
+/** What is said, once, when builds are not sandboxed. */
+export const UNSANDBOXED_NOTICE =
+  "warning: this system allows no namespaces, so builders run unsandboxed in a private root directory: " +
+  "they can use the network and see other processes. Install bubblewrap or allow user namespaces for isolated builds.";
+
+/** Time (milliseconds) one try may take. */
+const PATIENCE = 10_000;
+
+/** Runs a program and says whether it ended with status 0, and what it printed. */
+export type Try = (program: string, args: readonly string[]) => { readonly ok: boolean; readonly output: string };
+
+/** Tries what may be used; `wish` leaves out all but one. Throws `EXECUTOR_NO_SANDBOX` with the way out. */
+export function probeCapability(wish: SandboxProgram, isRoot: boolean, attempt: Try = tryProgram): Capability {
+  const wanted = (program: SandboxProgram): boolean => wish === "auto" || wish === program;
+  const canUnshare = (wanted("unshare") || wanted("bwrap")) && unshareWorks(attempt);
+  if (wanted("bwrap")) {
+    const bubblewrap = probeBubblewrap(attempt);
+    if (bubblewrap !== null) return { type: "bwrap", bubblewrap, unshare: canUnshare };
+  }
+  if (wanted("unshare") && canUnshare) return { type: "unshare" };
+  if (wanted("chroot") && isRoot && attempt("chroot", ["/", "/bin/sh", "-c", ":"]).ok) return { type: "chroot" };
+  throw new EngineError(
+    "build",
+    "EXECUTOR_NO_SANDBOX",
+    wish === "auto"
+      ? "this system allows neither user namespaces nor a private root directory, so nothing can be built here"
+      : `builders cannot be run by '${wish}' here`,
+    {
+      hint:
+        "Install bubblewrap and allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, " +
+        "kernel.apparmor_restrict_unprivileged_userns), run as root, or build on other machines only (--max-jobs 0).",
+    },
+  );
+}
+
+function probeBubblewrap(attempt: Try): Bubblewrap | null {
+  const version = attempt("bwrap", ["--version"]);
+  const match = /(\d+)\.(\d+)/.exec(version.output);
+  if (!version.ok || match === null) return null;
+  const works = attempt("bwrap", [
+    ...["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--uid", "1000", "--gid", "100"],
+    ...["--die-with-parent", "--as-pid-1", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", "/bin/sh", "-c", ":"],
+  ]);
+  if (!works.ok) return null;
+  return { program: "bwrap", setsName: Number(match[1]) > 0 || Number(match[2]) >= 9 };
+}
+
+function unshareWorks(attempt: Try): boolean {
+  const inner = "exec unshare --user --map-user=1000 --map-group=100 --root=/ --wd=/ -- /bin/sh -c :";
+  return attempt("unshare", [
+    ...["--user", "--map-root-user", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL"],
+    ...["--ipc", "--uts", "--net", "--", "/bin/sh", "-c", `mount -t tmpfs none /tmp && mount -t proc none /proc && ${inner}`],
+  ]).ok;
+}
+
+function tryProgram(program: string, args: readonly string[]): { readonly ok: boolean; readonly output: string } {
+  const { status, stdout } = spawnSync(program, args, {
+    encoding: "utf8",
+    env: { PATH: searchPath() },
+    stdio: ["ignore", "pipe", "ignore"],
+    timeout: PATIENCE,
+  });
+  return { ok: status === 0, output: stdout ?? "" };
+}

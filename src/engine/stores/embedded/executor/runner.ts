@@ -1,0 +1,339 @@
+// Runs one builder in what this machine offers: prepares its directories and environment, and hands back what it left.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, openSync, renameSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import type { DerivationOptions } from "../../../derivation/options.ts";
+import { outputPlaceholder } from "../../../derivation/placeholders.ts";
+import { EngineError } from "../../../errors.ts";
+import { type ByteString, byteStringOf, textOf } from "../../../formats/byte-string.ts";
+import type { StorePath } from "../../../formats/store-path.ts";
+import { baseNameOf } from "../../../formats/store-path.ts";
+import type { BuildReporter, BuildRequest } from "../../store.ts";
+import type { StoreCore } from "../core.ts";
+import { hasCode } from "../file-tree.ts";
+import { searchPath } from "../flock.ts";
+import { BuildLog } from "./build-log.ts";
+import { type Capability, probeCapability, UNSANDBOXED_NOTICE } from "./capability.ts";
+import { makeEnvironment } from "./environment.ts";
+import { BuildFailure } from "./failure.ts";
+import { fetchUrl } from "./fetchurl.ts";
+import { LogPipes } from "./log-pipe.ts";
+import { exportedPaths, type GraphSource, printGraphJson, printGraphText } from "./references-graph.ts";
+import { rewriteText, type Rewrites } from "./rewrite.ts";
+import { type RunOutcome, run } from "./run.ts";
+import { bubblewrapCommand, fitsBubblewrap } from "./sandbox-bwrap.ts";
+import { chrootCommand, fillChroot, killInside } from "./sandbox-chroot.ts";
+import { resolveSandboxPaths } from "./sandbox-paths.ts";
+import { SANDBOX_UID, type SandboxCommand, type SandboxPlan, type Scratch } from "./sandbox-plan.ts";
+import { findSandboxShell, type SandboxShell } from "./sandbox-shell.ts";
+import { unshareCommand } from "./sandbox-unshare.ts";
+import { makeEtc, makeScratch, placeInputs, writeBuildFiles } from "./scratch.ts";
+
+/** One run. */
+export interface BuilderRun {
+  readonly request: BuildRequest;
+  readonly options: DerivationOptions;
+  /** The closure of the inputs. */
+  readonly inputs: ReadonlySet<StorePath>;
+  /** Output name → path to write to. */
+  readonly scratchPaths: ReadonlyMap<string, StorePath>;
+  readonly report: BuildReporter;
+  readonly signal: AbortSignal;
+}
+
+/** What a builder left. */
+export interface BuilderLeavings {
+  readonly outcome: RunOutcome;
+  /** The directory that was `/nix/store`. */
+  readonly store: string;
+  /** Moves the build directory to where it stays, and says where that is. */
+  keep(): string;
+  /** Removes everything else, in the background. */
+  discard(): void;
+}
+
+/** What is found out once for all builds. */
+interface Surroundings {
+  readonly capability: Capability;
+  readonly shell: SandboxShell | null;
+  readonly pipes: LogPipes;
+  /** `/etc` of builders without network. */
+  readonly etc: string;
+  /** `setarch -R` works: addresses are the same in each run. */
+  readonly setarch: boolean;
+}
+
+/** Runs builders for one open store. */
+export class Runner {
+  readonly #core: StoreCore;
+  #surroundings: Promise<Surroundings> | null = null;
+  #noticed = false;
+
+  constructor(core: StoreCore) {
+    this.#core = core;
+  }
+
+  /**
+   * Runs the builder to its end, whatever that is. Aborting the signal kills it and rejects with its reason.
+   * @throws BuildFailure for what cannot be run; EngineError of families `build`, `config` and `store`.
+   */
+  async run(build: BuilderRun): Promise<BuilderLeavings> {
+    const work = await this.#core.workDir();
+    const dir = work.fresh("build");
+    const builtin = build.request.derivation.builder.startsWith("builtin:");
+    try {
+      this.#surroundings ??= this.#lookAround();
+      const surroundings = await this.#surroundings;
+      if (surroundings.capability.type === "chroot" && !builtin) this.#warn(build.report);
+      const scratch = makeScratch(dir, surroundings.capability.type === "chroot");
+      const log = new BuildLog(this.#core.layout, build.request.drvPath, build.report, this.#core.settings.keepBuildLog);
+      let outcome: RunOutcome;
+      try {
+        outcome = builtin
+          ? await this.#runBuiltin(build, scratch, log)
+          : await this.#runProgram(build, scratch, surroundings, log);
+      } finally {
+        log.close();
+      }
+      return {
+        outcome,
+        store: scratch.store,
+        keep: () => this.#keep(build.request, scratch),
+        discard: () => work.discard(dir),
+      };
+    } catch (error) {
+      work.discard(dir);
+      throw error;
+    }
+  }
+
+  async #lookAround(): Promise<Surroundings> {
+    const { settings } = this.#core;
+    const capability = probeCapability(settings.sandboxProgram, process.geteuid?.() === 0);
+    const work = await this.#core.workDir();
+    const etc = work.fresh("etc");
+    makeEtc(etc, false);
+    return {
+      capability,
+      shell: settings.sandboxPaths === null ? findSandboxShell() : null,
+      pipes: new LogPipes((kind) => work.fresh(kind)),
+      etc,
+      setarch: canSetarch(),
+    };
+  }
+
+  #warn(report: BuildReporter): void {
+    if (this.#noticed) return;
+    this.#noticed = true;
+    report.noticed(UNSANDBOXED_NOTICE);
+  }
+
+  async #runProgram(
+    build: BuilderRun,
+    scratch: Scratch,
+    surroundings: Surroundings,
+    log: BuildLog,
+  ): Promise<RunOutcome> {
+    const { request, report, signal } = build;
+    const { capability } = surroundings;
+    const plan = this.#plan(build, scratch, surroundings);
+    const inRoot = capability.type === "chroot";
+    if (inRoot) await fillChroot(plan);
+    const command = wrapped(commandFor(capability, plan), surroundings.setarch, request.derivation.platform);
+    const pipe = await surroundings.pipes.open();
+    const descriptors: number[] = [];
+    if (command.input !== null) {
+      const file = `${scratch.dir}/input`;
+      writeFileSync(file, command.input, { mode: 0o600 });
+      descriptors.push(openSync(file, "r"));
+    }
+    return run(
+      {
+        program: command.program,
+        args: command.args,
+        environment: { PATH: searchPath() },
+        descriptors,
+        pipe,
+        ...request.options,
+        output: (bytes) => log.write(bytes),
+        started: () => report.started(),
+        killRest: () => {
+          if (inRoot) killInside(scratch.root);
+        },
+      },
+      this.#core.clock,
+      signal,
+    );
+  }
+
+  #plan(build: BuilderRun, scratch: Scratch, surroundings: Surroundings): SandboxPlan {
+    const { layout, database, settings } = this.#core;
+    const { derivation } = build.request;
+    const types = new Set([...derivation.outputs.values()].map((output) => output.type));
+    const network = types.has("fixed") || types.has("impure");
+    const rewrites = rewritesFor(build.scratchPaths);
+    const { variables, files } = this.#environment(build, rewrites, types.has("fixed"), types.has("impure"));
+    writeBuildFiles(scratch, files, surroundings.capability.type === "chroot" ? SANDBOX_UID : null);
+
+    let etc = surroundings.etc;
+    if (network) {
+      etc = `${scratch.dir}/etc`;
+      makeEtc(etc, true);
+    }
+    const inputs = placeInputs(layout, scratch, build.inputs);
+    const extra = resolveSandboxPaths(layout, settings.sandboxPaths ?? [], (paths) => database.closureOf(paths));
+    const outputs = new Set<string>(build.scratchPaths.values());
+    const all = new Map([...extra.inputs, ...inputs].map((input) => [input.path, input]));
+    const mounts = [...(surroundings.shell?.mounts ?? []), ...extra.mounts];
+    if (settings.systemFeatures.includes("kvm") && existsSync("/dev/kvm")) {
+      mounts.push({ target: "/dev/kvm", source: "/dev/kvm", writable: true });
+    }
+    if (network && settings.certificateFile !== null) {
+      mounts.push({ target: "/etc/ssl/certs/ca-certificates.crt", source: settings.certificateFile, writable: false });
+      writeFileSync(`${etc}/ssl/certs/ca-certificates.crt`, "");
+    }
+    return {
+      scratch,
+      etc,
+      // An output that is rebuilt must not be visible although something in the sandbox needs it (Nix does the same).
+      inputs: [...all.values()].filter(({ path }) => !outputs.has(path)),
+      mounts,
+      network,
+      variables,
+      builder: commandText(derivation.builder, rewrites),
+      args: derivation.args.map((argument) => commandText(argument, rewrites)),
+      busyboxShell: surroundings.shell?.busybox ?? false,
+      shmSize: settings.shmSize,
+    };
+  }
+
+  #environment(
+    build: BuilderRun,
+    rewrites: Rewrites,
+    fixed: boolean,
+    impure: boolean,
+  ): ReturnType<typeof makeEnvironment> {
+    const { database, settings } = this.#core;
+    const { options, request, inputs } = build;
+    const source: GraphSource = {
+      find: (path) => database.find(path)?.info ?? null,
+      closureOf: (paths) => database.closureOf(paths),
+      outputsOf: (drvPath) => database.derivationOutputsOf(drvPath).values(),
+    };
+    const structured = options.structuredAttrs !== null;
+    const graphs = new Map<string, string>();
+    for (const [name, exported] of options.exportReferencesGraph) {
+      const paths = exportedPaths(source, exported, inputs);
+      graphs.set(name, structured ? printGraphJson(source, paths) : printGraphText(source, paths));
+    }
+    const cores = request.options.cores ?? settings.cores;
+    const environment = makeEnvironment({
+      derivation: request.derivation,
+      options,
+      cores: cores === 0 ? availableParallelism() : cores,
+      fixed,
+      impure,
+      hostEnvironment: settings.environment,
+      outputs: build.scratchPaths,
+      graphs: structured ? graphs : new Map(),
+      rewrites,
+    });
+    if (structured) return environment;
+    const files = new Map(environment.files);
+    for (const [name, text] of graphs) files.set(name, byteStringOf(text));
+    return { ...environment, files };
+  }
+
+  async #runBuiltin(build: BuilderRun, scratch: Scratch, log: BuildLog): Promise<RunOutcome> {
+    const { derivation } = build.request;
+    const name = textOf(derivation.builder);
+    const say = (line: string): void => log.write(Buffer.from(`${line}\n`));
+    build.report.started();
+    if (name !== "builtin:fetchurl") {
+      say(`error: unsupported builtin builder '${name.slice("builtin:".length)}'`);
+      return { type: "exited", code: 1 };
+    }
+    const { clock, settings } = this.#core;
+    const limit = new AbortController();
+    const { timeout } = build.request.options;
+    const cancel = timeout > 0 ? clock.after(timeout * 1000, () => limit.abort()) : () => undefined;
+    try {
+      const out = build.scratchPaths.get("out");
+      if (out === undefined) throw new EngineError("build", "FETCHURL_FAILED", "output 'out' missing");
+      const context = {
+        target: `${scratch.store}/${baseNameOf(out)}`,
+        hashedMirrors: settings.hashedMirrors,
+        environment: settings.environment,
+        log: say,
+        pause: (milliseconds: number) => new Promise<void>((resolve) => clock.after(milliseconds, resolve)),
+      };
+      await fetchUrl(derivation, context, AbortSignal.any([build.signal, limit.signal]));
+      return { type: "exited", code: 0 };
+    } catch (error) {
+      if (build.signal.aborted) throw build.signal.reason;
+      if (limit.signal.aborted) return { type: "timedOut" };
+      if (error instanceof EngineError && error.code === "FETCHURL_FAILED") return { type: "exited", code: 1 };
+      throw error;
+    } finally {
+      cancel();
+    }
+  }
+
+  /** Moves the build directory beside the store's state, under the name Nix gives it. */
+  #keep(request: BuildRequest, scratch: Scratch): string {
+    const parent = `${this.#core.layout.stateDir}/builds`;
+    mkdirSync(parent, { recursive: true });
+    for (let number = 0; ; number++) {
+      const kept = `${parent}/nix-build-${request.derivation.name}.drv-${number}`;
+      try {
+        // Making it first keeps two processes from choosing the same; renaming replaces it.
+        mkdirSync(kept, 0o755);
+      } catch (error) {
+        if (hasCode(error, "EEXIST")) continue;
+        throw error;
+      }
+      renameSync(scratch.build, kept);
+      return kept;
+    }
+  }
+}
+
+/** The output placeholders and what stands for them (Nix: `inputRewrites`). */
+function rewritesFor(scratchPaths: ReadonlyMap<string, StorePath>): Rewrites {
+  return new Map([...scratchPaths].map(([name, path]) => [outputPlaceholder(name), byteStringOf(path)]));
+}
+
+/** A word of the command line. Node passes UTF-8 only, so what is none cannot be passed. */
+function commandText(word: ByteString, rewrites: Rewrites): string {
+  const rewritten = rewriteText(word, rewrites);
+  const text = textOf(rewritten);
+  if (byteStringOf(text) === rewritten) return text;
+  throw new BuildFailure("MiscFailure", `the builder's argument '${text}' is not valid UTF-8, which this executor cannot pass`);
+}
+
+function commandFor(capability: Capability, plan: SandboxPlan): SandboxCommand {
+  switch (capability.type) {
+    case "bwrap":
+      if (fitsBubblewrap(plan) || !capability.unshare) return bubblewrapCommand(capability.bubblewrap, plan);
+      return unshareCommand(plan);
+    case "unshare":
+      return unshareCommand(plan);
+    case "chroot":
+      return chrootCommand(plan);
+  }
+}
+
+/** The command without core dumps, with fixed addresses, and as a 32-bit machine where that is asked for (Nix: `runChild`). */
+function wrapped(command: SandboxCommand, setarch: boolean, platform: string): SandboxCommand {
+  const before = setarch ? ["setarch", ...(platform === "i686-linux" ? ["linux32"] : []), "-R"] : [];
+  return {
+    program: "/bin/sh",
+    args: ["-c", 'ulimit -Sc 0; exec "$@"', "sh", ...before, command.program, ...command.args],
+    input: command.input,
+  };
+}
+
+function canSetarch(): boolean {
+  const { status } = spawnSync("setarch", ["-R", "/bin/sh", "-c", ":"], { stdio: "ignore", env: { PATH: searchPath() } });
+  return status === 0;
+}

@@ -1,0 +1,77 @@
+// Finds what `/bin/sh` is inside a sandbox by default: a static busybox, else the host's shell with the libraries it needs.
+import { spawnSync } from "node:child_process";
+import { closeSync, existsSync, openSync, readSync, realpathSync } from "node:fs";
+import { EngineError } from "../../../errors.ts";
+import { searchPath } from "../flock.ts";
+import type { SandboxMount } from "./sandbox-plan.ts";
+
+/** The mounts that make up a shell. */
+export interface SandboxShell {
+  readonly mounts: readonly SandboxMount[];
+  readonly busybox: boolean;
+}
+
+/** Looks for a shell; throws `EXECUTOR_NO_SHELL`. */
+export function findSandboxShell(): SandboxShell {
+  for (const directory of searchPath().split(":")) {
+    for (const name of ["busybox", "busybox.static", "busybox-static"]) {
+      const program = `${directory}/${name}`;
+      if (!existsSync(program)) continue;
+      const source = realpathSync(program);
+      if (isStatic(source)) return { mounts: [{ target: "/bin/sh", source, writable: false }], busybox: true };
+    }
+  }
+  if (!existsSync("/bin/sh")) {
+    throw new EngineError("build", "EXECUTOR_NO_SHELL", "no shell found for '/bin/sh' in the sandbox", {
+      hint: "Install a static busybox, or set sandbox-paths.",
+    });
+  }
+  const source = realpathSync("/bin/sh");
+  const mounts: SandboxMount[] = [{ target: "/bin/sh", source, writable: false }];
+  for (const library of librariesOf(source)) {
+    mounts.push({ target: library, source: realpathSync(library), writable: false });
+  }
+  return { mounts, busybox: false };
+}
+
+/** Libraries a program is linked with, as `ldd` says, the loader among them. */
+export function parseLibraries(listing: string): string[] {
+  const libraries = new Set<string>();
+  for (const line of listing.split("\n")) {
+    const match = /(?:=>\s*)?(\/\S+)\s+\(0x[0-9a-f]+\)/.exec(line);
+    if (match !== null) libraries.add(match[1]!);
+  }
+  return [...libraries];
+}
+
+function librariesOf(program: string): string[] {
+  const { stdout } = spawnSync("ldd", [program], { encoding: "utf8", env: { PATH: searchPath() } });
+  return parseLibraries(stdout ?? "").filter((library) => existsSync(library));
+}
+
+/** Whether a program needs no loader: its ELF header lists no interpreter. */
+function isStatic(program: string): boolean {
+  const bytes = Buffer.alloc(4096);
+  const file = openSync(program, "r");
+  let length: number;
+  try {
+    length = readSync(file, bytes, 0, bytes.length, 0);
+  } finally {
+    closeSync(file);
+  }
+  return length > 64 && isStaticElf(bytes.subarray(0, length));
+}
+
+/** Whether the beginning of a 64-bit little-endian ELF file names no interpreter (System V ABI, program header type 3). */
+export function isStaticElf(bytes: Buffer): boolean {
+  if (bytes.length < 64 || bytes.readUInt32BE(0) !== 0x7f454c46 || bytes[4] !== 2 || bytes[5] !== 1) return false;
+  const offset = Number(bytes.readBigUInt64LE(32));
+  const size = bytes.readUInt16LE(54);
+  const count = bytes.readUInt16LE(56);
+  for (let index = 0; index < count; index++) {
+    const at = offset + index * size;
+    if (at + 4 > bytes.length) return false;
+    if (bytes.readUInt32LE(at) === 3) return false;
+  }
+  return count > 0;
+}

@@ -1,0 +1,315 @@
+// How a login gets from an ssh configuration to a server: directly, through jump hosts (shared by all who need them) or a command.
+import { readFile, stat } from "node:fs/promises";
+import { createConnection } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Clock } from "../clock.ts";
+import { EngineError, messageOf } from "../errors.ts";
+import { checkHostKey, type HostKeyQuestion, parsePublicHostKey, preferredKeyTypes } from "./host-key-check.ts";
+import { chooseIdentities } from "./identities.ts";
+import { type KnownHost, parseKnownHosts } from "./known-hosts.ts";
+import { abortable } from "./opener.ts";
+import { OpeningGate } from "./opening-gate.ts";
+import { ProxyCommandStream } from "./proxy-command.ts";
+import { chooseAlgorithms } from "./ssh-algorithms.ts";
+import type { LocalFacts, SshHostConfig } from "./ssh-config.ts";
+import { loadSshConfig } from "./ssh-config-load.ts";
+import { cannotConnect, connectFailure, connectTimeout } from "./ssh-errors.ts";
+import type { SshLink } from "./ssh-link.ts";
+import { parseSshAddress, type SshLimits, type SshNotice, type SshTarget, sshName } from "./ssh-settings.ts";
+
+const MAX_KNOWN_HOSTS_FILE = 32 * 1024 * 1024;
+/** Jump hosts that need jump hosts that need … : a configuration that goes on like this goes in a circle. */
+const MAX_HOPS = 8;
+/** How long the last words of a ProxyCommand are waited for. */
+const LAST_WORDS_MS = 500;
+
+/** What all SSH connections of a run share. */
+export interface SshNetworkOptions {
+  readonly clock: Clock;
+  readonly local: LocalFacts;
+  /** OpenSSH's client, asked for configurations by `ssh -G`; null to read the files ourselves. */
+  readonly sshProgram: string | null;
+  readonly limits: SshLimits;
+  /** Told about what does not stop a connection; each text once. */
+  readonly notice: (notice: SshNotice) => void;
+}
+
+/** One login on the way: the last leg leads to the target, the others to jump hosts. */
+interface Leg {
+  readonly target: SshTarget;
+  readonly config: SshHostConfig;
+}
+
+interface JumpHost {
+  readonly link: Promise<SshLink>;
+  users: number;
+}
+
+/** Opens SSH connections. One for a whole run, so that logins are counted together and jump hosts are shared. */
+export class SshNetwork {
+  readonly options: SshNetworkOptions;
+  readonly #gate: OpeningGate;
+  readonly #jumpHosts = new Map<string, JumpHost>();
+  readonly #said = new Set<string>();
+
+  constructor(options: SshNetworkOptions) {
+    this.options = options;
+    this.#gate = new OpeningGate(options.limits.loginsPerHost, options.limits.loginsAtOnce);
+  }
+
+  /** Logs in. Throws EngineErrors that begin `cannot connect to '…'`, or the signal's reason. */
+  async connect(target: SshTarget, signal: AbortSignal): Promise<SshLink> {
+    // The whole route is known before anything is opened: jump hosts that wait for one another in a circle would wait for ever.
+    const legs = await this.#route(target, null, 0);
+    signal.throwIfAborted();
+    return await this.#connectLast(legs, signal);
+  }
+
+  /** The legs to a target. Like `ssh -J`, only `-F` is handed on to hops, and the hops before one replace its own ProxyJump. */
+  async #route(target: SshTarget, jumps: readonly string[] | null, depth: number): Promise<Leg[]> {
+    const { local, sshProgram } = this.options;
+    if (depth > MAX_HOPS) {
+      const name = sshName(target.destination);
+      throw new EngineError(
+        "config",
+        "SSH_CONFIG_BAD",
+        `${cannotConnect(name)}: more than ${MAX_HOPS} jump hosts behind one another`,
+        {
+          hint: "does ProxyJump in ~/.ssh/config lead back to the same host?",
+        },
+      );
+    }
+    const config = await loadSshConfig(target, { local, sshProgram, notice: (notice) => this.#notice(notice) });
+    const hops = jumps ?? (config.proxy.type === "jump" ? config.proxy.hops : []);
+    const nearest = hops.at(-1);
+    if (nearest === undefined) return [{ target, config }];
+    const before = hops.slice(0, -1);
+    const hop: SshTarget = {
+      destination: parseSshAddress(nearest),
+      sshKey: null,
+      publicHostKey: null,
+      compress: false,
+      settings: { configFile: target.settings.configFile, options: [] },
+    };
+    return [...(await this.#route(hop, before.length === 0 ? null : before, depth + 1)), { target, config }];
+  }
+
+  async #connectLast(legs: readonly Leg[], signal: AbortSignal): Promise<SshLink> {
+    const leg = legs.at(-1);
+    if (leg === undefined) throw new EngineError("internal", "SSH_NO_ROUTE_LEGS", "a route without legs");
+    const { target, config } = leg;
+    const { clock, limits } = this.options;
+    const name = sshName(target.destination);
+    const question = await hostKeyQuestion(target, config);
+    const algorithms = chooseAlgorithms(
+      name,
+      config,
+      preferredKeyTypes(question),
+      target.compress || config.compression,
+    );
+    const login = await chooseIdentities({
+      ...config,
+      name,
+      files: config.identityFiles,
+      notice: (notice) => this.#notice(notice),
+    });
+    const where = config.port === 22 ? config.host : `${config.host}:${config.port}`;
+
+    // Before our own place at the gate: a jump host needs one too, and waiting for it inside could block everybody.
+    const jump = legs.length > 1 ? await this.#enterJumpHost(name, legs.slice(0, -1), signal) : null;
+    let leaveGate: () => void = () => undefined;
+    try {
+      leaveGate = await this.#gate.enter(`${config.host}:${config.port}`, signal);
+      const timeoutMs = config.connectTimeoutMs ?? limits.connectTimeoutMs;
+      const deadline = new AbortController();
+      const cancelDeadline = clock.after(timeoutMs, () => deadline.abort(connectTimeout(name, where, timeoutMs)));
+      try {
+        const both = AbortSignal.any([signal, deadline.signal]);
+        // Loaded with the first login: the SSH library costs 40 ms, which a run without SSH should not pay. And before the stream is open:
+        // its first bytes must find their reader.
+        const { sshLogin } = await import("./ssh.ts");
+        const stream = await this.#openStream(name, where, config, jump, both);
+        const opening = sshLogin({
+          name,
+          where,
+          user: config.user,
+          stream,
+          login,
+          algorithms,
+          checkHostKey: (key) => checkHostKey(question, key),
+          onWarning: (message) => this.#notice({ code: "SSH_HOST_KEY_UNCHECKED", message, hint: null }),
+          clock,
+          keepAliveIntervalMs: config.keepAliveIntervalMs ?? limits.keepAliveIntervalMs,
+          keepAliveCount: config.keepAliveCount ?? limits.keepAliveCount,
+          signal: both,
+        });
+        const link = await (stream instanceof ProxyCommandStream
+          ? withLastWords(stream, name, opening, clock)
+          : opening);
+        if (jump !== null) void link.closed.then(jump.leave);
+        return link;
+      } finally {
+        cancelDeadline();
+      }
+    } catch (error) {
+      jump?.leave();
+      throw error;
+    } finally {
+      leaveGate();
+    }
+  }
+
+  async #openStream(
+    name: string,
+    where: string,
+    config: SshHostConfig,
+    jump: { readonly link: SshLink } | null,
+    signal: AbortSignal,
+  ): Promise<Duplex> {
+    if (jump !== null) {
+      try {
+        return await abortable(jump.link.openTcp(config.host, config.port), signal, (late) => late.destroy());
+      } catch (error) {
+        throw prefixed(name, error);
+      }
+    }
+    if (config.proxy.type === "command")
+      return new ProxyCommandStream(config.proxy.command, this.options.local.environment, this.options.clock);
+    return await openTcp(name, where, config, signal);
+  }
+
+  /** The connection to the jump host at the end of `legs`, shared with every other machine behind it. */
+  async #enterJumpHost(
+    name: string,
+    legs: readonly Leg[],
+    signal: AbortSignal,
+  ): Promise<{ readonly link: SshLink; readonly leave: () => void }> {
+    const key = JSON.stringify(legs.map((leg) => [leg.target, leg.config.proxy]));
+    let shared = this.#jumpHosts.get(key);
+    if (shared === undefined) {
+      // Not the caller's signal: others may be waiting for the same jump host.
+      const link = this.#connectLast(legs, new AbortController().signal);
+      const made: JumpHost = { link, users: 0 };
+      shared = made;
+      this.#jumpHosts.set(key, made);
+      const forget = (): void => {
+        if (this.#jumpHosts.get(key) === made) this.#jumpHosts.delete(key);
+      };
+      link.then((opened) => opened.closed.then(forget), forget);
+    }
+    const entry = shared;
+    entry.users++;
+    let left = false;
+    const leave = (): void => {
+      if (left) return;
+      left = true;
+      entry.users--;
+      if (entry.users > 0) return;
+      if (this.#jumpHosts.get(key) === entry) this.#jumpHosts.delete(key);
+      entry.link.then(
+        (link) => link.close(),
+        () => undefined,
+      );
+    };
+    try {
+      return { link: await abortable(entry.link, signal, () => undefined), leave };
+    } catch (error) {
+      leave();
+      throw prefixed(name, error);
+    }
+  }
+
+  #notice(notice: SshNotice): void {
+    if (this.#said.has(notice.message)) return;
+    this.#said.add(notice.message);
+    this.options.notice(notice);
+  }
+}
+
+/** A TCP connection, without Nagle's delay and watched by the kernel too. */
+function openTcp(name: string, where: string, config: SshHostConfig, signal: AbortSignal): Promise<Duplex> {
+  const socket = createConnection({
+    host: config.host,
+    port: config.port,
+    family: config.addressFamily,
+    noDelay: true,
+    keepAlive: true,
+  });
+  const opening = new Promise<Duplex>((resolve, reject) => {
+    socket.once("error", (error) => reject(connectFailure(name, where, error)));
+    socket.once("connect", () => resolve(socket));
+  });
+  const drop = (): void => {
+    socket.destroy();
+  };
+  signal.addEventListener("abort", () => socket.connecting && drop(), { once: true });
+  return abortable(opening, signal, drop);
+}
+
+/** What stands in known_hosts and the machine list about a host. */
+async function hostKeyQuestion(target: SshTarget, config: SshHostConfig): Promise<HostKeyQuestion> {
+  const name = sshName(target.destination);
+  const knownHosts: KnownHost[] = [];
+  for (const file of [...config.userKnownHosts, ...config.globalKnownHosts]) {
+    const text = await readKnownHosts(file);
+    if (text !== null) knownHosts.push(...parseKnownHosts(text, file));
+  }
+  return {
+    name,
+    host: config.host,
+    port: config.port,
+    hostKeyAlias: config.hostKeyAlias,
+    pinned: target.publicHostKey === null ? [] : parsePublicHostKey(name, target.publicHostKey),
+    knownHosts,
+    userFile: config.userKnownHosts[0] ?? "~/.ssh/known_hosts",
+    strict: config.strict,
+  };
+}
+
+async function readKnownHosts(file: string): Promise<string | null> {
+  try {
+    const facts = await stat(file);
+    if (!facts.isFile() || facts.size > MAX_KNOWN_HOSTS_FILE) return null;
+    return await readFile(file, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+/** A failed login through a ProxyCommand is explained by what the command printed, which may come a little later. */
+async function withLastWords(
+  stream: ProxyCommandStream,
+  name: string,
+  login: Promise<SshLink>,
+  clock: Clock,
+): Promise<SshLink> {
+  try {
+    return await login;
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== "SSH_DROPPED") throw error;
+    const patience = new Promise<void>((resolve) => {
+      clock.after(LAST_WORDS_MS, resolve);
+    });
+    await Promise.race([stream.ended, patience]);
+    const words = stream.lastWords;
+    throw new EngineError(
+      "transport",
+      "SSH_PROXY_FAILED",
+      `${cannotConnect(name)}: ProxyCommand ended${words === "" ? "" : `: ${words}`}`,
+      {
+        hint: "run the ProxyCommand of the ssh configuration by hand",
+        cause: error,
+      },
+    );
+  }
+}
+
+/** A jump host's failure as the reason of the machine behind it. Its code stays: a rejected key there is as permanent as here. */
+function prefixed(name: string, error: unknown): unknown {
+  if (!(error instanceof EngineError)) return error;
+  const { hint } = error;
+  return new EngineError(error.family, error.code, `${cannotConnect(name)}: ${messageOf(error)}`, {
+    ...(hint === null ? {} : { hint }),
+    cause: error,
+  });
+}

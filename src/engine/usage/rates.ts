@@ -1,0 +1,37 @@
+// From two samples of a machine to the share of each core in use, or nothing yet.
+import type { CoreCounters, UsageReading, UsageSample } from "./sample.ts";
+
+/**
+ * The reading between two samples. Null when nothing can be said: there is no earlier sample of counters, or no time has passed on any
+ * core. A core that was not there before, or whose counters went backwards (it was taken off and came back), counts as idle.
+ */
+export function usageBetween(before: UsageSample | null, now: UsageSample): UsageReading | null {
+  const cores = coreShares(before, now);
+  return cores === null ? null : { cores, load1: now.load1, memory: now.memory };
+}
+
+/** Cores in use, as a sum of shares: `5.2` of 8. */
+export function coresInUse(cores: readonly number[]): number {
+  return cores.reduce((sum, share) => sum + share, 0);
+}
+
+function coreShares(before: UsageSample | null, now: UsageSample): number[] | null {
+  if (now.processor.type === "shares") return [...now.processor.cores];
+  if (before === null || before.processor.type !== "counters") return null;
+  const earlier = new Map(before.processor.cores.map((core) => [core.core, core]));
+  let timePassed = false;
+  const shares = now.processor.cores.map((core) => {
+    const share = shareOf(earlier.get(core.core), core);
+    timePassed ||= share !== null;
+    return share ?? 0;
+  });
+  return timePassed ? shares : null;
+}
+
+function shareOf(before: CoreCounters | undefined, now: CoreCounters): number | null {
+  if (before === undefined) return null;
+  const total = now.total - before.total;
+  const busy = now.busy - before.busy;
+  if (total <= 0 || busy < 0) return null;
+  return Math.min(1, busy / total);
+}

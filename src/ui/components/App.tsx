@@ -1,0 +1,57 @@
+// The whole screen: exactly as many columns and rows as the terminal has, whatever is looked at.
+import { Box } from "ink";
+import type { ReactNode } from "react";
+import { frameOf, type ViewContext } from "../model/context.ts";
+import type { Theme } from "../theme.ts";
+import { BoardView } from "./BoardView.tsx";
+import { FailuresView } from "./FailuresView.tsx";
+import { Detail, Footer } from "./Footer.tsx";
+import { Header } from "./Header.tsx";
+import { HelpView } from "./HelpView.tsx";
+import { ListView } from "./ListView.tsx";
+import { LogView } from "./LogView.tsx";
+import { MachinesView } from "./MachinesView.tsx";
+import { TreeView } from "./TreeView.tsx";
+
+export interface AppProps {
+  readonly context: ViewContext;
+  readonly theme: Theme;
+}
+
+export function App({ context, theme }: AppProps): ReactNode {
+  const { size } = context;
+  const frame = frameOf(size);
+  return (
+    <Box width={size.columns} height={size.rows} flexDirection="column" overflow="hidden">
+      <Box flexDirection="column" height={frame.header} flexShrink={0}>
+        <Header context={context} theme={theme} height={frame.header} />
+      </Box>
+      <Box flexDirection="column" height={frame.body} flexShrink={0} overflow="hidden">
+        <Body context={context} theme={theme} height={frame.body} />
+      </Box>
+      {frame.detail > 0 && <Detail context={context} theme={theme} height={frame.detail} />}
+      {frame.footer > 0 && <Footer context={context} theme={theme} />}
+    </Box>
+  );
+}
+
+function Body({ context, theme, height }: AppProps & { readonly height: number }): ReactNode {
+  const { layout, screen } = context;
+  if (height === 0) return null;
+  switch (layout.type) {
+    case "board":
+      return <BoardView {...{ context, layout, theme }} />;
+    case "list":
+      return screen.type === "list" ? <ListView {...{ context, layout, screen, height, theme }} /> : null;
+    case "log":
+      return screen.type === "log" ? <LogView {...{ context, layout, screen, height, theme }} /> : null;
+    case "tree":
+      return <TreeView {...{ context, layout, height, theme }} />;
+    case "machines":
+      return <MachinesView {...{ context, layout, height, theme }} />;
+    case "failures":
+      return <FailuresView {...{ context, layout, height, theme }} />;
+    case "help":
+      return <HelpView {...{ context, layout, theme }} />;
+  }
+}

@@ -1,0 +1,81 @@
+// The board itself: every row of its layout as what it is.
+import type { ReactNode } from "react";
+import { sanitizeText } from "../format/sanitize.ts";
+import { displayWidth } from "../format/width.ts";
+import type { ViewContext } from "../model/context.ts";
+import type { BoardLayout, BoardRow } from "../model/select-board.ts";
+import type { Theme } from "../theme.ts";
+import { inPlace } from "./in-place.ts";
+import { IdleRow, LaneRow } from "./LaneRow.tsx";
+import { Line } from "./Line.tsx";
+import { MachineRow } from "./MachineRow.tsx";
+import { type MachineColumns, machineColumns } from "./machine-columns.ts";
+import { FailureRow, HookRow, HooksRow, NoticeRow, WaitingRow } from "./PanelRows.tsx";
+import { part } from "./parts.ts";
+
+export interface BoardViewProps {
+  readonly context: ViewContext;
+  readonly layout: BoardLayout;
+  readonly theme: Theme;
+}
+
+export function BoardView({ context, layout, theme }: BoardViewProps): ReactNode {
+  const { board, size } = context;
+  const columns = machineColumns(board.machines.values(), size.columns, theme.isSpoken);
+  const nameWidth = laneNameWidth(layout, size.columns);
+  if (board.machines.size === 0 && layout.items.length === 0) return <EmptyBoard {...{ context, layout, theme }} />;
+  return inPlace(layout.rows, (row) => <Row {...{ row, context, layout, theme, columns, nameWidth }} />);
+}
+
+interface RowProps extends BoardViewProps {
+  readonly row: BoardRow;
+  readonly columns: MachineColumns;
+  readonly nameWidth: number;
+}
+
+function Row({ row, context, layout, theme, columns, nameWidth }: RowProps): ReactNode {
+  const { board, now, size } = context;
+  const isSelected = row.id !== null && row.id === layout.selection.id;
+  const look = { width: size.columns, nameWidth, theme, isSelected };
+  switch (row.type) {
+    case "machine":
+      return <MachineRow machine={row.machine} columns={columns} now={now} {...look} />;
+    case "lane":
+      return <LaneRow board={board} build={row.build} ended={row.ended} now={now} {...look} />;
+    case "idle":
+      return <IdleRow width={size.columns} theme={theme} />;
+    case "waiting":
+      return <WaitingRow group={row.group} isFirst={row.isFirst} total={row.total} {...look} />;
+    case "hooks":
+      return <HooksRow board={board} {...look} />;
+    case "hook":
+      return <HookRow hook={row.hook} goal={board.goals.get(row.hook.goal)} now={now} {...look} />;
+    case "failure":
+      return <FailureRow goal={row.goal} {...look} />;
+    case "notice":
+      return <NoticeRow notice={row.notice} width={size.columns} theme={theme} />;
+    case "more":
+      return <Line parts={[part(" "), part(row.text, "dim")]} width={size.columns} theme={theme} />;
+    case "blank":
+      return <Line parts={[]} width={size.columns} theme={theme} />;
+  }
+}
+
+/** Before anything is known: what the program does meanwhile, so that the first frame is not empty. */
+function EmptyBoard({ context, layout, theme }: BoardViewProps): ReactNode {
+  const { board, size } = context;
+  const text = board.run.type === "notStarted" ? "starting" : "no builders yet";
+  return inPlace(layout.rows, (_row, index) => (
+    <Line parts={index === 1 ? [part(" "), part(text, "dim")] : []} width={size.columns} theme={theme} />
+  ));
+}
+
+/** Names of lanes and failures share one column, wide enough for those on the screen within bounds. */
+function laneNameWidth(layout: BoardLayout, width: number): number {
+  let widest = 10;
+  for (const row of layout.rows) {
+    if (row.type === "lane") widest = Math.max(widest, displayWidth(sanitizeText(row.build.goal.description.name)));
+    if (row.type === "failure") widest = Math.max(widest, displayWidth(sanitizeText(row.goal.description.name)));
+  }
+  return Math.min(widest, Math.max(10, Math.floor(width * (width < 60 ? 0.5 : 0.3))));
+}

@@ -1,0 +1,100 @@
+// The top of every screen: Nix's counters, time, what is left, cores, and how the run goes; below it the progress as a rule.
+import type { ReactNode } from "react";
+import { formatCounters } from "../format/counts.ts";
+import { formatClock, formatElapsed } from "../format/duration.ts";
+import { sanitizeText } from "../format/sanitize.ts";
+import type { Board } from "../model/board.ts";
+import type { ReplayState, ViewContext } from "../model/context.ts";
+import { coreUse } from "../model/core-use.ts";
+import { estimateText } from "../model/estimate.ts";
+import { countersOf } from "../model/tally.ts";
+import type { Theme, Tone } from "../theme.ts";
+import { progressParts } from "./bars.ts";
+import { Line } from "./Line.tsx";
+import { type Part, part } from "./parts.ts";
+
+export interface HeaderProps {
+  readonly context: ViewContext;
+  readonly theme: Theme;
+  /** One row, or two with the rule. */
+  readonly height: number;
+}
+
+export function Header({ context, theme, height }: HeaderProps): ReactNode {
+  const { board, now, size, replay } = context;
+  const counters = countersOf(board);
+  const elapsed = board.startedAt === null ? 0 : (board.run.type === "finished" ? board.run.at : now) - board.startedAt;
+  const left = board.run.type === "finished" ? "" : estimateText(board, now);
+  const verdict = verdictPart(board, theme);
+  const parts: Part[] = [
+    part("tsbuild-top", "title", { drop: 6 }),
+    part(formatCounters(counters), "plain", { gap: 2 }),
+    part(formatElapsed(elapsed), "plain", { gap: 3, drop: 2 }),
+    part(left === "" ? "" : `${left} left`, "plain", { gap: 3, drop: 3 }),
+    part(coresText(board), "plain", { gap: 3, drop: 5 }),
+    part(filterText(context), "warn", { gap: 3, drop: 1 }),
+    part("", "plain", { grows: true, gap: 0 }),
+    part(replay === null ? "" : replayText(replay), "warn", { gap: 2, drop: 1 }),
+    verdict,
+  ];
+  return (
+    <>
+      <Line parts={parts} width={size.columns} theme={theme} />
+      {height > 1 && <Line parts={progressParts(counters, size.columns, theme)} width={size.columns} theme={theme} />}
+    </>
+  );
+}
+
+/** What hides rows of the board must be seen. */
+function filterText({ screen, view }: ViewContext): string {
+  return screen.type === "board" && screen.filter !== "" && view.input === null
+    ? `/${sanitizeText(screen.filter)}`
+    : "";
+}
+
+/** Cores in use over cores there are, of the machines that are measured. */
+function coresText(board: Board): string {
+  let busy = 0;
+  let cores = 0;
+  for (const machine of board.machines.values()) {
+    const use = coreUse(machine);
+    if (use.busy === null || use.cores === null) continue;
+    busy += use.busy;
+    cores += use.cores;
+  }
+  return cores === 0 ? "" : `cores ${busy.toFixed(busy < 10 ? 1 : 0)}/${cores}`;
+}
+
+function replayText(replay: ReplayState): string {
+  const speed = replay.isPaused ? "paused" : `${replay.speed}×`;
+  return `replay ${speed} ${formatClock(replay.position)}/${formatClock(replay.length)}`;
+}
+
+/** How the run goes: its stage, that it is paused or stopping, or how it ended. Colour and word come from the same value. */
+function verdictPart(board: Board, theme: Theme): Part {
+  const [text, tone] = verdict(board, theme);
+  return part(text, tone, { gap: 2, drop: 4, min: 4 });
+}
+
+function verdict(board: Board, theme: Theme): readonly [string, Tone] {
+  switch (board.run.type) {
+    case "notStarted":
+      return ["starting", "dim"];
+    case "finished": {
+      const { exitStatus, interrupted } = board.run.outcome;
+      if (interrupted) return [`${theme.glyphs.warn} interrupted`, "warn"];
+      return exitStatus === 0
+        ? [`${theme.glyphs.good} done`, "good"]
+        : [`${theme.glyphs.bad} failed (${exitStatus})`, "bad"];
+    }
+    case "stopping":
+      return [board.run.how === "drain" ? "finishing what runs" : "cancelling", "warn"];
+    case "running":
+      if (board.isPaused) return ["dispatch paused", "warn"];
+      if (board.stage === null) return ["starting", "dim"];
+      return [
+        sanitizeText(board.stage.detail === "" ? board.stage.stage : `${board.stage.stage} ${board.stage.detail}`, 60),
+        "dim",
+      ];
+  }
+}

@@ -1,0 +1,125 @@
+// The dependency view: one goal, what it waits for and what waits for it.
+import type { GoalId } from "../../engine/events/ids.ts";
+import type { Board, Goal } from "./board.ts";
+import { statusOf } from "./tally.ts";
+import {
+  type ItemId,
+  type ItemList,
+  itemList,
+  resolveSelection,
+  type Selection,
+  stickyScroll,
+  type TreeScreen,
+} from "./view-state.ts";
+
+export type TreeRow =
+  | {
+      readonly type: "heading";
+      readonly id: null;
+      readonly text: string;
+      readonly count: number;
+      readonly open: number;
+    }
+  | { readonly type: "goal"; readonly id: ItemId; readonly goal: Goal; readonly isFocus: boolean };
+
+export interface TreeLayout {
+  readonly type: "tree";
+  readonly focus: Goal | null;
+  readonly rows: readonly TreeRow[];
+  readonly items: ItemList;
+  readonly selection: Selection;
+  readonly page: number;
+  readonly scroll: number;
+  /** Index of the first item of inputs, focus, dependants. */
+  readonly panels: readonly number[];
+}
+
+interface Neighbourhood {
+  readonly key: string;
+  readonly rows: readonly TreeRow[];
+  readonly items: readonly TreeRow[];
+}
+
+const known = new WeakMap<Board, Neighbourhood>();
+
+export function layoutTree(board: Board, screen: TreeScreen, height: number, scroll: number): TreeLayout {
+  const focus = board.goals.get(screen.goal) ?? null;
+  const { rows, items } = focus === null ? { rows: [], items: [] } : neighbourhood(board, focus);
+  const list = itemList(items, (row) => row.id ?? "");
+  const wanted =
+    screen.selection.id === null && focus !== null ? { id: `goal:${focus.id}`, index: 0 } : screen.selection;
+  const selection = resolveSelection(wanted, list);
+  const selectedRow = rows.findIndex((row) => row.id !== null && row.id === selection.id);
+  const top = stickyScroll(scroll, Math.max(0, selectedRow), height, rows.length);
+  const starts = [0, items.findIndex((row) => row.type === "goal" && row.isFocus)];
+  if ((starts[1] ?? 0) + 1 < items.length) starts.push((starts[1] ?? 0) + 1);
+  return {
+    type: "tree",
+    focus,
+    rows: rows.slice(top, top + height),
+    items: list,
+    selection,
+    page: Math.max(1, height - 1),
+    scroll: top,
+    panels: [...new Set(starts)],
+  };
+}
+
+/** Rows hold still while one goal is looked at: their order is decided when it comes into focus. */
+function neighbourhood(board: Board, focus: Goal): Neighbourhood {
+  const key = `${focus.id} ${board.goalsRevision}`;
+  const before = known.get(board);
+  if (before?.key === key) return before;
+  const inputs = orderGoals(
+    focus.description.inputs.map((id) => board.goals.get(id)).filter((goal) => goal !== undefined),
+  );
+  const dependants = orderGoals(focus.dependants);
+  const rows: TreeRow[] = [
+    { type: "heading", id: null, text: "needs", count: inputs.length, open: openCount(inputs) },
+    ...inputs.map((goal): TreeRow => ({ type: "goal", id: `goal:${goal.id}`, goal, isFocus: false })),
+    { type: "goal", id: `goal:${focus.id}`, goal: focus, isFocus: true },
+    { type: "heading", id: null, text: "needed by", count: dependants.length, open: openCount(dependants) },
+    ...dependants.map((goal): TreeRow => ({ type: "goal", id: `goal:${goal.id}`, goal, isFocus: false })),
+  ];
+  const fresh = { key, rows, items: rows.filter((row) => row.id !== null) };
+  known.set(board, fresh);
+  return fresh;
+}
+
+function openCount(goals: readonly Goal[]): number {
+  return goals.filter((goal) => goal.state.type !== "finished").length;
+}
+
+const ORDER = [
+  "failed",
+  "building",
+  "substituting",
+  "waiting",
+  "planned",
+  "cancelled",
+  "notBuilt",
+  "built",
+  "substituted",
+  "alreadyValid",
+];
+
+function orderGoals(goals: readonly Goal[]): readonly Goal[] {
+  return [...goals].sort(
+    (one, other) =>
+      ORDER.indexOf(statusOf(one.state)) - ORDER.indexOf(statusOf(other.state)) || one.index - other.index,
+  );
+}
+
+/** How many unfinished goals cannot be done before this one; a walk over the graph, so it is asked once a goal. */
+export function countBlocked(board: Board, id: GoalId): number {
+  const seen = new Set<Goal>();
+  const start = board.goals.get(id);
+  const stack = start === undefined ? [] : [...start.dependants];
+  while (stack.length > 0) {
+    const goal = stack.pop();
+    if (goal === undefined || seen.has(goal) || goal.state.type === "finished") continue;
+    seen.add(goal);
+    stack.push(...goal.dependants);
+  }
+  return seen.size;
+}

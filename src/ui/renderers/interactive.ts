@@ -1,0 +1,234 @@
+// The board on a terminal: takes it, draws, turns keys into requests, and gives it back however the run ends.
+import type { Instance } from "ink";
+import { sanitizeText } from "../format/sanitize.ts";
+import { failureOf } from "../model/board.ts";
+import type { ReplayState } from "../model/context.ts";
+import type { ViewEffect } from "../model/reduce-view.ts";
+import { createTheme } from "../theme.ts";
+import { type BoardStore, createBoardStore } from "./board-store.ts";
+import { isUtf8, wantsColor } from "./choose.ts";
+import { withDrawingEnvironment } from "./drawing-environment.ts";
+import type { Suspend } from "./ink-app.tsx";
+import { createLineWriter } from "./line-writer.ts";
+import { failureLines } from "./nix-words.ts";
+import { digestLines, summaryLine } from "./plain-summary.ts";
+import type { Renderer, RendererPorts } from "./renderer.ts";
+import { clipboardSequence, createTerminalSigns, sizeOf } from "./terminal.ts";
+
+const REPLAY_JUMP_MS = 10_000;
+/** Failures repeated with their log lines in the scrollback; the digest names all. */
+const REPEATED_FAILURES = 5;
+
+/** Loads Ink and React; the terminal is touched by `start` and given back by `finish` or `restore`. */
+export async function createInteractiveRenderer(ports: RendererPorts, drawOn: "stdout" | "stderr"): Promise<Renderer> {
+  const stream = (drawOn === "stdout" ? ports.stdout : ports.stderr) as NodeJS.WriteStream;
+  const color = wantsColor(ports.env, true);
+  const { mountBoard } = await withDrawingEnvironment(stream, ports.env, color, () => import("./ink-app.tsx"));
+  return new InteractiveRenderer(ports, stream, color, mountBoard);
+}
+
+class InteractiveRenderer implements Renderer {
+  private readonly ports: RendererPorts;
+  private readonly stream: NodeJS.WriteStream;
+  private readonly color: boolean;
+  private readonly mount: typeof import("./ink-app.tsx").mountBoard;
+  private readonly theme;
+  private readonly store: BoardStore;
+  private readonly signs;
+  private readonly notices: string[] = [];
+  private app: Instance | null = null;
+  private suspend: Suspend | null = null;
+  private hasLeft: () => void = () => undefined;
+  private readonly left: Promise<void>;
+  private isSuspending = false;
+
+  constructor(
+    ports: RendererPorts,
+    stream: NodeJS.WriteStream,
+    color: boolean,
+    mount: typeof import("./ink-app.tsx").mountBoard,
+  ) {
+    this.ports = ports;
+    this.stream = stream;
+    this.color = color;
+    this.mount = mount;
+    const spoken = ports.env.INK_SCREEN_READER === "true";
+    this.theme = createTheme({ color, ascii: ports.options.ascii || !isUtf8(ports.env), spoken });
+    this.left = new Promise((resolve) => {
+      this.hasLeft = resolve;
+    });
+    this.store = createBoardStore({
+      clock: ports.clock,
+      size: sizeOf(stream),
+      spoken,
+      replay: () => this.replayState(),
+      perform: (effect) => this.perform(effect),
+      left: () => this.hasLeft(),
+    });
+    this.signs = createTerminalSigns((text) => {
+      if (this.app !== null) this.stream.write(text);
+    }, ports.env);
+  }
+
+  start(): void {
+    if (this.app !== null) return;
+    this.stream.on("error", this.onStreamError);
+    // Registered before Ink's own listener, so that the frame it draws has the new size already.
+    this.stream.on("resize", this.onResize);
+    process.on("SIGTSTP", this.onStopSignal);
+    this.app = this.mount({
+      store: this.store,
+      theme: this.theme,
+      stdin: this.ports.stdin,
+      stream: this.stream,
+      onSuspendReady: (suspend) => {
+        this.suspend = suspend;
+      },
+    });
+    this.store.subscribe(() => this.signs.show(this.store.board()));
+    this.store.start();
+  }
+
+  accept(events: Parameters<Renderer["accept"]>[0]): void {
+    this.store.accept(events);
+  }
+
+  notice(message: string): void {
+    this.notices.push(message);
+    if (this.app === null) this.printNotices();
+  }
+
+  interrupt(): void {
+    this.store.interrupt();
+  }
+
+  async finish(): Promise<void> {
+    const { run } = this.store.board();
+    const isWatched =
+      this.ports.replay !== null ||
+      (run.type === "finished" && run.outcome.exitStatus !== 0 && !run.outcome.interrupted);
+    if (this.app !== null && isWatched && !this.store.view().isLeft) await this.left;
+    const app = this.app;
+    this.restore();
+    await app?.waitUntilExit().catch(() => undefined);
+    this.printSummary();
+  }
+
+  restore(): void {
+    const app = this.app;
+    if (app === null) return;
+    this.signs.clear();
+    this.app = null;
+    this.store.stop();
+    this.stream.off("resize", this.onResize);
+    process.off("SIGTSTP", this.onStopSignal);
+    app.unmount();
+  }
+
+  /** What stays in the scrollback: failures with their last lines, the digest, the verdict, and the out paths on stdout. */
+  private printSummary(): void {
+    const board = this.store.board();
+    const err = createLineWriter(this.ports.stderr, this.ports.outputClosed);
+    this.printNotices();
+    const failures = [...board.failures].slice(0, REPEATED_FAILURES);
+    for (const goal of failures) {
+      const failure = failureOf(goal);
+      const on = failure?.machine === "local" ? null : (failure?.machine ?? null);
+      if (failure !== null) err.lines(failureLines(goal.id, failure, on, this.ports.options.logLines, this.color));
+    }
+    if (board.failures.size > REPEATED_FAILURES) err.lines(digestLines(board));
+    for (const notice of board.notices)
+      if (notice.level !== "info") err.line(`${notice.level}: ${sanitizeText(notice.message)}`);
+    if (board.run.type !== "notStarted") err.line(summaryLine(board));
+    if (board.run.type !== "finished" || !this.ports.options.printOutPaths) return;
+    const out = createLineWriter(this.ports.stdout, this.ports.outputClosed);
+    out.lines(board.run.outcome.outputs.map((path) => sanitizeText(path)));
+  }
+
+  private printNotices(): void {
+    const err = createLineWriter(this.ports.stderr, this.ports.outputClosed);
+    for (const message of this.notices.splice(0)) err.lines(message.split("\n").map((line) => sanitizeText(line)));
+  }
+
+  private perform(effect: ViewEffect): void {
+    switch (effect.type) {
+      case "request":
+        this.ports.send(effect.request);
+        return;
+      case "copy":
+        this.stream.write(clipboardSequence(effect.text));
+        return;
+      case "redraw":
+        this.redraw();
+        return;
+      case "suspend":
+        void this.suspendProgram("SIGTSTP");
+        return;
+      case "replay":
+        this.steerReplay(effect.do);
+        return;
+    }
+  }
+
+  private redraw(): void {
+    this.stream.write("\x1b[H\x1b[2J");
+    this.app?.clear();
+  }
+
+  /**
+   * Hands the terminal to the shell, stops the whole job and takes the terminal again when the shell continues it.
+   * The signal goes to the process group: through npx or a shim, stopping this process alone would leave the shell waiting.
+   */
+  private async suspendProgram(signal: "SIGTSTP" | "SIGSTOP"): Promise<void> {
+    if (this.suspend === null || this.isSuspending) return;
+    this.isSuspending = true;
+    process.off("SIGTSTP", this.onStopSignal);
+    try {
+      await this.suspend(async () => {
+        const resumed = new Promise<void>((resolve) => {
+          process.once("SIGCONT", () => resolve());
+        });
+        process.kill(0, signal);
+        await resumed;
+      });
+    } finally {
+      process.on("SIGTSTP", this.onStopSignal);
+      this.isSuspending = false;
+      this.store.resize(sizeOf(this.stream));
+    }
+  }
+
+  private steerReplay(what: Extract<ViewEffect, { type: "replay" }>["do"]): void {
+    const { replay } = this.ports;
+    if (replay === null) return;
+    const { speed, position, length } = replay.state();
+    if (what === "pause") replay.togglePause();
+    else if (what === "slower") replay.setSpeed(Math.max(1 / 16, speed / 2));
+    else if (what === "faster") replay.setSpeed(Math.min(1024, speed * 2));
+    else {
+      const target = Math.min(length, Math.max(0, position + (what === "back" ? -REPLAY_JUMP_MS : REPLAY_JUMP_MS)));
+      if (target < position) this.store.restart();
+      replay.jumpTo(target);
+    }
+  }
+
+  private replayState(): ReplayState | null {
+    const { replay } = this.ports;
+    return replay === null ? null : { name: replay.name, ...replay.state() };
+  }
+
+  /** What terminals do with a frame of another size differs: it is wiped, and drawn anew. */
+  private readonly onResize = (): void => {
+    this.redraw();
+    this.store.resize(sizeOf(this.stream));
+  };
+
+  private readonly onStopSignal = (): void => {
+    void this.suspendProgram("SIGSTOP");
+  };
+
+  private readonly onStreamError = (): void => {
+    this.store.stop();
+    this.ports.outputClosed();
+  };
+}

@@ -1,0 +1,50 @@
+// The name of a pressed key as the key table knows it.
+
+/** What Ink says of a key. */
+export interface PressedKey {
+  readonly upArrow: boolean;
+  readonly downArrow: boolean;
+  readonly leftArrow: boolean;
+  readonly rightArrow: boolean;
+  readonly pageDown: boolean;
+  readonly pageUp: boolean;
+  readonly home: boolean;
+  readonly end: boolean;
+  readonly return: boolean;
+  readonly escape: boolean;
+  readonly ctrl: boolean;
+  readonly shift: boolean;
+  readonly tab: boolean;
+  readonly backspace: boolean;
+  readonly delete: boolean;
+  readonly meta: boolean;
+}
+
+/** `j`, `G`, `up`, `ctrl+c`, `shift+tab`, `space`; longer text when several characters came at once; null for keys without a name. */
+export function keyName(input: string, key: PressedKey): string | null {
+  if (key.ctrl && input.length === 1) return `ctrl+${input.toLowerCase()}`;
+  if (key.upArrow) return "up";
+  if (key.downArrow) return "down";
+  if (key.leftArrow) return "left";
+  if (key.rightArrow) return "right";
+  if (key.pageUp) return "pageup";
+  if (key.pageDown) return "pagedown";
+  if (key.home) return "home";
+  if (key.end) return "end";
+  if (key.return) return "return";
+  if (key.escape) return "escape";
+  if (key.tab) return key.shift ? "shift+tab" : "tab";
+  if (key.backspace) return "backspace";
+  if (key.delete) return "delete";
+  if (input === " ") return "space";
+  if (key.meta || input === "") return null;
+  return input;
+}
+
+/** A held key may arrive many times in one piece; other text that comes at once was pasted and is one piece. */
+export function splitHeld(name: string): readonly string[] {
+  const characters = Array.from(name);
+  const [first] = characters;
+  const isText = characters.length > 1 && first !== undefined && characters.every((character) => character === first);
+  return isText ? characters : [name];
+}

@@ -1,0 +1,106 @@
+// Runs a plan in virtual time: builds take what they are told to take, and nothing else does; only the scheduler's own time is real.
+import type { Command } from "../../../src/engine/scheduler/command.ts";
+import { type Decision, decide } from "../../../src/engine/scheduler/decide.ts";
+import type { Fact, GoalSpec, MachineSpec } from "../../../src/engine/scheduler/fact.ts";
+import { Heap } from "../../../src/engine/scheduler/heap.ts";
+import type { PlanOptions } from "../../../src/engine/scheduler/options.ts";
+import { createPlan } from "../../../src/engine/scheduler/plan.ts";
+
+export interface VirtualRun {
+  /** Virtual ms from start to end. */
+  readonly makespanMs: number;
+  readonly builds: number;
+  /** Real µs spent in `decide`, all facts counted, for each build. */
+  readonly microsPerBuild: number;
+  readonly decisions: number;
+  readonly events: number;
+  /** Largest resident set seen, in MiB. */
+  readonly peakMiB: number;
+}
+
+interface Due {
+  readonly at: number;
+  readonly order: number;
+  readonly fact: Fact;
+}
+
+/** Builds all goals on machines that are there at once; `durationMs` says how long a build really takes. Throws when the run does not succeed. */
+export function runVirtually(
+  goals: readonly GoalSpec[],
+  machines: readonly MachineSpec[],
+  options: Partial<PlanOptions>,
+  durationMs: (command: Extract<Command, { type: "startBuild" }>) => number,
+): VirtualRun {
+  const plan = createPlan(options);
+  const due = new Heap<Due>((a, b) => a.at < b.at || (a.at === b.at && a.order < b.order));
+  let order = 0;
+  let now = 0;
+  let tickAt = Number.POSITIVE_INFINITY;
+  let realMs = 0;
+  let [builds, decisions, events, peak] = [0, 0, 0, 0];
+  let exitStatus: number | null = null;
+  const post = (at: number, fact: Fact) => due.push({ at, order: order++, fact });
+  const perform = (decision: Decision): void => {
+    events += decision.events.length;
+    for (const command of decision.commands) {
+      switch (command.type) {
+        case "startBuild": {
+          const duration = durationMs(command);
+          const { claim } = command;
+          post(now + duration, { type: "claimBuilt", claim, durationMs: duration, executed: true, outputs: [], differs: [] });
+          builds += 1;
+          break;
+        }
+        case "receiveOutputs":
+          post(now, { type: "outputsReceived", claim: command.claim });
+          break;
+        case "wakeAt":
+          tickAt = command.at;
+          break;
+        case "finishRun":
+          exitStatus = command.outcome.exitStatus;
+          break;
+        default:
+          throw new Error(`did not expect ${command.type}`);
+      }
+    }
+  };
+  const say = (fact: Fact): void => {
+    const start = performance.now();
+    const decision = decide(plan, fact, { mono: now, wall: now });
+    realMs += performance.now() - start;
+    decisions += 1;
+    if (decisions % 4096 === 0) peak = Math.max(peak, process.memoryUsage.rss());
+    perform(decision);
+  };
+  for (const spec of machines) {
+    say({ type: "machineAdded", spec });
+    const { machine } = spec;
+    say({ type: "machineConnected", machine, nixVersion: null, protocol: "virtual", trusted: true });
+  }
+  say({ type: "goalsAdded", goals });
+  say({ type: "goalsComplete" });
+  while (exitStatus === null) {
+    const next = due.peek();
+    if (next === undefined && tickAt === Number.POSITIVE_INFINITY) throw new Error("the plan waits for nothing");
+    if (next === undefined || tickAt < next.at) {
+      now = tickAt;
+      tickAt = Number.POSITIVE_INFINITY;
+      say({ type: "tick" });
+    } else {
+      due.pop();
+      now = next.at;
+      say(next.fact);
+    }
+  }
+  if (exitStatus !== 0) throw new Error(`the run ended with ${exitStatus}`);
+  peak = Math.max(peak, process.memoryUsage.rss());
+  return {
+    makespanMs: now,
+    builds,
+    microsPerBuild: (realMs * 1000) / builds,
+    decisions,
+    events,
+    peakMiB: peak / 1048576,
+  };
+}
