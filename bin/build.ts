@@ -3,6 +3,7 @@ import { createBuildRun, EngineError, type RequestId, type Surroundings, systemC
 import { type ChooseInput, chooseRenderer, createRenderer, type Renderer, type RendererKind } from "../src/ui/index.ts";
 import type { BuildInvocation } from "./invocation.ts";
 import { printDryRun } from "./dry-run.ts";
+import { openRecorder } from "./recorder.ts";
 
 /** Runs the command; resolves with the exit status. @throws EngineError before anything is shown */
 export async function build(invocation: BuildInvocation, surroundings: Surroundings): Promise<number> {
@@ -31,12 +32,17 @@ export async function build(invocation: BuildInvocation, surroundings: Surroundi
     outputClosed: () => undefined,
     replay: null,
   });
-  const stopListening = run.events.listen((events) => renderer.accept(events));
+  const recorder = openRecorder(invocation.record, surroundings.program);
+  const stopListening = run.events.listen((events) => {
+    recorder.accept(events);
+    renderer.accept(events);
+  });
   const signals = listenToSignals(renderer, () => run.request({ id: `r${++requests}` as RequestId, type: "stop", how: "cancel" }));
   try {
     renderer.start();
     const outcome = await run.run();
     await renderer.finish();
+    await recorder.close();
     return signals.received() ?? outcome.exitStatus;
   } finally {
     signals.stop();

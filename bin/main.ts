@@ -33,8 +33,14 @@ async function run(invocation: Invocation, surroundings: Surroundings): Promise<
       return (await import("./build.ts")).build(invocation, surroundings);
     case "ping-store":
       return (await import("./ping-store.ts")).pingStoreCommand(invocation, surroundings);
+    case "replay":
+      return (await import("./replay.ts")).replayCommand(invocation, surroundings);
     case "builders":
       return (await import("./builders.ts")).buildersCommand(invocation, surroundings);
+    case "serve":
+      return (await import("./serve.ts")).serveCommand(invocation, surroundings);
+    case "demo":
+      return (await import("./demo.ts")).demoCommand(invocation, surroundings);
     default:
       throw new EngineError("usage", "COMMAND_NOT_THERE", `'${invocation.type}' does not work yet`);
   }

@@ -16,6 +16,7 @@ import type { EngineRequest } from "./events/request.ts";
 import { STORE_DIR, type StorePath } from "./formats/store-path.ts";
 import { Connector, type RunMachine, runMachines } from "./machines.ts";
 import { planRun, type RunPlan } from "./planning.ts";
+import { Samplers } from "./samplers.ts";
 import { Driver, type HookRunner } from "./scheduler/driver.ts";
 import { LogKeeper } from "./scheduler/log-keeper.ts";
 import { DEFAULT_PLAN_OPTIONS, type HookMode, type PlanOptions } from "./scheduler/options.ts";
@@ -31,6 +32,7 @@ import { Transports } from "./transports/open.ts";
 import { isPermanentFailure } from "./transports/ssh-errors.ts";
 import type { SshSettings } from "./transports/ssh-settings.ts";
 import type { TransportOpener } from "./transports/transport.ts";
+import { SAMPLER_COMMAND } from "./usage/sampler-command.ts";
 
 /** What a run is given. */
 export interface BuildRunOptions {
@@ -76,6 +78,7 @@ export class BuildRun {
   readonly #options: BuildRunOptions;
   readonly #abort = new AbortController();
   #driver: Driver | null = null;
+  #samplers: Samplers | null = null;
   #stopAsked: Extract<EngineRequest, { type: "stop" }> | null = null;
 
   constructor(options: BuildRunOptions) {
@@ -179,6 +182,7 @@ export class BuildRun {
 
   async #close(scope: Scope): Promise<void> {
     this.#abort.abort(new Error("the run ended"));
+    this.#samplers?.close();
     await this.#driver?.close();
     await scope.connector.close();
     const opened = await scope.destination.catch(() => null);
@@ -223,6 +227,14 @@ export class BuildRun {
     const { settings } = config;
     const outputs = new Map(plan.goals.map((goal) => [goal.goal, goal.outputPaths]));
     const infos = new PathInfos(destination.store);
+    const samplers = new Samplers({
+      clock,
+      intervalMs: settings.buildersPollInterval * 1000,
+      opener: (machine) => scope.connector.commandOpener(machine, SAMPLER_COMMAND),
+      publish: (event) => this.#publish(event),
+      post: (fact) => driver.post(fact),
+    });
+    this.#samplers = samplers;
     const driver = new Driver({
       plan: createPlan(this.#planOptions(destination)),
       clock,
@@ -243,7 +255,7 @@ export class BuildRun {
       logs: new LogKeeper({ directory: join(settings.journalDir, "logs", runId), tailLines: settings.logLines }),
       hooks,
       outputsOf: (goal) => outputs.get(goal) ?? [],
-      onFact: () => undefined,
+      onFact: (fact) => samplers.hear(fact),
       onCommand: () => undefined,
     });
     this.#driver = driver;

@@ -11,9 +11,8 @@ import { type InstallableWords, parseInstallables } from "./evaluate/installable
 import type { EvaluationOptions } from "./evaluate/nix-options.ts";
 import { runPostBuildHook } from "./hooks/post-build-hook.ts";
 import type { HookRunner } from "./scheduler/driver.ts";
-import { openEmbeddedStore } from "./stores/embedded/embedded-store.ts";
+import { type EmbeddedStore, openEmbeddedStore } from "./stores/embedded/embedded-store.ts";
 import { DEFAULT_EMBEDDED_SETTINGS } from "./stores/embedded/settings.ts";
-import type { DestinationStore } from "./stores/store.ts";
 import { NO_SSH_SETTINGS, type SshSettings, settingsFromOptions } from "./transports/ssh-settings.ts";
 import type { TransportOpener } from "./transports/transport.ts";
 
@@ -106,7 +105,7 @@ export function openEmbedded(
   config: LoadedConfig,
   environment: Readonly<Record<string, string | undefined>>,
   clock: Clock,
-): Promise<DestinationStore> {
+): Promise<EmbeddedStore> {
   const { settings } = config;
   return openEmbeddedStore({
     root,

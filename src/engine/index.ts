@@ -1,6 +1,9 @@
 // The engine as the composition root sees it. What is heavy is loaded when it is used, so that `--version` and `--help` cost nothing.
+import type { Demo } from "./commands/demo/start.ts";
+import type { ServeRequest } from "./commands/serve.ts";
 import type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
 
+export type { Demo, DemoReport } from "./commands/demo/start.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { type LoadedConfig, loadConfig } from "./config/load.ts";
 export { SETTING_ROWS } from "./config/settings.ts";
@@ -8,6 +11,9 @@ export { EngineError, messageOf } from "./errors.ts";
 export type { InstallableWords } from "./evaluate/installable.ts";
 export type { EvaluationOptions } from "./evaluate/nix-options.ts";
 export type { EngineEvent, PublishedEvent, RunOutcome } from "./events/event.ts";
+export { printEventLine } from "./events/json-lines.ts";
+export { parseRecording, printRecordingHeader, type Recording } from "./events/recording.ts";
+export { createReplay, type Replay } from "./events/replay.ts";
 export type { RequestId } from "./events/ids.ts";
 export type { EngineRequest } from "./events/request.ts";
 export type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
@@ -28,4 +34,16 @@ export async function pingStore(overrides: ReadonlyMap<string, string>, surround
 export async function probeBuilders(overrides: ReadonlyMap<string, string>, surroundings: Surroundings) {
   const { probeBuilders: probe } = await import("./commands/builders.ts");
   return probe(overrides, surroundings);
+}
+
+/** Serves an embedded store on standard input and output until the client hangs up (`serve`); resolves with the exit status. */
+export async function serveStore(request: ServeRequest, surroundings: Surroundings): Promise<number> {
+  const { serveStore: serve } = await import("./commands/serve.ts");
+  return serve(request, surroundings);
+}
+
+/** Starts the three builders of `demo` and says how to run builds on them. */
+export async function startDemo(surroundings: Surroundings): Promise<Demo> {
+  const { startDemo: start } = await import("./commands/demo/start.ts");
+  return start(surroundings);
 }

@@ -2,7 +2,7 @@
 import type { Clock } from "./clock.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import { type Machine, machineNames } from "./config/machine.ts";
-import { printStoreReference } from "./config/store-reference.ts";
+import { printStoreReference, runsWithoutSsh } from "./config/store-reference.ts";
 import { EngineError } from "./errors.ts";
 import { LOCAL_MACHINE, type MachineId } from "./events/ids.ts";
 import type { MachineSpec } from "./scheduler/fact.ts";
@@ -10,6 +10,7 @@ import { MachineSession } from "./scheduler/machine-session.ts";
 import type { ConnectedMachine } from "./scheduler/machines.ts";
 import type { OpenedDestination } from "./stores/open-destination.ts";
 import { type OpenedRemote, openRemote } from "./stores/open-remote.ts";
+import { sshCommandPlace } from "./stores/places.ts";
 import type { Transports } from "./transports/open.ts";
 import type { SshSettings } from "./transports/ssh-settings.ts";
 import type { TransportOpener } from "./transports/transport.ts";
@@ -109,6 +110,14 @@ export class Connector {
       buildersUseSubstitutes: settings.buildersUseSubstitutes,
     });
     return { session, nixVersion, protocol };
+  }
+
+  /** Runs a shell command on a machine; null where the machine is reached otherwise than by SSH. */
+  commandOpener(id: MachineId, command: string): TransportOpener | null {
+    const reference = this.#options.machines.find(({ spec }) => spec.machine === id)?.listed?.store;
+    if (reference?.type !== "ssh" || runsWithoutSsh(reference.destination)) return null;
+    const { transports, sshSettings, wrap } = this.#options;
+    return wrap(transports.opener(sshCommandPlace(reference, command, sshSettings)));
   }
 
   /** Ends what was begun ahead and never asked for. */

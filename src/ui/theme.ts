@@ -145,6 +145,26 @@ const ASCII: Glyphs = {
   times: "x",
 };
 
+const SPOKEN: Glyphs = {
+  ...ASCII,
+  cursor: "selected",
+  running: "running",
+  waiting: "waiting",
+  good: "good",
+  bad: "failed",
+  warn: "attention",
+  cancelled: "cancelled",
+  skipped: "skipped",
+  planned: "planned",
+  idle: "idle",
+  up: "sending",
+  down: "receiving",
+  target: "wanted",
+  rule: "",
+  ellipsis: "...",
+  times: "times ",
+};
+
 /** Everything a component needs to know about looks. */
 export interface Theme {
   readonly styles: Readonly<Record<Tone, ToneStyle>>;
@@ -162,7 +182,7 @@ export function createTheme(options: {
 }): Theme {
   return {
     styles: options.color ? COLORED : COLORLESS,
-    glyphs: options.ascii || options.spoken ? ASCII : UNICODE,
+    glyphs: options.spoken ? SPOKEN : options.ascii ? ASCII : UNICODE,
     isColored: options.color,
     isAscii: options.ascii,
     isSpoken: options.spoken,

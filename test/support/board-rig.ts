@@ -87,7 +87,7 @@ export async function createBoardRig(options: RigOptions = {}): Promise<BoardRig
   renderer.start();
   const settle = async (): Promise<void> => {
     // Ink paints on a timer of the real clock, at most every 17 ms.
-    await new Promise((resolve) => setTimeout(resolve, 40));
+    await new Promise((resolve) => setTimeout(resolve, 25));
     await screen.settled();
   };
   await settle();

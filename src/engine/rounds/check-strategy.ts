@@ -42,14 +42,23 @@ export function strategyFor(machine: MachineSide): CheckStrategy {
   const missing = machine.outputs.filter((output) => output.validity === "missing").map((output) => output.name);
   const comparesAll = machine.protocol === "embedded" || isOwnKind(machine.nixVersion);
   if (machine.outputs.every((output) => output.validity !== "valid")) {
-    const why = missing.length === names.length ? "its outputs are not valid there" : "its output paths depend on what is built";
+    const why =
+      missing.length === names.length ? "its outputs are not valid there" : "its output paths depend on what is built";
     return { type: "plain", compared: names, reason: `built plainly and compared by hash: ${why}` };
   }
   if (missing.length > 0) {
     // Nix keeps the outputs that are valid as they are, so only the others come out of this build.
     return machine.canOpenScratch
-      ? { type: "scratch", compared: names, reason: "built in a store of its own: only some of its outputs are valid there" }
-      : { type: "plain", compared: missing, reason: `only ${missing.join(", ")} can be compared there: the other outputs are valid already` };
+      ? {
+          type: "scratch",
+          compared: names,
+          reason: "built in a store of its own: only some of its outputs are valid there",
+        }
+      : {
+          type: "plain",
+          compared: missing,
+          reason: `only ${missing.join(", ")} can be compared there: the other outputs are valid already`,
+        };
   }
   if (machine.protocol.startsWith("serve")) {
     const why = "its outputs are valid there, and the serve protocol knows no check mode";
@@ -58,17 +67,28 @@ export function strategyFor(machine: MachineSide): CheckStrategy {
       : { type: "impossible", reason: why };
   }
   if (names.length === 1) {
-    return { type: "check", compared: names, whenDiffers: "done", reason: "built again in check mode: its output is valid there" };
+    return {
+      type: "check",
+      compared: names,
+      whenDiffers: "done",
+      reason: "built again in check mode: its output is valid there",
+    };
   }
   if (comparesAll) {
-    return { type: "check", compared: names, whenDiffers: "done", reason: "built again in check mode, which compares every output there" };
+    return {
+      type: "check",
+      compared: names,
+      whenDiffers: "done",
+      reason: "built again in check mode, which compares every output there",
+    };
   }
   return machine.canOpenScratch
     ? {
         type: "check",
         compared: names,
         whenDiffers: "wholeInScratch",
-        reason: "built again in check mode; after a difference once more in a store of its own, to compare every output",
+        reason:
+          "built again in check mode; after a difference once more in a store of its own, to compare every output",
       }
     : {
         type: "check",

@@ -8,7 +8,13 @@ export type NodeKind = "file" | "directory" | "symlink";
 
 /** One difference between two trees. Paths are relative to the store path, empty for the store path itself; sizes are bytes. */
 export type TreeDifference =
-  | { readonly type: "onlyIn"; readonly path: string; readonly side: "first" | "other"; readonly kind: NodeKind; readonly size: bigint }
+  | {
+      readonly type: "onlyIn";
+      readonly path: string;
+      readonly side: "first" | "other";
+      readonly kind: NodeKind;
+      readonly size: bigint;
+    }
   | { readonly type: "kind"; readonly path: string; readonly first: NodeKind; readonly other: NodeKind }
   | { readonly type: "target"; readonly path: string; readonly first: string; readonly other: string }
   /** Whether the file may be executed: `first` says so of the first result. */
@@ -65,7 +71,8 @@ class Walk {
     } else if (one.type === "symlink" && two.type === "symlink") {
       this.#first.take();
       this.#other.take();
-      if (one.target !== two.target) this.#found({ type: "target", path, first: textOf(one.target), other: textOf(two.target) });
+      if (one.target !== two.target)
+        this.#found({ type: "target", path, first: textOf(one.target), other: textOf(two.target) });
     } else if (one.type === "directory" && two.type === "directory") {
       this.#first.take();
       this.#other.take();

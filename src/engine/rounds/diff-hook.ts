@@ -15,8 +15,8 @@ export interface DiffHookSettings {
   readonly timeoutMs: number;
   /** The whole environment of the hook. */
   readonly env: Readonly<Record<string, string>>;
-  /** `build-users-group`; empty for none. Its first member runs the hook when we are root. */
-  readonly buildUsersGroup: string;
+  /** Whom it runs as, null ourselves; see {@link readHookUser}. */
+  readonly user: HookUser | null;
   readonly clock: Clock;
 }
 
@@ -40,9 +40,13 @@ export interface DiffHookEnd {
 }
 
 /** Runs the hook once. Never rejects. Aborting the signal kills it with everything it started. */
-export async function runDiffHook(settings: DiffHookSettings, call: DiffHookCall, signal: AbortSignal): Promise<DiffHookEnd> {
+export async function runDiffHook(
+  settings: DiffHookSettings,
+  call: DiffHookCall,
+  signal: AbortSignal,
+): Promise<DiffHookEnd> {
   const startedAt = settings.clock.now();
-  const user = await hookUser(settings.buildUsersGroup);
+  const { user } = settings;
   let temporary: string | null = null;
   try {
     if (call.buildDirectory === null) {
@@ -52,7 +56,7 @@ export async function runDiffHook(settings: DiffHookSettings, call: DiffHookCall
     const { file, args } = settings.program;
     const words = [file, ...args(call.first, call.other, call.drvPath, call.buildDirectory ?? temporary ?? tmpdir())];
     const paths = await bindable([call.first, call.other]);
-    const way = await findWay(paths, user, settings, signal);
+    const way = await findWay(paths, settings, signal);
     const command = readOnlyCommand(way, paths, user, identity(), words as [string, ...string[]]);
     const end = await run(settings, command, way === "none" ? user : null, call.logged, signal);
     return { failure: diffFailure(file, end), durationMs: end.durationMs, readOnly: way };
@@ -90,14 +94,13 @@ async function bindable(paths: readonly string[]): Promise<string[]> {
 /** The first way that works here with these paths: tried with a program that looks whether it could write. */
 async function findWay(
   paths: readonly string[],
-  user: HookUser | null,
   settings: DiffHookSettings,
   signal: AbortSignal,
 ): Promise<ReadOnlyWay> {
   const ways: readonly ReadOnlyWay[] = identity().uid === 0 ? ["unshareAsRoot", "bwrap"] : ["bwrap", "unshareAsUser"];
   const look = 'for path in "$@"; do if [ -w "$path" ]; then exit 1; fi; done';
   for (const way of ways) {
-    const command = readOnlyCommand(way, paths, user, identity(), ["/bin/sh", "-c", look, "sh", ...paths]);
+    const command = readOnlyCommand(way, paths, settings.user, identity(), ["/bin/sh", "-c", look, "sh", ...paths]);
     const attempt = { ...settings, timeoutMs: 10_000, env: { PATH: PROGRAMS } };
     const end = await run(attempt, command, null, () => undefined, signal);
     if (end.type === "exited" && end.code === 0) return way;
@@ -112,8 +115,10 @@ function identity(): HookUser {
   return { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
 }
 
-/** The build user, for root only; null runs the hook as ourselves. */
-async function hookUser(group: string): Promise<HookUser | null> {
+/**
+ * Whom the hook runs as: a member of `build-users-group` (empty for none), as builds do, when we are root; null for ourselves.
+ */
+export async function readHookUser(group: string): Promise<HookUser | null> {
   if (group === "" || identity().uid !== 0) return null;
   const read = (file: string): Promise<string> => readFile(file, "utf8").catch(() => "");
   return buildUserOf(group, await read("/etc/group"), await read("/etc/passwd"));

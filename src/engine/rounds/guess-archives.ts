@@ -1,5 +1,6 @@
 // Recognises differences in the headers of archives and object files, where times and build IDs have fixed places.
-import type { Cause } from "./guess-cause.ts";
+
+import { type Cause, isText } from "./cause.ts";
 import type { ContentEvidence } from "./compare-contents.ts";
 
 /** Length of the header of one member of an ar archive, which ends in a backquote and a newline (ar(5)). */
@@ -23,9 +24,11 @@ export function archiveCause(path: string, { first, other, offset, windowStart }
   if (head.startsWith("!<arch>\n") && inArTime(one, at)) return timestamp("an ar member");
   const tar = tarField(one, at, offset, windowStart);
   if (tar !== null) return tar;
-  if (inBuildId(one, at)) return { type: "buildId", words: "a build ID, which follows from other differences in this or another file" };
+  if (inBuildId(one, at))
+    return { type: "buildId", words: "a build ID, which follows from other differences in this or another file" };
   const isPacked = /^(?:\u00fd7zXZ|BZh|\u0028\u00b5\u002f\u00fd|PK\u0003\u0004)/.test(head);
-  if (isPacked && !isText(other.window)) return { type: "compression", words: "compressed contents: unpack both to see what differs" };
+  if (isPacked && !isText(other.window))
+    return { type: "compression", words: "compressed contents: unpack both to see what differs" };
   return null;
 }
 
@@ -42,7 +45,11 @@ function inZipTime(bytes: Buffer, at: number): boolean {
     }
     return false;
   };
-  return starts("PK\u0003\u0004", 10, 13) || starts("PK\u0001\u0002", 12, 15) || (bytes.includes("PK\u0003\u0004") && starts("UT", 5, 16));
+  return (
+    starts("PK\u0003\u0004", 10, 13) ||
+    starts("PK\u0001\u0002", 12, 15) ||
+    (bytes.includes("PK\u0003\u0004") && starts("UT", 5, 16))
+  );
 }
 
 /** ar(5): the modification time is bytes 16 to 27 of a member's header. */
@@ -62,7 +69,8 @@ function tarField(bytes: Buffer, at: number, offset: number, windowStart: number
   if ((field >= 108 && field < 124) || (field >= 265 && field < 329)) {
     return { type: "unknown", words: "the owner of a file in a tar archive" };
   }
-  if (field < 100) return { type: "ordering", words: "an ordering: another file stands at this place of a tar archive" };
+  if (field < 100)
+    return { type: "ordering", words: "an ordering: another file stands at this place of a tar archive" };
   return null;
 }
 
@@ -70,14 +78,4 @@ function tarField(bytes: Buffer, at: number, offset: number, windowStart: number
 function inBuildId(bytes: Buffer, at: number): boolean {
   const note = bytes.lastIndexOf(ELF_BUILD_ID, at);
   return note >= 0 && at >= note + ELF_BUILD_ID.length && at < note + ELF_BUILD_ID.length + 20;
-}
-
-/** Whether bytes read as text: no NUL, hardly a control character. */
-export function isText(bytes: Uint8Array): boolean {
-  let odd = 0;
-  for (const byte of bytes) {
-    if (byte === 0) return false;
-    if (byte < 9 || (byte > 13 && byte < 32) || byte === 127) odd++;
-  }
-  return odd * 20 <= bytes.length;
 }

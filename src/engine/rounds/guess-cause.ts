@@ -1,31 +1,8 @@
 // Guesses why two files differ from the bytes around the first difference: headers of known formats first, then text, then plain bytes.
-import { archiveCause } from "./guess-archives.ts";
+import { areBuildTimes, type Cause, type GuessContext, isoTime, isText } from "./cause.ts";
 import type { ContentEvidence } from "./compare-contents.ts";
+import { archiveCause } from "./guess-archives.ts";
 import { textCause } from "./guess-text.ts";
-
-/** A cause with the words that follow "looks like". */
-export interface Cause {
-  readonly type:
-    | "timestamp"
-    | "buildPath"
-    | "ordering"
-    | "locale"
-    | "hostName"
-    | "storePath"
-    | "randomness"
-    | "buildId"
-    | "compression"
-    | "unknown";
-  readonly words: string;
-}
-
-/** What is known of the two builds. */
-export interface GuessContext {
-  /** Names of the machines they ran on. */
-  readonly hostNames: readonly string[];
-  /** Wall time in ms at which one of them ended; the other was within days of it. Null when unknown. */
-  readonly builtAt: number | null;
-}
 
 export const UNKNOWN_CAUSE: Cause = { type: "unknown", words: "" };
 
@@ -67,7 +44,9 @@ function sortedOtherwise(lines: readonly [readonly string[], readonly string[]])
   const isCollated = (list: readonly string[]): boolean =>
     list.every((line, index) => index === 0 || line === "" || collator.compare(list[index - 1]!, line) <= 0);
   const other = isSortedBytewise(lines[0]) ? lines[1] : lines[0];
-  return isCollated(other) ? { type: "locale", words: "a locale: the same lines, sorted once by bytes and once by language" } : null;
+  return isCollated(other)
+    ? { type: "locale", words: "a locale: the same lines, sorted once by bytes and once by language" }
+    : null;
 }
 
 function isSortedBytewise(list: readonly string[]): boolean {
@@ -82,23 +61,13 @@ function sameMembers(one: readonly string[], two: readonly string[]): boolean {
 
 /** Eight bytes each: the smallest unit tables of offsets and pointers are made of. */
 function records(bytes: string): string[] {
-  return bytes.match(/[^]{1,8}/g) ?? [];
+  return bytes.match(/[\s\S]{1,8}/g) ?? [];
 }
 
-/** A week, in seconds: how far two times of one derivation's builds may lie apart. */
-const NEARBY = 7 * 24 * 3600;
-
-/** Seconds since 1970 that this program may meet: 2001 to 2100. */
-const PLAUSIBLE = { from: 1e9, to: 4.1e9 };
-
-/** Whether two numbers of seconds can be the times of two builds. */
-export function areBuildTimes(one: number, two: number, builtAt: number | null): boolean {
-  if (Math.abs(one - two) > NEARBY) return false;
-  if (builtAt !== null) return Math.abs(one - builtAt / 1000) <= NEARBY;
-  return one >= PLAUSIBLE.from && one <= PLAUSIBLE.to;
-}
-
-function binaryTimeCause({ first, other, offset, windowStart }: ContentEvidence, { builtAt }: GuessContext): Cause | null {
+function binaryTimeCause(
+  { first, other, offset, windowStart }: ContentEvidence,
+  { builtAt }: GuessContext,
+): Cause | null {
   const [one, two] = [Buffer.from(first.window), Buffer.from(other.window)];
   const at = offset - windowStart;
   for (let start = Math.max(0, at - 7); start <= at; start++) {
@@ -116,17 +85,12 @@ function binaryTimeCause({ first, other, offset, windowStart }: ContentEvidence,
   return null;
 }
 
-/** `2024-05-01T12:00:00Z` for seconds since 1970. */
-export function isoTime(seconds: number): string {
-  return `${new Date(seconds * 1000).toISOString().slice(0, 19)}Z`;
-}
-
 function randomCause({ first, other, offset, windowStart, firstSize, otherSize }: ContentEvidence): Cause | null {
   if (firstSize !== otherSize) return null;
   const at = offset - windowStart;
   const [one, two] = [first.window.subarray(at, at + 64), other.window.subarray(at, at + 64)];
   const length = Math.min(one.length, two.length);
-  if (length < 8) return null;
+  if (length < 16 || isText(one) || isText(two)) return null;
   const differing = one.filter((byte, index) => byte !== two[index]).length;
   const isVaried = (bytes: Uint8Array): boolean => new Set(bytes).size > bytes.length * 0.7;
   if (differing < length * 0.8 || !isVaried(one) || !isVaried(two)) return null;

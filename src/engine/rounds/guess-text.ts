@@ -1,7 +1,7 @@
 // Recognises what differs in a piece of text: dates, build directories, host names, identifiers, numbers.
+
+import { areBuildTimes, type Cause, type GuessContext, isoTime, isText } from "./cause.ts";
 import type { ContentEvidence } from "./compare-contents.ts";
-import { areBuildTimes, type Cause, type GuessContext, isoTime } from "./guess-cause.ts";
-import { isText } from "./guess-archives.ts";
 
 /** Bytes looked at on each side of the difference. */
 const REACH = 200;
@@ -10,8 +10,11 @@ const MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*";
 const CLOCK = "\\d{1,2}:\\d{2}(?::\\d{2}(?:\\.\\d+)?)?";
 const DATES = [
   new RegExp(`\\d{4}[-/.]\\d{2}[-/.]\\d{2}(?:[T _]${CLOCK}(?: ?(?:Z|[+-]\\d{2}:?\\d{2}))?)?`, "g"),
-  new RegExp(`\\d{8}[T_-]?\\d{6}Z?`, "g"),
-  new RegExp(`(?:[A-Z][a-z]{2},? +)?${MONTH}\\.? +\\d{1,2}(?:,? +(?:${CLOCK}|\\d{4}))*(?: +[A-Z]{2,5})?(?: +\\d{4})?`, "g"),
+  /\d{8}[T_-]?\d{6}Z?/g,
+  new RegExp(
+    `(?:[A-Z][a-z]{2},? +)?${MONTH}\\.? +\\d{1,2}(?:,? +(?:${CLOCK}|\\d{4}))*(?: +[A-Z]{2,5})?(?: +\\d{4})?`,
+    "g",
+  ),
   new RegExp(`(?:[A-Z][a-z]{2},? +)?\\d{1,2} +${MONTH}\\.? +\\d{4}(?: +${CLOCK})?`, "g"),
   new RegExp(CLOCK, "g"),
 ];
@@ -30,7 +33,8 @@ const DIGITS = /[0-9a-fA-F]{16,}/g;
 const BASE64 = /[A-Za-z0-9+/_-]{20,}={0,2}/g;
 const HOST = /[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?/g;
 const DECIMAL = /\d+[.,]\d+/g;
-const LOCALE = /(?:LANG|LANGUAGE|LC_[A-Z]+)=[^\s]*|[a-z]{2}_[A-Z]{2}(?:\.[A-Za-z0-9-]+)?|UTF-8|ANSI_X3\.4-1968|US-ASCII/g;
+const LOCALE =
+  /(?:LANG|LANGUAGE|LC_[A-Z]+)=[^\s]*|[a-z]{2}_[A-Z]{2}(?:\.[A-Za-z0-9-]+)?|UTF-8|ANSI_X3\.4-1968|US-ASCII/g;
 
 /** The cause when the difference lies in text and the text gives it away. */
 export function textCause({ first, other, offset, windowStart }: ContentEvidence, context: GuessContext): Cause | null {
@@ -44,7 +48,8 @@ export function textCause({ first, other, offset, windowStart }: ContentEvidence
     if (found !== null) return { type: "buildPath", words: `a build path: ${shown(found)}` };
   }
   const host = across(pair, HOST, "both");
-  if (host !== null && isHost(host, context.hostNames)) return { type: "hostName", words: `a host name: ${shown(host)}` };
+  if (host !== null && isHost(host, context.hostNames))
+    return { type: "hostName", words: `a host name: ${shown(host)}` };
   const uuid = across(pair, UUID, "both");
   if (uuid !== null) return { type: "randomness", words: "randomness: a UUID" };
   const store = across(pair, STORE_PATH, "both");
@@ -59,8 +64,12 @@ export function textCause({ first, other, offset, windowStart }: ContentEvidence
 function numberCause(pair: Pair, { builtAt }: GuessContext): Cause | null {
   const epoch = across(pair, EPOCH, "both");
   if (epoch !== null) {
-    const [a, b] = epoch.map((digits) => (/^\d{13}$/.test(digits) ? Number(digits) / 1000 : Number(digits))) as [number, number];
-    if (areBuildTimes(a, b, builtAt)) return { type: "timestamp", words: `a time stamp: ${isoTime(a)} and ${isoTime(b)} in seconds since 1970` };
+    const [a, b] = epoch.map((digits) => (/^\d{13}$/.test(digits) ? Number(digits) / 1000 : Number(digits))) as [
+      number,
+      number,
+    ];
+    if (areBuildTimes(a, b, builtAt))
+      return { type: "timestamp", words: `a time stamp: ${isoTime(a)} and ${isoTime(b)} in seconds since 1970` };
   }
   const decimal = across(pair, DECIMAL, "both");
   if (decimal !== null && decimal[0].replace(",", ".") === decimal[1].replace(",", ".")) {
@@ -80,7 +89,8 @@ function identifierCause(pair: Pair): Cause | null {
   for (const pattern of [DIGITS, BASE64]) {
     const found = across(pair, pattern, "both");
     if (found === null || found[0].length !== found[1].length) continue;
-    if (found.every((text) => new Set(text).size >= 8)) return { type: "randomness", words: "randomness, or the hash of something that differs" };
+    if (found.every((text) => new Set(text).size >= 8))
+      return { type: "randomness", words: "randomness, or the hash of something that differs" };
   }
   return null;
 }

@@ -73,7 +73,12 @@ export async function keepResult(
 }
 
 /** A result that lies on this machine's disk already, under the name it is to have: renamed where it may be, copied where not. */
-export async function keepOnDisk(places: KeepPlaces, path: StorePath, suffix: string, real: string): Promise<KeptResult> {
+export async function keepOnDisk(
+  places: KeepPlaces,
+  path: StorePath,
+  suffix: string,
+  real: string,
+): Promise<KeptResult> {
   await places.protect(path);
   const target = `${real.replace(/\.check$/, "")}${suffix}`;
   if (target !== real) {
@@ -88,7 +93,9 @@ export async function keepOnDisk(places: KeepPlaces, path: StorePath, suffix: st
 }
 
 /** Hash and size of an archive. */
-export async function narIdentity(nar: AsyncIterable<Uint8Array>): Promise<{ readonly narHash: string; readonly narSize: bigint }> {
+export async function narIdentity(
+  nar: AsyncIterable<Uint8Array>,
+): Promise<{ readonly narHash: string; readonly narSize: bigint }> {
   const hash = createHash("sha256");
   let narSize = 0n;
   for await (const chunk of nar) {
@@ -120,10 +127,15 @@ async function placeFor({ storeDir, ownDir, protect }: KeepPlaces, path: StorePa
   try {
     await mkdir(ownDir, { recursive: true });
   } catch (cause) {
-    throw new EngineError("store", "ROUNDS_DIRECTORY_UNWRITABLE", `cannot keep results in '${ownDir}': ${messageOf(cause)}`, {
-      hint: "choose a directory you may write to with --option journal-dir DIR",
-      cause,
-    });
+    throw new EngineError(
+      "store",
+      "ROUNDS_DIRECTORY_UNWRITABLE",
+      `cannot keep results in '${ownDir}': ${messageOf(cause)}`,
+      {
+        hint: "choose a directory you may write to with --option journal-dir DIR",
+        cause,
+      },
+    );
   }
   return ownDir;
 }

@@ -1,5 +1,5 @@
 // Nix's words for rounds and checks, printed as Nix prints them and read back from what any generation of Nix says.
-import { STORE_DIR, type StorePath, isStorePath } from "../formats/store-path.ts";
+import { isStorePath, STORE_DIR, type StorePath } from "../formats/store-path.ts";
 
 /** `checking outputs of '…'...` (Nix 2.8 to 2.34, derivation-goal.cc). */
 export function checkingMessage(drvPath: string): string {
@@ -56,8 +56,9 @@ export function parseCheckDifferences(message: string): ToldDifference[] {
     if (output === null) continue;
     const realOther = otherSingle ?? otherDouble ?? null;
     // What another machine calls its kept result is used in commands there: it must be what it is said to be.
-    const trusted = realOther !== null && realOther.startsWith(realOutput) && logicalPath(realOther) !== null;
-    differences.push({ drvPath, output, realOutput, realOther: trusted ? realOther : null });
+    const isBeside = realOther?.startsWith(realOutput) ?? false;
+    const isTrusted = isBeside && logicalPath(realOther ?? "") !== null;
+    differences.push({ drvPath, output, realOutput, realOther: isTrusted ? realOther : null });
   }
   return differences;
 }

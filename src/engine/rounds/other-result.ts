@@ -1,7 +1,8 @@
 // Reads a result as a NAR from wherever it lies: a valid path, what a Nix daemon kept as `.check`, or this machine's disk.
-import type { StorePath } from "../formats/store-path.ts";
+
 import { EngineError } from "../errors.ts";
 import { copyNar } from "../formats/nar/read.ts";
+import type { StorePath } from "../formats/store-path.ts";
 import { ByteReader } from "../formats/wire/reader.ts";
 import { dumpPath } from "../stores/embedded/dump.ts";
 import type { PathStore } from "../stores/store.ts";
@@ -37,7 +38,10 @@ const MAX_TAIL = 400;
  * The NAR of a result.
  * @throws EngineError `ROUNDS_RESULT_UNREADABLE` when the machine gives it neither way, and what the store throws
  */
-export async function* readResult(place: ResultPlace, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* readResult(
+  place: ResultPlace,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
   switch (place.type) {
     case "valid":
       yield* place.store.narFromPath(place.path, place.narSize, signal);
@@ -50,7 +54,11 @@ export async function* readResult(place: ResultPlace, signal: AbortSignal): Asyn
   }
 }
 
-async function* readKept(machine: ResultMachine, real: string, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+async function* readKept(
+  machine: ResultMachine,
+  real: string,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const logical = logicalPath(real);
   if (logical === null) throw unreadable(machine, real, "that is no store path");
   if (!refusesInvalid(machine.nixVersion)) {
@@ -59,7 +67,11 @@ async function* readKept(machine: ResultMachine, real: string, signal: AbortSign
     return;
   }
   if (machine.command === null) {
-    throw unreadable(machine, real, `Nix ${machine.nixVersion ?? ""} gives out valid paths only, and no command can be run there`);
+    throw unreadable(
+      machine,
+      real,
+      `Nix ${machine.nixVersion ?? ""} gives out valid paths only, and no command can be run there`,
+    );
   }
   const opener = machine.command(`${machine.nixStore} --dump ${shellQuote(real)}`);
   try {
@@ -93,8 +105,13 @@ export function refusesInvalid(nixVersion: string | null): boolean {
 }
 
 function unreadable(machine: ResultMachine, real: string, why: string, cause?: unknown): EngineError {
-  return new EngineError("store", "ROUNDS_RESULT_UNREADABLE", `cannot read '${real}' on '${machine.store.uri}': ${why}`, {
-    hint: "the verdict stands; to look at both results, run the rounds on this machine: --builders ''",
-    ...(cause === undefined ? {} : { cause }),
-  });
+  return new EngineError(
+    "store",
+    "ROUNDS_RESULT_UNREADABLE",
+    `cannot read '${real}' on '${machine.store.uri}': ${why}`,
+    {
+      hint: "the verdict stands; to look at both results, run the rounds on this machine: --builders ''",
+      ...(cause === undefined ? {} : { cause }),
+    },
+  );
 }

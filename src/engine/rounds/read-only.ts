@@ -31,14 +31,38 @@ export function readOnlyCommand(
     }
     case "bwrap": {
       const binds = paths.flatMap((path) => ["--ro-bind", path, path]);
-      const become = user === null ? [] : ["setpriv", `--reuid=${user.uid}`, `--regid=${user.gid}`, "--clear-groups", "--"];
+      const become =
+        user === null ? [] : ["setpriv", `--reuid=${user.uid}`, `--regid=${user.gid}`, "--clear-groups", "--"];
       const capabilities = self.uid === 0 ? ["--cap-add", "ALL", "--cap-drop", "CAP_SYS_ADMIN"] : [];
-      return ["bwrap", "--dev-bind", "/", "/", ...binds, ...capabilities, "--chdir", "/", "--die-with-parent", "--", ...become, ...words];
+      return [
+        "bwrap",
+        "--dev-bind",
+        "/",
+        "/",
+        ...binds,
+        ...capabilities,
+        "--chdir",
+        "/",
+        "--die-with-parent",
+        "--",
+        ...become,
+        ...words,
+      ];
     }
     case "unshareAsUser": {
       // Mounting needs to be root of a user namespace; a second one inside gives our own number back, and with it no rights over the mounts.
       const inner = `exec unshare --user --map-user=${self.uid} --map-group=${self.gid} -- "$@"`;
-      const enter = ["--user", "--map-root-user", "--mount", "--propagation=private", "--", "/bin/sh", "-c", `${BIND}; ${inner}`, "sh"];
+      const enter = [
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "--propagation=private",
+        "--",
+        "/bin/sh",
+        "-c",
+        `${BIND}; ${inner}`,
+        "sh",
+      ];
       return ["unshare", ...enter, ...paths, "--", ...words];
     }
   }

@@ -13,7 +13,9 @@ const VERDICTS: Readonly<Record<DerivationVerdict, string>> = {
  * came.
  */
 export function reportTable(report: DeterminismReport): string[] {
-  const compared = report.derivations.filter((one) => one.verdict === "differs" || one.verdict === "reproducible" || one.rounds.length > 1);
+  const compared = report.derivations.filter(
+    (one) => one.verdict === "differs" || one.verdict === "reproducible" || one.rounds.length > 1,
+  );
   if (compared.length === 0) return [];
   const columns = Math.max(...compared.map((one) => one.rounds.length));
   const header = ["derivation", ...Array.from({ length: columns }, (_, index) => `round ${index + 1}`), "verdict"];
@@ -22,9 +24,14 @@ export function reportTable(report: DeterminismReport): string[] {
     ...Array.from({ length: columns }, (_, index) => cell(one, one.rounds[index])),
     verdict(one),
   ]);
-  const widths = header.map((title, column) => Math.max(...[title, ...rows.map((row) => row[column]!)].map((text) => [...text].length)));
+  const widths = header.map((title, column) =>
+    Math.max(...[title, ...rows.map((row) => row[column]!)].map((text) => [...text].length)),
+  );
   const line = (cells: readonly string[]): string =>
-    cells.map((text, column) => text + " ".repeat(widths[column]! - [...text].length)).join("  ").trimEnd();
+    cells
+      .map((text, column) => text + " ".repeat(widths[column]! - [...text].length))
+      .join("  ")
+      .trimEnd();
   return [line(header), ...rows.map(line), totals(report)];
 }
 

@@ -123,7 +123,8 @@ export class ReportBuilder {
         const round = this.#round(event.claim);
         if (round === null) return;
         round.durationMs = event.durationMs;
-        round.lost = event.result.type === "cancelled" || (event.result.type === "failed" && event.result.kind === "machinery");
+        round.lost =
+          event.result.type === "cancelled" || (event.result.type === "failed" && event.result.kind === "machinery");
         return;
       }
       case "roundFinished": {

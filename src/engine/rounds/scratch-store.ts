@@ -7,7 +7,14 @@ import { copyPaths } from "../stores/copy.ts";
 import { openRemote } from "../stores/open-remote.ts";
 import type { PathInfos } from "../stores/path-infos.ts";
 import { sshCommandPlace } from "../stores/places.ts";
-import type { BuildAnswer, BuildReporter, BuildRequest, MachineStore, PathStore, TransferProgress } from "../stores/store.ts";
+import type {
+  BuildAnswer,
+  BuildReporter,
+  BuildRequest,
+  MachineStore,
+  PathStore,
+  TransferProgress,
+} from "../stores/store.ts";
 import type { Transports } from "../transports/open.ts";
 import { describeEnd, shellQuote } from "../transports/remote-command.ts";
 import type { SshSettings } from "../transports/ssh-settings.ts";
@@ -31,7 +38,7 @@ export interface SshScratchOptions {
 /** Most bytes a command of ours may answer with. */
 const MAX_ANSWER = 4096;
 /** Where `mktemp` makes the directory. On the disk the machine builds on, since a store may be large. */
-const MAKE = 'd=$(mktemp -d "${TMPDIR:-/var/tmp}/tsbuild-top-check.XXXXXXXXXX") && printf %s "$d"';
+const MAKE = `d=$(mktemp -d "\${TMPDIR:-/var/tmp}/tsbuild-top-check.XXXXXXXXXX") && printf %s "$d"`;
 const MADE = /^\/[A-Za-z0-9/._-]*\/tsbuild-top-check\.[A-Za-z0-9]{10}$/;
 
 /**
@@ -40,10 +47,15 @@ const MADE = /^\/[A-Za-z0-9/._-]*\/tsbuild-top-check\.[A-Za-z0-9]{10}$/;
  */
 export async function openSshScratch(options: SshScratchOptions, signal: AbortSignal): Promise<ScratchStore> {
   const { reference, transports, sshSettings, clock, wrap } = options;
-  const command = (line: string): TransportOpener => wrap(transports.opener(sshCommandPlace(reference, line, sshSettings)));
+  const command = (line: string): TransportOpener =>
+    wrap(transports.opener(sshCommandPlace(reference, line, sshSettings)));
   const directory = await answerOf(command(MAKE), signal);
   if (!MADE.test(directory)) {
-    throw new EngineError("store", "ROUNDS_NO_SCRATCH", `expected a new directory from 'mktemp', found ${JSON.stringify(directory.slice(0, 200))}`);
+    throw new EngineError(
+      "store",
+      "ROUNDS_NO_SCRATCH",
+      `expected a new directory from 'mktemp', found ${JSON.stringify(directory.slice(0, 200))}`,
+    );
   }
   const quoted = shellQuote(directory);
   const remove = async (): Promise<void> => {
@@ -54,7 +66,10 @@ export async function openSshScratch(options: SshScratchOptions, signal: AbortSi
   try {
     const parameters = { ...reference.parameters, remoteStore: directory };
     const scratch: SshReference = { ...reference, scheme: "ssh-ng", parameters };
-    const { store } = await openRemote({ reference: scratch, transports, sshSettings, clock, maxBuilds: 1, useSubstitutes: false, wrap }, signal);
+    const { store } = await openRemote(
+      { reference: scratch, transports, sshSettings, clock, maxBuilds: 1, useSubstitutes: false, wrap },
+      signal,
+    );
     return {
       store,
       dispose: async () => {
@@ -89,7 +104,14 @@ export async function buildWhole(work: WholeBuild, signal: AbortSignal): Promise
   );
   const paths: readonly PathInfo[] = closure.filter((info) => !valid.has(info.path));
   if (paths.length > 0) {
-    await copyPaths({ from: from.store, to: scratch.store, paths, checkSignatures: false, signal, report: work.transferred });
+    await copyPaths({
+      from: from.store,
+      to: scratch.store,
+      paths,
+      checkSignatures: false,
+      signal,
+      report: work.transferred,
+    });
   }
   return scratch.store.build({ ...request, mode: "normal" }, report, signal);
 }
@@ -105,16 +127,21 @@ async function answerOf(opener: TransportOpener, signal: AbortSignal): Promise<s
         if (answer.length > MAX_ANSWER) throw new Error(`expected at most ${MAX_ANSWER} bytes, found more`);
       }
       const end = await transport.closed;
-      if (end.type !== "closedThere" || end.exitCode !== 0) throw new Error(`${describeEnd(end)}: ${transport.stderrTail().trim()}`);
+      if (end.type !== "closedThere" || end.exitCode !== 0)
+        throw new Error(`${describeEnd(end)}: ${transport.stderrTail().trim()}`);
       return answer;
     } finally {
       transport.close();
     }
   } catch (cause) {
     signal.throwIfAborted();
-    throw new EngineError("store", "ROUNDS_NO_SCRATCH", `${opener.name}: cannot make a store to compare in: ${messageOf(cause)}`, { cause });
+    throw new EngineError(
+      "store",
+      "ROUNDS_NO_SCRATCH",
+      `${opener.name}: cannot make a store to compare in: ${messageOf(cause)}`,
+      { cause },
+    );
   } finally {
     opener.close();
   }
 }
-

@@ -1,7 +1,9 @@
 // The built-in summary of two results that differ: one finding a line, at most a screenful.
+
+import type { Cause, GuessContext } from "./cause.ts";
 import type { FileEvidence } from "./compare-contents.ts";
 import { compareTrees, type NodeKind, type TreeDifference } from "./compare-trees.ts";
-import { type Cause, type GuessContext, guessCause } from "./guess-cause.ts";
+import { guessCause } from "./guess-cause.ts";
 
 /** Most lines of a summary. */
 export const SUMMARY_LINES = 20;
@@ -25,7 +27,8 @@ type Source = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
  */
 export async function summarise(first: Source, other: Source, context: GuessContext): Promise<Summary> {
   const { differences, total } = await compareTrees(first, other, SUMMARY_LINES);
-  if (total === 0) return { lines: ["nothing differs any more: one of the two results has changed since"], total: 0, causes: [] };
+  if (total === 0)
+    return { lines: ["nothing differs any more: one of the two results has changed since"], total: 0, causes: [] };
   const causes: Cause["type"][] = [];
   const lines = differences.map((difference) => {
     const cause = difference.type === "contents" ? guessCause(difference.path, difference.evidence, context) : null;
@@ -54,7 +57,8 @@ export function printDifference(difference: TreeDifference, cause: Cause | null)
     }
     case "contents": {
       const { firstSize, otherSize, offset, differing, windowStart } = difference.evidence;
-      const size = differing === null ? `${firstSize} and ${otherSize} bytes` : `${differing} of ${firstSize} bytes differ`;
+      const size =
+        differing === null ? `${firstSize} and ${otherSize} bytes` : `${differing} of ${firstSize} bytes differ`;
       const at = offset - windowStart;
       const bytes = `${hexAscii(difference.evidence.first, at)} and ${hexAscii(difference.evidence.other, at)}`;
       const guess = cause === null || cause.words === "" ? "" : `; looks like ${cause.words}`;
@@ -68,7 +72,9 @@ function hexAscii({ window }: FileEvidence, at: number): string {
   const bytes = window.subarray(at, at + SHOWN_BYTES);
   if (bytes.length === 0) return "(end)";
   const ascii = [...bytes].map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : ".")).join("");
-  return `${Buffer.from(bytes).toString("hex").replace(/(..)(?=.)/g, "$1 ")} '${ascii}'`;
+  return `${Buffer.from(bytes)
+    .toString("hex")
+    .replace(/(..)(?=.)/g, "$1 ")} '${ascii}'`;
 }
 
 function withArticle(kind: NodeKind): string {

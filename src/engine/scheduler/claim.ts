@@ -33,8 +33,8 @@ export interface Claim {
   readonly compare: StartBuild["compare"];
   /** Monotonic ms. */
   readonly startedAt: number;
-  /** Guess of what sending the inputs takes, part of what is expected, in ms. */
-  readonly sendMs: number;
+  /** What was expected when it started, in ms: sending the inputs and the build. */
+  readonly expectedMs: number;
   state: ClaimState;
   /** Asked to stop. */
   cancelling: boolean;

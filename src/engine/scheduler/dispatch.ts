@@ -18,13 +18,16 @@ import type { Turn } from "./turn.ts";
 import { tellWaiting, tellWaitingForMachine } from "./waiting.ts";
 
 /** Goals of one class looked at in a pass while slots are free: those behind rarely make better use of a slot, and the cost stays bounded. */
-const LOOK_AHEAD = 48;
+const LOOK_AHEAD = 32;
+
+/** The same in a pass that looks only at slots just freed. */
+const SHORT_LOOK_AHEAD = 8;
 
 /** Passes that look only at slots just freed, before one looks at all of them again: what comes into view may suit a slot that was passed by. */
 const SHORT_PASSES = 8;
 
 /** A choice to wait for a machine is not reviewed sooner, unless something happens. */
-const REVIEW_AFTER_MS = 500;
+const REVIEW_AFTER_MS = 1000;
 
 /** Whether nothing may start now. */
 export function isHeld(plan: Plan): boolean {
@@ -63,9 +66,10 @@ function startSubstitutions(turn: Turn): void {
   }
 }
 
-/** A queue in the pass: its class and how much of it may still be looked at. */
+/** A queue in the pass: its class, how far each lane was looked at, and how many more goals may be passed by. */
 interface Queue {
   readonly goalClass: GoalClass;
+  readonly places: number[];
   left: number;
 }
 
@@ -75,49 +79,65 @@ function passOver(turn: Turn, chooser: Chooser): void {
   const isShort = plan.review === "freed" && plan.counts.passes % SHORT_PASSES !== 0;
   plan.review = "freed";
   if (!isShort) plan.reviewAt = Number.POSITIVE_INFINITY;
-  let queues: Queue[] = [];
   const isOpen = isShort ? hasFreed : hasFree;
+  let queues: Queue[] = [];
   for (const goalClass of plan.classes.values()) {
     if (!isShort) goalClass.cutoff = Number.NEGATIVE_INFINITY;
-    if (isOpen(goalClass) && goalClass.lanes.some((lane) => lane.size > 0)) queues.push({ goalClass, left: LOOK_AHEAD });
+    if (!isOpen(goalClass)) continue;
+    const places = new Array<number>(goalClass.lanes.length).fill(0);
+    queues.push({ goalClass, places, left: isShort ? SHORT_LOOK_AHEAD : LOOK_AHEAD });
   }
-  const passed: { readonly goalClass: GoalClass; readonly goal: Goal; readonly lane: number }[] = [];
+  const looked = queues;
   while (queues.length > 0 && !isHeld(plan)) {
     const first = mostUrgent(plan, queues);
     if (first === null) break;
-    const { queue, lane } = first;
-    const { goalClass } = queue;
-    const goal = goalClass.lanes[lane]!.pop()!;
-    goal.inHeap = false;
-    if (!wantsSlot(goal)) continue;
-    queue.left -= 1;
-    let candidates = candidatesFor(plan, goal, inQuestion(goalClass, chooser));
-    // What prefers the local machine but cannot be built there goes where it can.
-    if (candidates.length === 0) candidates = candidatesFor(plan, goal, goalClass.others);
-    if (candidates.length === 0) {
-      setAside(turn, goalClass, goal);
-    } else {
-      const choice = chooser.choose(goal, candidates);
-      if (choice.type === "start") {
-        start(turn, goal, choice);
-        enqueue(goalClass, goal, lane);
-        queues = queues.filter((each) => isOpen(each.goalClass));
-      } else {
-        if (choice.type === "wait") {
-          plan.reviewAt = Math.min(plan.reviewAt, Math.max(choice.at, turn.now.mono + REVIEW_AFTER_MS));
-          tellWaitingForMachine(turn, goal, choice.machine, choice.at);
-        }
-        passed.push({ goalClass, goal, lane });
-      }
-    }
-    if (queue.left === 0) {
-      queues = queues.filter((each) => each !== queue);
-      goalClass.cutoff = first.urgency;
-    }
+    const { queue, lane, goal } = first;
+    if (look(turn, chooser, queue, goal)) {
+      queues = queues.filter((each) => isOpen(each.goalClass));
+      // Another round of it may start, too.
+      if (wantsSlot(goal)) continue;
+      goal.isQueued = false;
+    } else queue.left -= 1;
+    queue.places[lane]! += 1;
+    if (queue.left > 0) continue;
+    queues = queues.filter((each) => each !== queue);
+    if (!isShort) queue.goalClass.cutoff = first.urgency;
   }
+  for (const { goalClass } of looked) for (const lane of goalClass.lanes) lane.sift(isQueued);
   for (const goalClass of plan.classes.values()) if (!hasFree(goalClass)) goalClass.cutoff = Number.POSITIVE_INFINITY;
   for (const machine of plan.machines) machine.hasFreed = false;
-  for (const { goalClass, goal, lane } of passed) enqueue(goalClass, goal, lane);
+}
+
+function isQueued(goal: Goal): boolean {
+  return goal.isQueued;
+}
+
+/** Looks at one goal; true when a round of it was started. */
+function look(turn: Turn, chooser: Chooser, queue: Queue, goal: Goal): boolean {
+  const { plan } = turn;
+  const { goalClass } = queue;
+  if (!wantsSlot(goal)) {
+    goal.isQueued = false;
+    return false;
+  }
+  let candidates = candidatesFor(plan, goal, inQuestion(goalClass, chooser));
+  // What prefers the local machine but cannot be built there goes where it can.
+  if (candidates.length === 0) candidates = candidatesFor(plan, goal, goalClass.others);
+  if (candidates.length === 0) {
+    goal.isQueued = false;
+    setAside(turn, goalClass, goal);
+    return false;
+  }
+  const choice = chooser.choose(goal, candidates);
+  if (choice.type === "start") {
+    start(turn, goal, choice);
+    return true;
+  }
+  if (choice.type === "wait") {
+    plan.reviewAt = Math.min(plan.reviewAt, Math.max(choice.at, turn.now.mono + REVIEW_AFTER_MS));
+    tellWaitingForMachine(turn, goal, choice.machine, choice.at);
+  }
+  return false;
 }
 
 function inQuestion(goalClass: GoalClass, chooser: Chooser): readonly Machine[] {
@@ -128,6 +148,7 @@ function inQuestion(goalClass: GoalClass, chooser: Chooser): readonly Machine[] 
 interface Front {
   readonly queue: Queue;
   readonly lane: number;
+  readonly goal: Goal;
   readonly urgency: number;
 }
 
@@ -136,10 +157,10 @@ function mostUrgent(plan: Plan, queues: readonly Queue[]): Front | null {
   for (const queue of queues) {
     const { lanes } = queue.goalClass;
     for (let lane = 0; lane < lanes.length; lane++) {
-      const goal = lanes[lane]!.peek();
+      const goal = lanes[lane]!.at(queue.places[lane]!);
       if (goal === undefined) continue;
       const urgency = urgencyOf(plan, goal, lane);
-      if (best === null || urgency > best.urgency) best = { queue, lane, urgency };
+      if (best === null || urgency > best.urgency) best = { queue, lane, goal, urgency };
     }
   }
   return best;
@@ -186,7 +207,7 @@ function start(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }
     attempt: goal.failures.length + 1,
     compare: comparisonFor(goal, machine),
     startedAt: turn.now.mono,
-    sendMs: choice.sendMs,
+    expectedMs: choice.expectedMs,
     state: { type: "running" },
     cancelling: false,
     end: null,
@@ -224,8 +245,8 @@ function reorderQueues(plan: Plan): void {
   for (const goalClass of plan.classes.values()) {
     for (const lane of goalClass.lanes) {
       lane.reorder((goal) => {
-        goal.inHeap = wantsSlot(goal);
-        return goal.inHeap;
+        goal.isQueued = wantsSlot(goal);
+        return goal.isQueued;
       });
     }
   }

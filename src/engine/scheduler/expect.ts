@@ -31,28 +31,16 @@ export function assessWork(plan: Plan, goal: Goal, machines: readonly Machine[])
   goal.work = duration === null || quickest === null ? guessedWork(goal.spec.inputBytes) : duration * speedOf(quickest);
 }
 
-/** Expected time of the build alone in ms, to weigh machines by: the mean, slowed by what else the machine does. */
-export function meanOn(plan: Plan, goal: Goal, machine: Machine): number {
-  const known = goal.isKnown ? usualOn(plan, goal, machine) : (goal.work / speedOf(machine)) * plan.learned.mean[laneOf(goal)]!;
-  return known * slowdownOf(machine);
-}
-
-/** Typical time of the build alone in ms: when it will probably be done. */
-export function typicalOn(plan: Plan, goal: Goal, machine: Machine): number {
-  const known = goal.isKnown
-    ? usualOn(plan, goal, machine)
-    : (goal.work / speedOf(machine)) * plan.learned.typical[laneOf(goal)]!;
-  return known * slowdownOf(machine);
-}
-
-/** The known duration in ms; asked for once for each machine while the goal waits. */
-function usualOn(plan: Plan, goal: Goal, machine: Machine): number {
-  if (goal.usual.length < plan.machines.length) goal.usual = new Float64Array(plan.machines.length).fill(-1);
-  const cached = goal.usual[machine.index]!;
-  if (cached >= 0) return cached;
-  const usual = plan.options.durations(goal.spec, machine.spec) ?? goal.work / speedOf(machine);
-  goal.usual[machine.index] = usual;
-  return usual;
+/** The known durations of a goal by machine index, in ms, or its guessed work by speed; asked for once while the goal waits. */
+export function usualTimes(plan: Plan, goal: Goal): Float64Array {
+  if (goal.usual.length === plan.machines.length) return goal.usual;
+  const times = new Float64Array(plan.machines.length);
+  for (const machine of plan.machines) {
+    const known = goal.isKnown ? plan.options.durations(goal.spec, machine.spec) : null;
+    times[machine.index] = known ?? goal.work / speedOf(machine);
+  }
+  goal.usual = times;
+  return times;
 }
 
 /** What is told to the user: only what is known. */
@@ -61,8 +49,8 @@ export function expectedMsFor(plan: Plan, goal: Goal, machine: Machine): number 
 }
 
 /** When a running build is expected to end (monotonic ms); overdue ones later and later. */
-export function expectedEnd(plan: Plan, claim: Claim, now: number): number {
-  const end = claim.startedAt + claim.sendMs + typicalOn(plan, claim.goal, claim.machine);
+export function expectedEnd(claim: Claim, now: number): number {
+  const end = claim.startedAt + claim.expectedMs;
   return end > now ? end : now + OVERDUE_SHARE * (now - claim.startedAt);
 }
 
@@ -89,7 +77,7 @@ export function sendMs(plan: Plan, goal: Goal, machine: Machine): number {
 }
 
 /** How much slower than its speed factor a machine works: load that is not ours, and failures in a row. */
-function slowdownOf(machine: Machine): number {
+export function slowdownOf(machine: Machine): number {
   const { load, spec, running, streak } = machine;
   let factor = 1;
   if (load !== null && load.cores > 0) {

@@ -3,10 +3,10 @@ import type { WaitingReason } from "../events/event.ts";
 import type { MachineId } from "../events/ids.ts";
 import type { GoalSpec } from "./fact.ts";
 import { type Goal, wantsSlot } from "./goal.ts";
-import { Heap } from "./heap.ts";
 import { isArriving, isUsable, type Machine } from "./machine.ts";
 import { isContentAddressed, type Refusal, refusalOf } from "./match.ts";
 import type { PlanOptions } from "./options.ts";
+import { ReadyQueue } from "./ready-queue.ts";
 
 export interface GoalClass {
   readonly key: string;
@@ -23,8 +23,8 @@ export interface GoalClass {
   stamp: number;
   /** Whether machines may have to be connected for it. */
   isUnconnected: boolean;
-  /** Goals that want a slot, one heap for each way their length is guessed. */
-  readonly lanes: readonly Heap<Goal>[];
+  /** Goals that want a slot, one queue for each way their length is guessed. */
+  readonly lanes: readonly ReadyQueue<Goal>[];
   /** A goal less urgent than this changes nothing by joining: either no slot is free, or more urgent ones have passed the free ones by. */
   cutoff: number;
   /** Goals that no usable machine may take just now; looked at again when machines change. */
@@ -55,7 +55,7 @@ export function createGoalClass(key: string, sample: GoalSpec, before: (a: Goal,
     others: [],
     stamp: -1,
     isUnconnected: true,
-    lanes: Array.from({ length: LANES }, () => new Heap(before)),
+    lanes: Array.from({ length: LANES }, () => new ReadyQueue(before)),
     cutoff: Number.NEGATIVE_INFINITY,
     aside: new Set(),
     members: 0,
@@ -118,7 +118,7 @@ export function laneOf(goal: Goal): number {
 
 /** Puts a goal that wants a slot into its queue, once. */
 export function enqueue(goalClass: GoalClass, goal: Goal, lane: number): void {
-  if (goal.inHeap || !wantsSlot(goal)) return;
-  goal.inHeap = true;
-  goalClass.lanes[lane]!.push(goal);
+  if (goal.isQueued || !wantsSlot(goal)) return;
+  goal.isQueued = true;
+  goalClass.lanes[lane]!.add(goal);
 }

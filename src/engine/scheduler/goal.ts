@@ -67,14 +67,14 @@ export interface Goal {
   /** Expected work in ms on a machine of speed factor 1; a guess unless `isKnown`. */
   work: number;
   isKnown: boolean;
-  /** Known durations in ms by machine index, while it is not done; negative where not asked for yet. */
+  /** Usual durations in ms by machine index, kept while they are of use. */
   usual: Float64Array;
   /** Work in ms of the longest chain of needed builds that wait for it, itself excluded. */
   below: number;
   /** Raised by the user's "build next"; the highest goes first. */
   boost: number;
-  /** Physically in its class's heap. */
-  inHeap: boolean;
+  /** Physically in a queue of its class. */
+  isQueued: boolean;
   /** Reasons of failed attempts, oldest first. */
   failures: string[];
   /** By machine index. */
@@ -109,7 +109,7 @@ export function createGoal(spec: GoalSpec, index: number): Goal {
     usual: NO_TIMES,
     below: 0,
     boost: 0,
-    inHeap: false,
+    isQueued: false,
     failures: NO_FAILURES,
     trouble: null,
     outputBytes: 0,
@@ -146,6 +146,7 @@ export function isUndecided(goal: Goal): goal is Goal & { phase: BuildingPhase }
 export function nextRound(goal: Goal): number {
   if (!isUndecided(goal)) return -1;
   const { rounds } = goal.phase;
+  if (rounds.length === 1) return rounds[0]!.type === "queued" ? 0 : -1;
   const next = rounds.findIndex((round) => round.type === "queued");
   if (next <= 0) return next;
   const first = rounds[0]!.type;

@@ -56,6 +56,19 @@ function link(plan: Plan, goal: Goal): void {
 /** Longest chain of inputs under a goal; without recursion, as chains may be long. */
 function level(start: Goal): void {
   if (start.level >= 0) return;
+  let highest = -1;
+  for (const input of start.inputs) {
+    if (input.level < 0) {
+      highest = -2;
+      break;
+    }
+    if (input.level > highest) highest = input.level;
+  }
+  // Goals mostly come after their inputs.
+  if (highest !== -2) {
+    start.level = highest + 1;
+    return;
+  }
   const stack: { readonly goal: Goal; next: number }[] = [{ goal: start, next: 0 }];
   const open = new Set<Goal>([start]);
   while (stack.length > 0) {

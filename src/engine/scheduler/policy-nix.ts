@@ -21,7 +21,7 @@ export const nixChooser: Chooser = {
     }
     if (best === null) return { type: "busy" };
     const explanation = `lowest load over speed factor: ${best.running} of ${best.slots} slots busy, speed factor ${speedOf(best)}`;
-    return { type: "start", machine: best, sendMs: 0, explanation };
+    return { type: "start", machine: best, expectedMs: 0, explanation };
   },
 };
 

@@ -1,7 +1,8 @@
 // This program's own order: the longest chain of builds first, each where it ends earliest, waiting for a faster machine when that ends sooner.
 import type { MachineId } from "../events/ids.ts";
-import { expectedArrival, expectedEnd, meanOn, sendMs, typicalOn } from "./expect.ts";
+import { expectedArrival, expectedEnd, sendMs, slowdownOf, usualTimes } from "./expect.ts";
 import type { Goal } from "./goal.ts";
+import { laneOf } from "./goal-class.ts";
 import { freeSlots, type Machine, speedOf } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 import type { Chooser, Choice } from "./policy.ts";
@@ -14,33 +15,54 @@ export function ownBefore(a: Goal, b: Goal): boolean {
   return rankA === rankB ? a.index < b.index : rankA > rankB;
 }
 
+/** What a pass knows of machines, by index. */
+interface Outlook {
+  readonly now: number;
+  /** When the first slot is expected to be free, promises of this pass included. */
+  readonly first: Float64Array;
+  /** The same for every slot, earliest first; only of machines that something was promised of. */
+  readonly slots: (Float64Array | undefined)[];
+  readonly slowdown: Float64Array;
+}
+
 /** A pass of the policy at a time (monotonic ms). */
 export function ownChooser(plan: Plan, now: number): Chooser {
-  // By machine index: when each slot is expected to be free, promises of this pass included.
-  const slots: (Float64Array | undefined)[] = [];
-  const freeAt: FreeAt = (machine) => (slots[machine.index] ??= slotTimes(plan, machine, now));
+  const count = plan.machines.length;
+  const outlook: Outlook = { now, slots: [], first: new Float64Array(count), slowdown: new Float64Array(count) };
+  for (const machine of plan.machines) {
+    outlook.first[machine.index] = firstFree(machine, now);
+    outlook.slowdown[machine.index] = slowdownOf(machine);
+  }
   return {
     waitsForArrivals: true,
-    choose: (goal, candidates) => choose(plan, goal, candidates, now, freeAt),
+    choose: (goal, candidates) => choose(plan, goal, candidates, outlook),
   };
 }
 
-type FreeAt = (machine: Machine) => Float64Array;
-
-function choose(plan: Plan, goal: Goal, candidates: readonly Machine[], now: number, freeAt: FreeAt): Choice {
+function choose(plan: Plan, goal: Goal, candidates: readonly Machine[], outlook: Outlook): Choice {
+  const { now, first, slowdown } = outlook;
+  const usual = usualTimes(plan, goal);
+  const lane = laneOf(goal);
+  // Where nothing is known: the mean to weigh machines by, the typical length for when the slot will be free again.
+  const mean = goal.isKnown ? 1 : plan.learned.mean[lane]!;
+  const typical = goal.isKnown ? 1 : plan.learned.typical[lane]!;
+  const isSent = plan.options.transferMs !== null;
+  const start = (machine: Machine, send: number, explanation: string): Choice => {
+    const expectedMs = send + usual[machine.index]! * typical * slowdown[machine.index]!;
+    promise(outlook, machine, now + expectedMs);
+    return { type: "start", machine, expectedMs, explanation };
+  };
   const resumed = resumedOn(plan, goal, candidates);
   if (resumed !== null) {
-    const send = sendMs(plan, goal, resumed);
-    occupyFirst(freeAt(resumed), now + send + typicalOn(plan, goal, resumed));
-    const explanation = "an earlier run was interrupted while it built there";
-    return { type: "start", machine: resumed, sendMs: send, explanation };
+    return start(resumed, sendMs(plan, goal, resumed), "an earlier run was interrupted while it built there");
   }
   let best: Machine | null = null;
   let bestEnd = Number.POSITIVE_INFINITY;
   let next: Machine | null = null;
   let nextEnd = Number.POSITIVE_INFINITY;
   for (const machine of candidates) {
-    const end = freeAt(machine)[0]! + sendMs(plan, goal, machine) + meanOn(plan, goal, machine);
+    const { index } = machine;
+    const end = first[index]! + (isSent ? sendMs(plan, goal, machine) : 0) + usual[index]! * mean * slowdown[index]!;
     // Equal ends: a free slot before a promise, then Nix's order.
     if (end < bestEnd - 1e-6 || (best !== null && end < bestEnd + 1e-6 && isBetterTie(machine, best))) {
       next = best;
@@ -53,13 +75,35 @@ function choose(plan: Plan, goal: Goal, candidates: readonly Machine[], now: num
     }
   }
   if (best === null) return { type: "busy" };
-  const times = freeAt(best);
-  const startsAt = times[0]!;
   const send = sendMs(plan, goal, best);
-  occupyFirst(times, startsAt + send + typicalOn(plan, goal, best));
-  if (startsAt > now || freeSlots(best) === 0) return { type: "wait", machine: best, at: startsAt };
-  const explanation = explain(goal, bestEnd - now, best, next, nextEnd - now);
-  return { type: "start", machine: best, sendMs: send, explanation };
+  const startsAt = first[best.index]!;
+  if (startsAt <= now && freeSlots(best) > 0) {
+    return start(best, send, explain(goal, bestEnd - now, best, next, nextEnd - now));
+  }
+  promise(outlook, best, startsAt + send + usual[best.index]! * typical * slowdown[best.index]!);
+  return { type: "wait", machine: best, at: startsAt };
+}
+
+/** Counts the machine's first slot as taken until a time. */
+function promise(outlook: Outlook, machine: Machine, until: number): void {
+  const { index } = machine;
+  let times = outlook.slots[index];
+  if (times === undefined) {
+    times = slotTimes(machine, outlook.now);
+    outlook.slots[index] = times;
+  }
+  occupyFirst(times, until);
+  outlook.first[index] = times[0]!;
+}
+
+/** When the machine's first slot is expected to be free (monotonic ms). */
+function firstFree(machine: Machine, now: number): number {
+  if (machine.link !== "up") return expectedArrival(machine, now);
+  if (machine.running < machine.slots) return now;
+  if (machine.running > machine.slots) return slotTimes(machine, now)[0] ?? Number.POSITIVE_INFINITY;
+  let earliest = Number.POSITIVE_INFINITY;
+  for (const claim of machine.lanes) if (claim !== null) earliest = Math.min(earliest, expectedEnd(claim, now));
+  return earliest;
 }
 
 function isBetterTie(machine: Machine, best: Machine): boolean {
@@ -76,13 +120,13 @@ function resumedOn(plan: Plan, goal: Goal, candidates: readonly Machine[]): Mach
 }
 
 /** When each slot of the machine is expected to be free (monotonic ms), earliest first. */
-function slotTimes(plan: Plan, machine: Machine, now: number): Float64Array {
+function slotTimes(machine: Machine, now: number): Float64Array {
   const times = new Float64Array(machine.slots);
   if (machine.link !== "up") return times.fill(expectedArrival(machine, now));
   times.fill(now);
   if (machine.running === 0) return times;
   // After slots were taken away more builds may run than there are slots: the earliest ends free nothing.
-  for (const claim of machine.lanes) if (claim !== null) occupyFirst(times, expectedEnd(plan, claim, now));
+  for (const claim of machine.lanes) if (claim !== null) occupyFirst(times, expectedEnd(claim, now));
   return times;
 }
 

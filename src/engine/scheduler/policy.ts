@@ -5,11 +5,11 @@ import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 
 export type Choice =
-  /** `explanation` says why this machine, in words. `sendMs` is what sending the inputs is expected to take. */
+  /** `explanation` says why this machine, in words. `expectedMs` is what sending the inputs and the build will typically take. */
   | {
       readonly type: "start";
       readonly machine: Machine;
-      readonly sendMs: number;
+      readonly expectedMs: number;
       readonly explanation: string;
     }
   /** A busy machine is worth waiting for; expected to be free at `at` (monotonic ms). */

@@ -88,7 +88,7 @@ function estimateInput(plan: Plan, now: number): EstimateInput {
   }
   for (const goalClass of plan.classes.values()) {
     for (const lane of goalClass.lanes) {
-      const head = lane.peek();
+      const head = lane.at(0);
       if (head !== undefined) chainOf(head, 0);
     }
   }

@@ -1,6 +1,5 @@
 // The critical path: for each needed build the work of the longest chain that waits for it, kept up to date as goals are added.
 import type { Goal } from "./goal.ts";
-import { Heap } from "./heap.ts";
 import type { Plan } from "./plan.ts";
 
 /**
@@ -8,22 +7,26 @@ import type { Plan } from "./plan.ts";
  * always below that of what needs it.
  */
 export function raiseRanks(plan: Plan, added: readonly Goal[]): void {
-  const queue = new Heap<Goal>((a, b) => a.level > b.level || (a.level === b.level && a.index < b.index));
-  const queued = new Set<Goal>();
+  const levels: Set<Goal>[] = [];
   const visit = (goal: Goal): void => {
-    if (queued.has(goal)) return;
-    queued.add(goal);
-    queue.push(goal);
+    let level = levels[goal.level];
+    if (level === undefined) {
+      level = new Set();
+      levels[goal.level] = level;
+    }
+    level.add(goal);
   };
   for (const goal of added) visit(goal);
-  for (let goal = queue.pop(); goal !== undefined; goal = queue.pop()) {
-    if (goal.goalClass === null || !goal.needed) continue;
-    const chain = goal.below + goal.work;
-    for (const input of goal.inputs) {
-      if (input.below >= chain) continue;
-      input.below = chain;
-      if (input.inHeap) plan.queuesChanged = true;
-      if (input.needed) visit(input);
+  for (let height = levels.length - 1; height >= 0; height--) {
+    for (const goal of levels[height] ?? []) {
+      if (goal.goalClass === null || !goal.needed) continue;
+      const chain = goal.below + goal.work;
+      for (const input of goal.inputs) {
+        if (input.below >= chain) continue;
+        input.below = chain;
+        if (input.isQueued) plan.queuesChanged = true;
+        if (input.needed) visit(input);
+      }
     }
   }
 }

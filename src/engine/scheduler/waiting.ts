@@ -1,5 +1,6 @@
 // Says why goals wait, one reason at a time, and only when it changes.
 import type { WaitingReason } from "../events/event.ts";
+import type { GoalId } from "../events/ids.ts";
 import { goalRefusal } from "./eligibility.ts";
 import { type Goal, isDone, wantsSlot } from "./goal.ts";
 import type { GoalClass } from "./goal-class.ts";
@@ -22,8 +23,13 @@ export function tell(turn: Turn, goal: Goal, reason: WaitingReason): void {
 
 /** Says which inputs a goal waits for: when it is added, and once more for the last one. */
 export function tellInputs(turn: Turn, goal: Goal): void {
-  const first = goal.inputs.filter((input) => !isDone(input)).slice(0, NAMED_INPUTS);
-  tell(turn, goal, { type: "inputs", pending: goal.pending, first: first.map((input) => input.id) });
+  const first: GoalId[] = [];
+  const most = Math.min(goal.pending, NAMED_INPUTS);
+  for (const input of goal.inputs) {
+    if (first.length === most) break;
+    if (!isDone(input)) first.push(input.id);
+  }
+  tell(turn, goal, { type: "inputs", pending: goal.pending, first });
 }
 
 /** Says that a faster machine is waited for. */

@@ -4,6 +4,7 @@ import { formatBytesOf } from "../format/bytes.ts";
 import { formatLaneClock } from "../format/duration.ts";
 import { sanitizeLine, sanitizeText } from "../format/sanitize.ts";
 import type { Board, Build, EndedBuild } from "../model/board.ts";
+import { GLIMPSE_MS } from "../model/reduce-goal.ts";
 import type { Theme, Tone } from "../theme.ts";
 import { progressBar } from "./bars.ts";
 import { Line } from "./Line.tsx";
@@ -43,17 +44,11 @@ export function LaneRow(props: LaneRowProps): ReactNode {
 
 /** An unused slot: it keeps its place. */
 export function IdleRow({ width, theme }: { readonly width: number; readonly theme: Theme }): ReactNode {
-  return (
-    <Line
-      parts={[part(" ", "dim"), part(theme.isSpoken ? "idle" : theme.glyphs.idle, "dim")]}
-      width={width}
-      theme={theme}
-    />
-  );
+  return <Line parts={[part(" ", "dim"), part(theme.glyphs.idle, "dim")]} width={width} theme={theme} />;
 }
 
 function runningParts({ board, build, width, now, theme }: LaneRowProps): readonly Part[] {
-  const time = now - build.stage.since;
+  const time = wholeSeconds(build.stage.since, now);
   const isBuilding = build.stage.stage === "building";
   const usual = isBuilding && build.expectedMs !== null ? `of ~${formatLaneClock(build.expectedMs)}` : "";
   const isSlow = isBuilding && build.expectedMs !== null && time > build.expectedMs * SLOW_FACTOR + 5000;
@@ -62,7 +57,7 @@ function runningParts({ board, build, width, now, theme }: LaneRowProps): readon
   const silent = isBuilding && now - (build.lastLogAt ?? build.stage.since) > SILENT_MS;
   const share =
     isBuilding && build.expectedMs !== null && build.expectedMs > 0 ? Math.min(1, time / build.expectedMs) : null;
-  const last = build.log.line(build.log.total - 1);
+  const last = glimpseOf(build, now);
   return [
     part(stage, isBuilding ? "dim" : "transfer", {
       width: stageWidth(width),
@@ -107,6 +102,18 @@ function endedParts(ended: EndedBuild, width: number): readonly Part[] {
 function stageWidth(width: number): number {
   if (width >= 150) return 30;
   return width >= 76 ? 23 : Math.max(10, Math.floor(width * 0.28));
+}
+
+/** All lanes count their seconds together: a row that does not change costs nothing. */
+function wholeSeconds(since: number, now: number): number {
+  return (Math.floor(now / 1000) - Math.floor(since / 1000)) * 1000;
+}
+
+/** The last line once the log rests, else one that is shown for a second. */
+function glimpseOf(build: Build, now: number): string | null {
+  const { glimpse, lastLogAt } = build;
+  if (glimpse !== null && lastLogAt !== null && now - lastLogAt < GLIMPSE_MS) return glimpse.line;
+  return build.log.line(build.log.total - 1);
 }
 
 const STAGE_TEXT: Readonly<Record<BuildStage, string>> = {

@@ -1,10 +1,10 @@
 // One row of the screen: never wider than the terminal, never more than one row high.
-import { Text } from "ink";
+import { Box, Text } from "ink";
 import { memo, type ReactNode } from "react";
 import { fitWidth } from "../format/width.ts";
 import type { Theme } from "../theme.ts";
 import { inPlace } from "./in-place.ts";
-import { layoutParts, type Part, type Segment } from "./parts.ts";
+import { chunksOf, layoutParts, type Part, type Segment } from "./parts.ts";
 
 export interface LineProps {
   readonly parts: readonly Part[];
@@ -34,11 +34,15 @@ const Segments = memo(function Segments({ segments, width, theme }: SegmentsProp
       </Text>
     );
   return (
-    <Text wrap="truncate">
-      {inPlace(segments, (segment) =>
-        segment.tone === "plain" ? segment.text : <Text {...theme.styles[segment.tone]}>{segment.text}</Text>,
-      )}
-    </Text>
+    <Box height={1} flexShrink={0}>
+      {inPlace(chunksOf(segments), (chunk) => (
+        <Text wrap="truncate">
+          {inPlace(chunk, (segment) =>
+            segment.tone === "plain" ? segment.text : <Text {...theme.styles[segment.tone]}>{segment.text}</Text>,
+          )}
+        </Text>
+      ))}
+    </Box>
   );
 }, sameSegments);
 

@@ -31,6 +31,7 @@ export interface Progress {
 /** The rule under the header: done, failed, running, rest, in proportion and each in its tone. */
 export function progressParts(progress: Progress, width: number, theme: Theme): readonly Part[] {
   const { glyphs } = theme;
+  if (theme.isSpoken) return [];
   const total = Math.max(1, progress.expected);
   const steps: readonly [number, string, Tone][] = [
     [progress.done, glyphs.barDone, "good"],

@@ -58,7 +58,9 @@ function toSegments(
     left -= displayWidth(shown);
     const last = segments.at(-1);
     if (shown === "") return;
-    if (last !== undefined && last.tone === tone) segments[segments.length - 1] = { text: last.text + shown, tone };
+    // Spaces look the same in every tone: fewer changes of tone are fewer bytes and less work.
+    if (last !== undefined && (last.tone === tone || isBlank(shown)))
+      segments[segments.length - 1] = { text: last.text + shown, tone: last.tone };
     else segments.push({ text: shown, tone });
   };
   parts.forEach((one, index) => {
@@ -75,6 +77,30 @@ function withoutTrailingSpace(segments: readonly Segment[]): readonly Segment[] 
   const text = last.text.trimEnd();
   const rest = segments.slice(0, -1);
   return text === "" ? withoutTrailingSpace(rest) : [...rest, { text, tone: last.tone }];
+}
+
+/**
+ * The segments in runs of ASCII and runs of anything else. Ink measures each text as a whole, four times a frame, and text that is not
+ * ASCII character by character: one glyph must not cost the row.
+ */
+export function chunksOf(segments: readonly Segment[]): readonly (readonly Segment[])[] {
+  const chunks: Segment[][] = [];
+  let isAscii: boolean | null = null;
+  for (const { text, tone } of segments) {
+    for (const run of text.match(RUNS) ?? []) {
+      const isAsciiRun = run.charCodeAt(0) < 0x7f;
+      if (isAsciiRun !== isAscii) chunks.push([]);
+      isAscii = isAsciiRun;
+      chunks.at(-1)?.push({ text: run, tone });
+    }
+  }
+  return chunks;
+}
+
+const RUNS = /[\x20-\x7e]+|[^\x20-\x7e]+/g;
+
+function isBlank(text: string): boolean {
+  return text.trim() === "";
 }
 
 /** Cuts the parts that allow it, the widest first; returns what is still too much. */

@@ -126,6 +126,8 @@ export interface Build {
   phase: { readonly name: string; readonly since: number } | null;
   readonly log: LogBuffer;
   lastLogAt: number | null;
+  /** A line of the log that stays for a second, so that it can be read while the log runs. */
+  glimpse: { readonly line: string; readonly at: number } | null;
 }
 
 export interface EndedBuild {

@@ -11,6 +11,8 @@ const RUNNING_LINES = 5000;
 /** Lines kept of one that ended, by how it ended. */
 const FAILED_LINES = 2000;
 const ENDED_LINES = 300;
+/** How long one line of a log is shown beside its lane. */
+export const GLIMPSE_MS = 1000;
 /** Ended builds that keep lines at all. */
 const MAX_KEPT_LOGS = 400;
 
@@ -74,6 +76,8 @@ export function reduceGoal(board: Board, event: GoalEvent | BuildEvent | RoundEv
       if (build === undefined) return;
       for (const line of event.lines) build.log.push(line);
       build.lastLogAt = at;
+      if (build.glimpse === null || at - build.glimpse.at >= GLIMPSE_MS)
+        build.glimpse = { line: event.lines.at(-1) ?? "", at };
       return;
     }
     case "buildEnded":
@@ -157,6 +161,7 @@ function assign(board: Board, event: Extract<BuildEvent, { type: "buildAssigned"
     phase: null,
     log: new LogBuffer(RUNNING_LINES),
     lastLogAt: null,
+    glimpse: null,
   };
   board.builds.set(claim, build);
   goal.claims = [...goal.claims, build];

@@ -58,9 +58,14 @@ export function withFlash(view: ViewState, text: string, tone: Flash["tone"], at
   return { ...view, flash: { text: sanitizeText(text), tone, at } };
 }
 
-/** Ctrl-C from anywhere: the first asks for a drain, the next for cancelling; after the end it leaves. */
+/** Ctrl-C from anywhere: the first asks for a drain, the next for cancelling; after the end, and in a replay, it leaves. */
 export function interruptView(view: ViewState, isFinished: boolean, isReplay: boolean, now: number): ViewChange {
-  if (isFinished || isReplay) return only({ ...view, isLeft: true });
+  if (isFinished && !isReplay) return only({ ...view, isLeft: true });
+  if (isReplay)
+    return {
+      view: { ...view, isLeft: true },
+      effects: [{ type: "request", request: { type: "stop", how: "cancel" } }],
+    };
   const how: StopHow = view.stop === null ? "drain" : "cancel";
   const text =
     how === "drain"

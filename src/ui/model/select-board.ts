@@ -87,7 +87,7 @@ export function layoutBoard(
   const separator = bottomHeight > 0 && height >= 8 ? 1 : 0;
   const topHeight = Math.max(0, height - bottomHeight - separator);
   const selectedRow = machines.findIndex((row) => row.id !== null && row.id === selection.id);
-  const top = stickyScroll(scroll, Math.max(0, selectedRow), topHeight, machines.length);
+  const top = stickyScroll(scroll, Math.max(0, selectedRow), windowHeight(machines.length, topHeight), machines.length);
   const rows: BoardRow[] = spaced(machines, topHeight) ?? windowed(machines, top, topHeight);
   while (rows.length < topHeight) rows.push(BLANK);
   if (separator > 0) rows.push(BLANK);
@@ -175,23 +175,21 @@ function spaced(machines: readonly BoardRow[], height: number): BoardRow[] | nul
   return machines.flatMap((row, index) => (row.type === "machine" && index > 0 ? [BLANK, row] : [row]));
 }
 
+/** The part of the rows from `top` on; where not all fit, the last row says how many are out of sight. */
 function windowed(rows: readonly BoardRow[], top: number, height: number): BoardRow[] {
   if (rows.length <= height) return [...rows];
-  const shown = rows.slice(top, top + height);
-  const above = top;
-  const below = rows.length - top - height;
-  if (height < 4) return shown;
-  const hint = [above > 0 ? `${above} more above` : "", below > 0 ? `${below} more below` : ""].filter(
+  const shown = rows.slice(top, top + windowHeight(rows.length, height));
+  if (shown.length === height) return shown;
+  const below = rows.length - top - shown.length;
+  const hint = [top > 0 ? `${top} more above` : "", below > 0 ? `${below} more below` : ""].filter(
     (text) => text !== "",
   );
-  // The hint takes the last row only when that is not the selected one's neighbourhood: rows below are counted with it.
-  if (below > 0)
-    shown[shown.length - 1] = {
-      type: "more",
-      id: null,
-      text: hint.join(", ").replace(`${below} more`, `${below + 1} more`),
-    };
-  return shown;
+  return [...shown, { type: "more", id: null, text: hint.join(", ") }];
+}
+
+/** Rows left for items: too low a window has no row to spare for a hint. */
+function windowHeight(count: number, height: number): number {
+  return count > height && height >= 4 ? height - 1 : height;
 }
 
 /** Shares the rows among the panels: each that has something gets one, failures come before what waits. */

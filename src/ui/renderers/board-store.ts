@@ -10,6 +10,9 @@ import { createView, currentScreen, type ViewState } from "../model/view-state.t
 
 /** Events that change what the board shows reach the screen within this time. */
 const FRAME_MS = 200;
+/** A paint that takes long makes frames rarer: between two of them lies this many times what one takes. */
+const REST_FACTOR = 20;
+const PAINT_WEIGHT = 0.2;
 /** Clocks, log lines beside lanes, samples and progress move this often. */
 const TICK_MS = 1000;
 /** For somebody who listens, less is more. */
@@ -29,6 +32,8 @@ export interface BoardStore {
   /** Starts the ticking of clocks. */
   start(): void;
   stop(): void;
+  /** How long the last paint took, in ms. */
+  painted(ms: number): void;
   /** Forgets everything events said: a replay goes back. */
   restart(): void;
 }
@@ -55,6 +60,7 @@ export function createBoardStore(ports: StorePorts): BoardStore {
   let stopWaiting: (() => void) | null = null;
   let waitsUntil = Number.POSITIVE_INFINITY;
   let isRunning = false;
+  let paintMs = 0;
 
   const draw = (): void => {
     stopWaiting?.();
@@ -113,7 +119,8 @@ export function createBoardStore(ports: StorePorts): BoardStore {
           view = withFlash(view, event.message, event.done ? "good" : "warn", clock.wallTime());
         if (!isQuiet(published)) isUrgent = true;
       }
-      if (isRunning && events.length > 0) drawWithin(isUrgent ? FRAME_MS : TICK_MS);
+      if (isRunning && events.length > 0)
+        drawWithin(isUrgent ? Math.min(TICK_MS, Math.max(FRAME_MS, paintMs * REST_FACTOR)) : TICK_MS);
     },
     press: (keyName) => {
       // A key is judged by what was on the screen only where it changes nothing: the selection follows the item anyway.
@@ -134,6 +141,9 @@ export function createBoardStore(ports: StorePorts): BoardStore {
       isRunning = false;
       stopWaiting?.();
       stopWaiting = null;
+    },
+    painted: (ms) => {
+      paintMs += (ms - paintMs) * PAINT_WEIGHT;
     },
     restart: () => {
       board = createBoard();

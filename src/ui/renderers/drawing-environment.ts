@@ -17,15 +17,22 @@ export async function withDrawingEnvironment<T>(
   color: boolean,
   load: () => Promise<T>,
 ): Promise<T> {
-  const before = { NODE_ENV: process.env.NODE_ENV, FORCE_COLOR: process.env.FORCE_COLOR };
+  const before = {
+    NODE_ENV: process.env.NODE_ENV,
+    FORCE_COLOR: process.env.FORCE_COLOR,
+    NO_COLOR: process.env.NO_COLOR,
+  };
   const depth = typeof stream.getColorDepth === "function" ? stream.getColorDepth({ ...env }) : 4;
   process.env.NODE_ENV ??= "production";
+  // Node prints a warning where both are set.
+  delete process.env.NO_COLOR;
   process.env.FORCE_COLOR = color ? chalkLevel(depth) : "1";
   try {
     return await load();
   } finally {
     restore("NODE_ENV", before.NODE_ENV);
     restore("FORCE_COLOR", before.FORCE_COLOR);
+    restore("NO_COLOR", before.NO_COLOR);
   }
 }
 

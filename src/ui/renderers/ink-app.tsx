@@ -19,9 +19,17 @@ export interface MountOptions {
   readonly onSuspendReady: (suspend: Suspend) => void;
 }
 
-export function mountBoard(options: MountOptions): Instance {
+/** The mounted board. */
+export interface MountedBoard {
+  readonly app: Instance;
+  /** Brings what Ink holds up to date with the store at once, before it paints for a reason of its own. */
+  readonly flush: () => void;
+}
+
+export function mountBoard(options: MountOptions): MountedBoard {
   const { store, theme, stdin, stream, onSuspendReady } = options;
-  return render(<Root {...{ store, theme, onSuspendReady }} />, {
+  const root = <Root {...{ store, theme, onSuspendReady }} />;
+  const app = render(root, {
     stdin,
     stdout: stream,
     stderr: stream,
@@ -33,7 +41,9 @@ export function mountBoard(options: MountOptions): Instance {
     incrementalRendering: true,
     // Events come in batches already; a painter that waits would only make keys slow.
     maxFps: 60,
+    onRender: ({ renderTime }) => store.painted(renderTime),
   });
+  return { app, flush: () => app.rerender(root) };
 }
 
 function Root({ store, theme, onSuspendReady }: Pick<MountOptions, "store" | "theme" | "onSuspendReady">): ReactNode {

@@ -1,5 +1,4 @@
 // The board on a terminal: takes it, draws, turns keys into requests, and gives it back however the run ends.
-import type { Instance } from "ink";
 import { sanitizeText } from "../format/sanitize.ts";
 import { failureOf } from "../model/board.ts";
 import type { ReplayState } from "../model/context.ts";
@@ -8,7 +7,7 @@ import { createTheme } from "../theme.ts";
 import { type BoardStore, createBoardStore } from "./board-store.ts";
 import { isUtf8, wantsColor } from "./choose.ts";
 import { withDrawingEnvironment } from "./drawing-environment.ts";
-import type { Suspend } from "./ink-app.tsx";
+import type { MountedBoard, Suspend } from "./ink-app.tsx";
 import { createLineWriter } from "./line-writer.ts";
 import { failureLines } from "./nix-words.ts";
 import { digestLines, summaryLine } from "./plain-summary.ts";
@@ -36,7 +35,7 @@ class InteractiveRenderer implements Renderer {
   private readonly store: BoardStore;
   private readonly signs;
   private readonly notices: string[] = [];
-  private app: Instance | null = null;
+  private board: MountedBoard | null = null;
   private suspend: Suspend | null = null;
   private hasLeft: () => void = () => undefined;
   private readonly left: Promise<void>;
@@ -66,17 +65,17 @@ class InteractiveRenderer implements Renderer {
       left: () => this.hasLeft(),
     });
     this.signs = createTerminalSigns((text) => {
-      if (this.app !== null) this.stream.write(text);
+      if (this.board !== null) this.stream.write(text);
     }, ports.env);
   }
 
   start(): void {
-    if (this.app !== null) return;
+    if (this.board !== null) return;
     this.stream.on("error", this.onStreamError);
     // Registered before Ink's own listener, so that the frame it draws has the new size already.
     this.stream.on("resize", this.onResize);
     process.on("SIGTSTP", this.onStopSignal);
-    this.app = this.mount({
+    this.board = this.mount({
       store: this.store,
       theme: this.theme,
       stdin: this.ports.stdin,
@@ -95,7 +94,7 @@ class InteractiveRenderer implements Renderer {
 
   notice(message: string): void {
     this.notices.push(message);
-    if (this.app === null) this.printNotices();
+    if (this.board === null) this.printNotices();
   }
 
   interrupt(): void {
@@ -107,22 +106,22 @@ class InteractiveRenderer implements Renderer {
     const isWatched =
       this.ports.replay !== null ||
       (run.type === "finished" && run.outcome.exitStatus !== 0 && !run.outcome.interrupted);
-    if (this.app !== null && isWatched && !this.store.view().isLeft) await this.left;
-    const app = this.app;
+    if (this.board !== null && isWatched && !this.store.view().isLeft) await this.left;
+    const board = this.board;
     this.restore();
-    await app?.waitUntilExit().catch(() => undefined);
+    await board?.app.waitUntilExit().catch(() => undefined);
     this.printSummary();
   }
 
   restore(): void {
-    const app = this.app;
-    if (app === null) return;
+    const board = this.board;
+    if (board === null) return;
     this.signs.clear();
-    this.app = null;
+    this.board = null;
     this.store.stop();
     this.stream.off("resize", this.onResize);
     process.off("SIGTSTP", this.onStopSignal);
-    app.unmount();
+    board.app.unmount();
   }
 
   /** What stays in the scrollback: failures with their last lines, the digest, the verdict, and the out paths on stdout. */
@@ -172,7 +171,7 @@ class InteractiveRenderer implements Renderer {
 
   private redraw(): void {
     this.stream.write("\x1b[H\x1b[2J");
-    this.app?.clear();
+    this.board?.app.clear();
   }
 
   /**
@@ -221,6 +220,8 @@ class InteractiveRenderer implements Renderer {
   private readonly onResize = (): void => {
     this.redraw();
     this.store.resize(sizeOf(this.stream));
+    // Ink paints when it hears of the new size: by then it must hold the frame that fits.
+    this.board?.flush();
   };
 
   private readonly onStopSignal = (): void => {

@@ -108,11 +108,11 @@ export class HttpClient {
         ...(signal === null ? {} : { signal }),
       });
       let answered = false;
-      let watchdog: Watchdog | null = null;
+      const watch: { dog: Watchdog | null } = { dog: null };
       let connecting: () => void = () => undefined;
       const fail = (error: unknown): void => {
         connecting();
-        watchdog?.stop();
+        watch.dog?.stop();
         outgoing.destroy();
         if (signal?.aborted === true) reject(signal.reason);
         else if (error instanceof HttpFailure) reject(error);
@@ -120,7 +120,7 @@ export class HttpClient {
       };
       outgoing.on("socket", (socket) => {
         // Only from here on the request has a connection: waiting for a free one is no stall.
-        watchdog = new Watchdog(clock, stallTimeoutMs, () => {
+        watch.dog = new Watchdog(clock, stallTimeoutMs, () => {
           outgoing.destroy(new HttpFailure(`no byte for ${stallTimeoutMs / 1000} seconds`, false));
         });
         if (!socket.connecting || connectTimeoutMs === 0) return;
@@ -134,12 +134,12 @@ export class HttpClient {
       outgoing.on("response", (incoming) => {
         answered = true;
         connecting();
-        watchdog?.touch();
+        watch.dog?.touch();
         resolve({
           status: incoming.statusCode ?? 0,
           headers: incoming.headers,
-          body: readBody(incoming, watchdog, signal),
-          discard: () => discard(incoming, watchdog),
+          body: readBody(incoming, watch.dog, signal),
+          discard: () => discard(incoming, watch.dog),
         });
       });
       if (body === null) {
@@ -151,9 +151,9 @@ export class HttpClient {
           for await (const chunk of body.upload.read(body.start, body.end)) {
             // An early answer is a refusal: the rest need not be sent.
             if (answered || outgoing.destroyed) return;
-            watchdog?.touch();
+            watch.dog?.touch();
             if (!outgoing.write(chunk)) await drained(outgoing);
-            watchdog?.touch();
+            watch.dog?.touch();
           }
           outgoing.end();
         } catch (error) {
@@ -211,7 +211,7 @@ function redirectTarget({ method, url }: HttpRequest, { status, headers }: HttpR
   const kept = status === 307 || status === 308;
   if (!kept && (status < 301 || status > 303 || (method !== "GET" && method !== "HEAD"))) return null;
   const { location } = headers;
-  if (location === undefined || !URL.canParse(location, url)) return null;
+  if (location === undefined || !URL.canParse(location, url.href)) return null;
   const target = new URL(location, url);
   // Never from a connection nobody can listen to to one anybody can, nor to a file.
   if (target.protocol !== "https:" && target.protocol !== url.protocol) return null;

@@ -40,7 +40,7 @@ export function findLogin(text: string, host: string): NetrcLogin | null {
 /** Words, also quoted ones; without comments and macros. */
 function tokens(text: string): string[] {
   const plain = text
-    .replace(/^macdef\b[\s\S]*?(?:\n\s*\n|$)/gm, "")
+    .replace(/(^|\n)macdef\b[\s\S]*?(?:\n[ \t]*\n|$)/g, "\n")
     .split("\n")
     .map((line) => line.replace(/(^|\s)#.*$/, "$1"))
     .join("\n");

@@ -1,0 +1,120 @@
+// Opens the stores of the `substituters` setting for an embedded store: binary caches, and stores reached over SSH.
+import { join } from "node:path";
+import type { Clock } from "./clock.ts";
+import type { LoadedConfig } from "./config/load.ts";
+import { parseStoreReference, printStoreReference, type StoreReference } from "./config/store-reference.ts";
+import { EngineError, messageOf } from "./errors.ts";
+import { DiskCache } from "./stores/binary-cache/disk-cache.ts";
+import { openCache } from "./stores/binary-cache/open-cache.ts";
+import { type OpenSource, type Source, Substituters } from "./stores/binary-cache/substituters.ts";
+import { openRemote } from "./stores/open-remote.ts";
+import { Transports } from "./transports/open.ts";
+import type { SshSettings } from "./transports/ssh-settings.ts";
+
+export interface OpenSubstitutersOptions {
+  readonly config: LoadedConfig;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly sshSettings: SshSettings;
+  readonly notice: (message: string) => void;
+  /** False asks again for paths that were not there lately: for a user who names a path to fetch. */
+  readonly believeMisses: boolean;
+}
+
+/** The user's memory of what binary caches have. */
+export function openDiskCache(
+  config: LoadedConfig,
+  environment: Readonly<Record<string, string | undefined>>,
+  clock: Clock,
+): DiskCache {
+  const { narinfoCachePositiveTtl, narinfoCacheNegativeTtl } = config.settings;
+  const home = environment.XDG_CACHE_HOME || join(environment.HOME ?? config.context.home, ".cache");
+  return new DiskCache({
+    directory: join(home, "tsbuild-top"),
+    clock,
+    positiveTtl: narinfoCachePositiveTtl,
+    negativeTtl: narinfoCacheNegativeTtl,
+  });
+}
+
+/**
+ * The substituters of the settings, none when `substitute` is off. Nothing is opened or asked before a path is wanted; what is wrong with one is
+ * told by `notice`, and the others are used.
+ */
+export function openSubstituters(options: OpenSubstitutersOptions): Substituters {
+  const { config, environment, clock, notice } = options;
+  const { settings, context } = config;
+  const sources: Source[] = [];
+  let diskCache: DiskCache | null = null;
+  for (const text of settings.substitute ? new Set(settings.substituters) : []) {
+    try {
+      const { reference, warnings } = parseStoreReference(text, context);
+      for (const warning of warnings) notice(warning);
+      const open = openerOf(reference, options, () => {
+        diskCache ??= openDiskCache(config, environment, clock);
+        return diskCache;
+      });
+      const { priority, trusted } = reference.parameters;
+      sources.push({ uri: printStoreReference(reference), priority, trusted, open });
+    } catch (error) {
+      notice(`substituter is left out: ${messageOf(error)}`);
+    }
+  }
+  return new Substituters({ sources, clock, notice, onClose: () => diskCache?.close() });
+}
+
+function openerOf(
+  reference: StoreReference,
+  options: OpenSubstitutersOptions,
+  diskCache: () => DiskCache,
+): () => Promise<OpenSource> {
+  const { config, environment, clock, notice, believeMisses, sshSettings } = options;
+  switch (reference.type) {
+    case "cache":
+      return async () => {
+        const { settings } = config;
+        const store = openCache({
+          ...{ reference, settings, environment, clock, notice, believeMisses },
+          random: Math.random,
+          diskCache: diskCache(),
+        });
+        return {
+          priority: async (signal) => (await store.demandCache(signal)).priority ?? 0,
+          queryPathInfos: (paths, signal) => store.queryPathInfos(paths, signal),
+          narFromPath: (path, size, signal) => store.narFromPath(path, size, signal),
+          downloadSize: (path) => store.knownNarInfo(path)?.fileSize ?? 0n,
+          close: () => store.close(),
+        };
+      };
+    case "ssh":
+      return async () => {
+        const transports = new Transports({ clock, environment, notice: ({ message }) => notice(message) });
+        try {
+          const { store } = await openRemote(
+            { reference, transports, sshSettings, clock, maxBuilds: 1, useSubstitutes: false, wrap: (opener) => opener },
+            new AbortController().signal,
+          );
+          return {
+            priority: async () => 0,
+            queryPathInfos: (paths, signal) => store.queryPathInfos(paths, signal),
+            narFromPath: (path, size, signal) => store.narFromPath(path, size, signal),
+            downloadSize: () => 0n,
+            close: async () => {
+              await store.close();
+              transports.close();
+            },
+          };
+        } catch (error) {
+          transports.close();
+          throw error;
+        }
+      };
+    default:
+      throw new EngineError(
+        "config",
+        "SUBSTITUTER_UNSUPPORTED",
+        `'${printStoreReference(reference)}': expected a binary cache or ssh://HOST as a substituter`,
+        { hint: "copy from stores on this machine with: tsbuild-top copy --from" },
+      );
+  }
+}

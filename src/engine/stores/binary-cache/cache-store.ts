@@ -1,0 +1,307 @@
+// A binary cache as a store: paths are narinfo files and packed NARs under keys, wherever these lie.
+import type { Clock } from "../../clock.ts";
+import { EngineError, messageOf } from "../../errors.ts";
+import { MAX_NARINFO_LENGTH, type NarInfo, parseNarInfo, printNarInfo } from "../../formats/narinfo.ts";
+import type { PathInfo } from "../../formats/path-info.ts";
+import { hashBytes } from "../../formats/hash.ts";
+import type { SecretKey } from "../../formats/signature.ts";
+import { hashPartOf, isStorePath, STORE_DIR, type StorePath } from "../../formats/store-path.ts";
+import type { AddOptions, IncomingPath, PathSink, PathStore, StoreDescription } from "../store.ts";
+import { CacheWriter } from "./cache-writer.ts";
+import { type Compression, isCompression, unpack } from "./compression.ts";
+import type { DiskCache } from "./disk-cache.ts";
+import {
+  CACHE_INFO_KEY,
+  type CacheInfo,
+  CONTENT_TYPES,
+  logKey,
+  MAX_CACHE_INFO_BYTES,
+  NEW_CACHE_INFO,
+  narInfoKey,
+  parseCacheInfo,
+  printCacheInfo,
+} from "./layout.ts";
+import { mapLimited } from "./limiter.ts";
+import { downloadNar, refusal } from "./nar-download.ts";
+import { type GetPutPort, uploadOf } from "./port.ts";
+import { readBytes } from "./read-text.ts";
+
+/** How a cache is used. */
+export interface CacheStoreOptions {
+  readonly port: GetPutPort;
+  readonly clock: Clock;
+  /** Null remembers nothing on disk. */
+  readonly diskCache: DiskCache | null;
+  /** Whether "this path is not there", remembered on disk, is believed. What is there is believed in any case. */
+  readonly believeMisses: boolean;
+  /** Questions at once. */
+  readonly parallel: number;
+  /** How what is written is packed (`compression`, `compression-level`, `parallel-compression`). */
+  readonly compression: Compression;
+  readonly level: number | null;
+  readonly parallelCompression: boolean;
+  /** Sign everything that is written (`secret-key`, `secret-keys`). */
+  readonly secretKeys: readonly SecretKey[];
+  /** Where what is large waits to be uploaded, unless the port has a better place. */
+  readonly temporaryDirectory: string;
+}
+
+/** Longest build log fetched, in bytes. */
+const MAX_LOG_BYTES = 256 * 1024 * 1024;
+
+/** An open cache. Nothing is asked of it before it is needed. */
+export class CacheStore implements PathStore, PathSink {
+  readonly uri: string;
+  readonly #options: CacheStoreOptions;
+  readonly #writer: CacheWriter;
+  readonly #known = new Map<StorePath, NarInfo>();
+  readonly #asking = new Map<StorePath, Promise<NarInfo | null>>();
+  #info: Promise<CacheInfo | null> | null = null;
+
+  constructor(options: CacheStoreOptions) {
+    this.#options = options;
+    this.uri = options.port.uri;
+    const { port, compression, level, parallelCompression, secretKeys, parallel } = options;
+    this.#writer = new CacheWriter({
+      ...{ port, compression, level, parallelCompression, secretKeys, parallel },
+      temporaryDirectory: port.spoolDirectory ?? options.temporaryDirectory,
+      isThere: async (path, signal) => (await this.queryValidPaths([path], signal ?? undefined)).has(path),
+      written: (narInfo) => this.#remember(narInfo),
+    });
+  }
+
+  /** See {@link PathStore.describe}. Throws `CACHE_NOT_THERE` in Nix's words for a server that has no cache. */
+  async describe(signal?: AbortSignal): Promise<StoreDescription> {
+    await this.demandCache(signal ?? null);
+    return { uri: this.uri, nixVersion: null, protocol: "binary cache", trusted: null };
+  }
+
+  /**
+   * What the cache says of itself; null when nothing has been written there yet.
+   * @throws EngineError `CACHE_OTHER_STORE_DIR`, or what the port throws
+   */
+  cacheInfo(signal: AbortSignal | null): Promise<CacheInfo | null> {
+    if (this.#info === null) {
+      const asking = this.#readCacheInfo(signal);
+      this.#info = asking;
+      asking.catch(() => {
+        if (this.#info === asking) this.#info = null;
+      });
+    }
+    return this.#info;
+  }
+
+  /** What the cache says of itself; a directory may be empty yet. Throws `CACHE_NOT_THERE` and as {@link CacheStore.cacheInfo} does. */
+  async demandCache(signal: AbortSignal | null): Promise<CacheInfo> {
+    const info = await this.cacheInfo(signal);
+    if (info !== null || !this.#options.port.remote) return info ?? NEW_CACHE_INFO;
+    throw new EngineError("store", "CACHE_NOT_THERE", `'${this.uri}' does not appear to be a binary cache`, {
+      hint: `expected '${this.uri}/${CACHE_INFO_KEY}': check the address and, where it is needed, who you say you are`,
+    });
+  }
+
+  async #readCacheInfo(signal: AbortSignal | null): Promise<CacheInfo | null> {
+    const { port, diskCache } = this.#options;
+    const remembered = diskCache?.cacheInfo(this.uri) ?? null;
+    if (remembered !== null) return remembered;
+    const stream = await port.get(CACHE_INFO_KEY, signal);
+    if (stream === null) return null;
+    const text = (await readBytes(stream, MAX_CACHE_INFO_BYTES, CACHE_INFO_KEY)).toString("utf8");
+    const info = parseCacheInfo(text, this.uri);
+    diskCache?.rememberCacheInfo(this.uri, info);
+    return info;
+  }
+
+  // ---- reading ----
+
+  async queryValidPaths(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Set<StorePath>> {
+    const { port, parallel } = this.#options;
+    const valid = new Set<StorePath>();
+    await mapLimited(paths, parallel, async (path) => {
+      if (this.#known.has(path) || (await port.has(narInfoKey(path), signal ?? null))) valid.add(path);
+    });
+    return valid;
+  }
+
+  async queryPathInfos(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Map<StorePath, PathInfo>> {
+    const found = await mapLimited(paths, this.#options.parallel, (path) => this.narInfo(path, signal ?? null));
+    return new Map(found.flatMap((narInfo) => (narInfo === null ? [] : [[narInfo.info.path, narInfo.info]])));
+  }
+
+  /**
+   * What the cache says of a path, null when it does not have it.
+   * @throws EngineError `CACHE_NARINFO_BAD`, `CACHE_NARINFO_OTHER_PATH`, or what the port throws
+   */
+  narInfo(path: StorePath, signal: AbortSignal | null): Promise<NarInfo | null> {
+    const known = this.#known.get(path);
+    if (known !== undefined) return Promise.resolve(known);
+    const running = this.#asking.get(path);
+    if (running !== undefined) return running;
+    const asking = this.#ask(path, signal).finally(() => this.#asking.delete(path));
+    this.#asking.set(path, asking);
+    return asking;
+  }
+
+  /** What is known of a path already, without asking. */
+  knownNarInfo(path: StorePath): NarInfo | null {
+    return this.#known.get(path) ?? null;
+  }
+
+  async #ask(path: StorePath, signal: AbortSignal | null): Promise<NarInfo | null> {
+    const { port, diskCache, believeMisses } = this.#options;
+    const hashPart = hashPartOf(path);
+    const remembered = diskCache?.lookup(this.uri, hashPart) ?? { type: "unknown" };
+    if (remembered.type === "missing" && believeMisses) return null;
+    if (remembered.type === "found") {
+      const narInfo = this.#parse(path, remembered.narInfo);
+      this.#known.set(path, narInfo);
+      return narInfo;
+    }
+    const stream = await port.get(narInfoKey(path), signal);
+    if (stream === null) {
+      diskCache?.remember(this.uri, hashPart, null);
+      return null;
+    }
+    const text = (await readBytes(stream, MAX_NARINFO_LENGTH, narInfoKey(path))).toString("utf8");
+    const narInfo = this.#parse(path, text);
+    this.#remember(narInfo, text);
+    return narInfo;
+  }
+
+  #parse(path: StorePath, text: string): NarInfo {
+    const { port } = this.#options;
+    let narInfo: NarInfo;
+    try {
+      narInfo = parseNarInfo(text, narInfoKey(path));
+    } catch (error) {
+      throw refusal(port, path, "CACHE_NARINFO_BAD", messageOf(error), error);
+    }
+    if (narInfo.info.path !== path) {
+      throw refusal(port, path, "CACHE_NARINFO_OTHER_PATH", `its narinfo is that of '${narInfo.info.path}'`);
+    }
+    return narInfo;
+  }
+
+  #remember(narInfo: NarInfo, text = printNarInfo(narInfo)): void {
+    const { path } = narInfo.info;
+    this.#known.set(path, narInfo);
+    this.#options.diskCache?.remember(this.uri, hashPartOf(path), text);
+  }
+
+  /** See {@link PathStore.narFromPath}. Throws what {@link downloadNar} throws, and `STORE_PATH_NOT_VALID`. */
+  async *narFromPath(path: StorePath, _sizeHint: bigint, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    const narInfo = await this.narInfo(path, signal ?? null);
+    if (narInfo === null) {
+      throw new EngineError("store", "STORE_PATH_NOT_VALID", `path '${path}' is not in binary cache '${this.uri}'`);
+    }
+    try {
+      yield* downloadNar(this.#options.port, narInfo, signal ?? null);
+    } catch (error) {
+      // What was remembered may be older than what is there.
+      if (signal?.aborted !== true && error instanceof EngineError && error.code.startsWith("CACHE_")) this.forget(path);
+      throw error;
+    }
+  }
+
+  /** Forgets what is known of a path. */
+  forget(path: StorePath): void {
+    this.#known.delete(path);
+    this.#options.diskCache?.forget(this.uri, hashPartOf(path));
+  }
+
+  /**
+   * All paths, where the place can list them (`file://`, `s3://`).
+   * @throws EngineError `CACHE_NOT_LISTABLE`
+   */
+  async queryAllValidPaths(signal?: AbortSignal): Promise<StorePath[]> {
+    const { port, parallel } = this.#options;
+    const keys = await port.list(signal ?? null);
+    if (keys === null) {
+      throw new EngineError("store", "CACHE_NOT_LISTABLE", `binary cache '${this.uri}' cannot list its paths`, {
+        hint: "name the paths, or use the cache by file:// or s3://",
+      });
+    }
+    const hashParts: string[] = [];
+    for await (const key of keys) {
+      const hashPart = /^([0-9a-z]{32})\.narinfo$/.exec(key)?.[1];
+      if (hashPart !== undefined) hashParts.push(hashPart);
+    }
+    const paths = await mapLimited(hashParts.sort(), parallel, async (hashPart) => {
+      // Only the file knows the rest of the name.
+      const stream = await port.get(`${hashPart}.narinfo`, signal ?? null);
+      if (stream === null) return [];
+      const text = (await readBytes(stream, MAX_NARINFO_LENGTH, `${hashPart}.narinfo`)).toString("utf8");
+      const name = /^StorePath: (.*)$/m.exec(text)?.[1]?.trim() ?? "";
+      if (!isStorePath(name) || !name.startsWith(`${STORE_DIR}/${hashPart}-`)) return [];
+      this.#known.set(name, this.#parse(name, text));
+      return [name];
+    });
+    return paths.flat();
+  }
+
+  /** The log of a build, null when the cache does not have it. */
+  async readLog(drvPath: StorePath, signal: AbortSignal | null): Promise<Uint8Array | null> {
+    const stream = await this.#options.port.get(logKey(drvPath), signal);
+    if (stream === null) return null;
+    const bytes = await readBytes(stream, MAX_LOG_BYTES, logKey(drvPath));
+    const compression = bytes.subarray(0, 3).toString("latin1") === "BZh" ? "bzip2" : "none";
+    return readBytes(unpack(onceOf(bytes), compression, bytes.length), MAX_LOG_BYTES, logKey(drvPath));
+  }
+
+  // ---- writing ----
+
+  /** See {@link PathSink.addPaths}: several at a time, every narinfo after those of its references. Signatures are not looked at, as with Nix. */
+  async addPaths(
+    paths: AsyncIterable<IncomingPath> | Iterable<IncomingPath>,
+    _options: AddOptions,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    await this.#initialise(signal ?? null);
+    await this.#writer.add(paths, signal ?? null);
+  }
+
+  async addSignatures(path: StorePath, signatures: readonly string[]): Promise<void> {
+    this.forget(path);
+    const narInfo = await this.narInfo(path, null);
+    if (narInfo === null) {
+      throw new EngineError("store", "STORE_PATH_NOT_VALID", `path '${path}' is not in binary cache '${this.uri}'`);
+    }
+    const all = [...new Set([...narInfo.info.signatures, ...signatures])];
+    await this.#writer.writeNarInfo({ ...narInfo, info: { ...narInfo.info, signatures: all } }, null);
+  }
+
+  async addBuildLog(drvPath: StorePath, log: Uint8Array): Promise<void> {
+    const { digest } = hashBytes("sha256", log);
+    await this.#options.port.put(logKey(drvPath), uploadOf(log, digest), CONTENT_TYPES.log, null);
+  }
+
+  /** Makes the cache where there is none. */
+  async #initialise(signal: AbortSignal | null): Promise<void> {
+    if ((await this.cacheInfo(signal)) !== null) return;
+    const text = Buffer.from(printCacheInfo(NEW_CACHE_INFO));
+    const { port, diskCache } = this.#options;
+    await port.put(CACHE_INFO_KEY, uploadOf(text, hashBytes("sha256", text).digest), CONTENT_TYPES.cacheInfo, signal);
+    this.#info = Promise.resolve(NEW_CACHE_INFO);
+    diskCache?.rememberCacheInfo(this.uri, NEW_CACHE_INFO);
+  }
+
+  async close(): Promise<void> {
+    this.#options.port.close();
+  }
+}
+
+/**
+ * The packing a cache's parameter asks for; xz when it does not say, as with Nix.
+ * @throws EngineError `CACHE_COMPRESSION_UNKNOWN`
+ */
+export function writingCompression(word: string | null): Compression {
+  const name = word ?? "xz";
+  if (isCompression(name)) return name;
+  throw new EngineError("config", "CACHE_COMPRESSION_UNKNOWN", `compression: expected xz, zstd, gzip, br, bzip2 or none, found '${name}'`, {
+    hint: "zstd is the fastest to read and to write",
+  });
+}
+
+async function* onceOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield bytes;
+}

@@ -1,0 +1,182 @@
+// Writes paths into a binary cache: several at a time, the NAR before the narinfo, every narinfo after those of its references.
+import { mkdir } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { EngineError } from "../../errors.ts";
+import { createHasher, hashBytes, type Hasher, printHash } from "../../formats/hash.ts";
+import { type NarInfo, printNarInfo } from "../../formats/narinfo.ts";
+import type { PathInfo } from "../../formats/path-info.ts";
+import type { SecretKey } from "../../formats/signature.ts";
+import type { StorePath } from "../../formats/store-path.ts";
+import type { IncomingPath } from "../store.ts";
+import { type Compression, pack } from "./compression.ts";
+import { CONTENT_TYPES, narInfoKey, narKey } from "./layout.ts";
+import { Limiter } from "./limiter.ts";
+import { type GetPutPort, type Upload, uploadOf } from "./port.ts";
+import { signed } from "./sign.ts";
+import { Spool } from "./spool.ts";
+
+export interface CacheWriterOptions {
+  readonly port: GetPutPort;
+  readonly compression: Compression;
+  readonly level: number | null;
+  readonly parallelCompression: boolean;
+  readonly secretKeys: readonly SecretKey[];
+  /** Paths at once. */
+  readonly parallel: number;
+  /** For what is too large for memory. */
+  readonly temporaryDirectory: string;
+  /** Whether the cache has a path already. */
+  readonly isThere: (path: StorePath, signal: AbortSignal | null) => Promise<boolean>;
+  /** Told of every narinfo that is there for good. */
+  readonly written: (narInfo: NarInfo) => void;
+}
+
+/** A NAR file above this size (bytes) is looked for before it is sent again. */
+const WORTH_ASKING = 1024 * 1024;
+
+/** The writing side of one cache. */
+export class CacheWriter {
+  readonly #options: CacheWriterOptions;
+  /** Paths being written, by whichever call: nobody writes one twice at once. */
+  readonly #running = new Map<StorePath, Promise<void>>();
+  readonly #packing: Limiter;
+
+  constructor(options: CacheWriterOptions) {
+    this.#options = options;
+    // More packers than cores only take memory from each other.
+    this.#packing = new Limiter(Math.max(2, availableParallelism()));
+  }
+
+  /** Writes paths, references first. What was written before a failure stays, and is whole. */
+  async add(paths: AsyncIterable<IncomingPath> | Iterable<IncomingPath>, signal: AbortSignal | null): Promise<void> {
+    const places = new Limiter(this.#options.parallel);
+    const inner = new AbortController();
+    const both = signal === null ? inner.signal : AbortSignal.any([signal, inner.signal]);
+    const mine = new Map<StorePath, Promise<void>>();
+    let failure: { readonly error: unknown } | null = null;
+    try {
+      for await (const incoming of paths) {
+        const release = await places.acquire();
+        if (failure !== null) break;
+        both.throwIfAborted();
+        const { path } = incoming.info;
+        const task = this.#once(incoming, mine, both).finally(release);
+        task.catch((error: unknown) => {
+          failure ??= { error };
+          inner.abort(error);
+        });
+        mine.set(path, task);
+      }
+    } catch (error) {
+      failure ??= { error };
+      inner.abort(error);
+    }
+    await Promise.allSettled(mine.values());
+    signal?.throwIfAborted();
+    // Assigned in callbacks, which the compiler does not see.
+    const found = failure as { readonly error: unknown } | null;
+    if (found !== null) throw found.error;
+  }
+
+  /** Stores a narinfo. */
+  async writeNarInfo(narInfo: NarInfo, signal: AbortSignal | null): Promise<void> {
+    const text = Buffer.from(printNarInfo(narInfo));
+    const upload = uploadOf(text, hashBytes("sha256", text).digest);
+    await this.#options.port.put(narInfoKey(narInfo.info.path), upload, CONTENT_TYPES.narInfo, signal);
+    this.#options.written(narInfo);
+  }
+
+  async #once(incoming: IncomingPath, mine: ReadonlyMap<StorePath, Promise<void>>, signal: AbortSignal): Promise<void> {
+    const { path } = incoming.info;
+    const running = this.#running.get(path);
+    if (running !== undefined) {
+      // Another call's failure is not ours: then we write it ourselves.
+      const done = await running.then(
+        () => true,
+        () => false,
+      );
+      if (done) return;
+    }
+    const writing = this.#write(incoming, mine, signal);
+    this.#running.set(path, writing);
+    try {
+      await writing;
+    } finally {
+      this.#running.delete(path);
+    }
+  }
+
+  async #write(incoming: IncomingPath, mine: ReadonlyMap<StorePath, Promise<void>>, signal: AbortSignal): Promise<void> {
+    const { port, compression, secretKeys, temporaryDirectory } = this.#options;
+    const info = signed(incoming.info, secretKeys);
+    const spool = new Spool(temporaryDirectory);
+    try {
+      const upload = await this.#pack(incoming, spool, signal);
+      const key = narKey(upload.sha256, compression);
+      if (upload.size < WORTH_ASKING || !(await port.has(key, signal))) {
+        await port.put(key, upload, CONTENT_TYPES.nar, signal);
+      }
+      await this.#awaitReferences(info, mine, signal);
+      const fileHash = { algorithm: "sha256", digest: upload.sha256 } as const;
+      await this.writeNarInfo({ info, url: key, compression, fileHash, fileSize: BigInt(upload.size) }, signal);
+    } finally {
+      await spool.discard();
+    }
+  }
+
+  async #pack(incoming: IncomingPath, spool: Spool, signal: AbortSignal): Promise<Upload> {
+    const { compression, level, parallelCompression, temporaryDirectory } = this.#options;
+    const { info } = incoming;
+    await mkdir(temporaryDirectory, { recursive: true });
+    const hasher = createHasher("sha256");
+    let size = 0n;
+    const observed = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
+      for await (const chunk of incoming.nar()) {
+        signal.throwIfAborted();
+        hasher.update(chunk);
+        size += BigInt(chunk.length);
+        yield chunk;
+      }
+    };
+    const options = { compression, level, parallel: parallelCompression, sizeHint: Number(info.narSize) };
+    return this.#packing.run(async () => {
+      for await (const chunk of pack(observed(), options)) await spool.write(chunk);
+      demandWhole(info, hasher, size);
+      return spool.finish();
+    });
+  }
+
+  /** A narinfo must never name a path the cache does not have. */
+  async #awaitReferences(info: PathInfo, mine: ReadonlyMap<StorePath, Promise<void>>, signal: AbortSignal): Promise<void> {
+    for (const reference of info.references) {
+      if (reference === info.path) continue;
+      const own = mine.get(reference);
+      if (own !== undefined) {
+        await own;
+        continue;
+      }
+      await this.#running.get(reference)?.catch(() => undefined);
+      if (await this.#options.isThere(reference, signal)) continue;
+      throw new EngineError(
+        "store",
+        "CACHE_REFERENCE_MISSING",
+        `cannot add '${info.path}' to the binary cache because the reference '${reference}' is not valid`,
+        { hint: "copy the whole closure: leave out --no-recursive" },
+      );
+    }
+  }
+}
+
+/** What comes from a store may have been damaged there; a cache must not spread it. */
+function demandWhole(info: PathInfo, hasher: Hasher, size: bigint): void {
+  const digest = hasher.digest();
+  const same = Buffer.compare(digest, info.narHash) === 0 && size === info.narSize;
+  if (same) return;
+  const show = (bytes: Uint8Array): string => printHash({ algorithm: "sha256", digest: bytes }, "nix32", true);
+  throw new EngineError(
+    "store",
+    "STORE_HASH_MISMATCH",
+    `path '${info.path}' was modified! expected hash '${show(info.narHash)}' and ${info.narSize} bytes, got '${show(digest)}' and ${size} bytes`,
+    { hint: "the path is damaged where it comes from; verify it there" },
+  );
+}

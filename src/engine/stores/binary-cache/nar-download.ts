@@ -1,0 +1,147 @@
+// Fetches one NAR and believes nothing: size and hash of the file, the way it is packed, size and hash of what comes out.
+import { EngineError, messageOf } from "../../errors.ts";
+import { createHasher, type Hasher, printHash } from "../../formats/hash.ts";
+import type { NarInfo } from "../../formats/narinfo.ts";
+import type { StorePath } from "../../formats/store-path.ts";
+import { type Compression, isCompression, unpack } from "./compression.ts";
+import type { GetPutPort } from "./port.ts";
+
+/** First bytes of files packed in each way, where they tell. */
+const MAGICS: readonly (readonly [compression: Compression, bytes: readonly number[]])[] = [
+  ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
+  ["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
+  ["gzip", [0x1f, 0x8b]],
+  ["bzip2", [0x42, 0x5a, 0x68]],
+  ["none", [0x0d, 0, 0, 0, 0, 0, 0, 0, 0x6e, 0x69, 0x78, 0x2d]],
+];
+
+/**
+ * The NAR of a narinfo. It ends normally only when everything was as the narinfo says; until then what was read is not to be trusted.
+ * @throws EngineError `CACHE_NAR_…` naming cache and path, or what the port throws
+ */
+export async function* downloadNar(
+  port: GetPutPort,
+  narInfo: NarInfo,
+  signal: AbortSignal | null,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { info, url, compression } = narInfo;
+  const { path } = info;
+  if (!isCompression(compression)) {
+    throw refusal(port, path, "CACHE_NAR_COMPRESSION", `it is packed with '${compression.slice(0, 40)}', which cannot be read here`);
+  }
+  const file = await port.get(url, signal);
+  if (file === null) throw refusal(port, path, "CACHE_NAR_MISSING", `its NAR '${url}' does not exist`);
+
+  const observer = new FileObserver(port, narInfo, compression);
+  const narHasher = observer.hashesNar ? null : createHasher("sha256");
+  let size = 0n;
+  try {
+    for await (const chunk of unpack(observer.observe(file), compression, Number(info.narSize))) {
+      signal?.throwIfAborted();
+      size += BigInt(chunk.length);
+      // Whatever the file goes on to hold, nothing of it is unpacked any more.
+      if (size > info.narSize) {
+        throw refusal(port, path, "CACHE_NAR_TOO_LARGE", `its NAR should have ${info.narSize} bytes and has more`);
+      }
+      narHasher?.update(chunk);
+      yield chunk;
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof EngineError) || error.code !== "COMPRESSION_FAILED") throw error;
+    throw refusal(port, path, "CACHE_NAR_CORRUPT", observer.complaint(messageOf(error)), error);
+  }
+  observer.finish();
+  if (size !== info.narSize) {
+    throw refusal(port, path, "CACHE_NAR_TRUNCATED", `its NAR should have ${info.narSize} bytes and has ${size}`);
+  }
+  if (narHasher !== null) {
+    const digest = narHasher.digest();
+    if (Buffer.compare(digest, info.narHash) !== 0) {
+      throw refusal(port, path, "CACHE_NAR_HASH_MISMATCH", mismatch("its NAR", info.narHash, digest));
+    }
+  }
+}
+
+/** Watches the file as it comes, before it is unpacked. */
+class FileObserver {
+  readonly #port: GetPutPort;
+  readonly #narInfo: NarInfo;
+  readonly #compression: Compression;
+  readonly #hasher: Hasher | null;
+  readonly #expected: Uint8Array | null;
+  #size = 0n;
+  #head: Buffer = Buffer.alloc(0);
+
+  constructor(port: GetPutPort, narInfo: NarInfo, compression: Compression) {
+    this.#port = port;
+    this.#narInfo = narInfo;
+    this.#compression = compression;
+    const { fileHash, info } = narInfo;
+    const usable = fileHash !== null && fileHash.algorithm !== "blake3" ? fileHash : null;
+    // A file that is not packed is the NAR: one hash is enough.
+    const isNar = compression === "none";
+    this.#expected = isNar ? info.narHash : (usable?.digest ?? null);
+    this.#hasher = isNar ? createHasher("sha256") : usable === null ? null : createHasher(usable.algorithm);
+  }
+
+  /** Whether the NAR's own hash is checked here. */
+  get hashesNar(): boolean {
+    return this.#compression === "none";
+  }
+
+  async *observe(file: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+    const { fileSize } = this.#narInfo;
+    for await (const chunk of file) {
+      if (this.#head.length < 16) this.#head = Buffer.concat([this.#head, chunk.subarray(0, 16)]);
+      this.#size += BigInt(chunk.length);
+      if (fileSize !== null && this.#size > fileSize) {
+        throw this.#refuse("CACHE_FILE_SIZE", `its file should have ${fileSize} bytes and has more`);
+      }
+      this.#hasher?.update(chunk);
+      yield chunk;
+    }
+    if (fileSize !== null && this.#size < fileSize) {
+      throw this.#refuse("CACHE_NAR_TRUNCATED", `its file should have ${fileSize} bytes and has ${this.#size}`);
+    }
+  }
+
+  /** Compares the hash. Call it when everything was read. */
+  finish(): void {
+    if (this.#hasher === null || this.#expected === null) return;
+    const digest = this.#hasher.digest();
+    if (Buffer.compare(digest, this.#expected) === 0) return;
+    const [code, what] = this.hashesNar
+      ? (["CACHE_NAR_HASH_MISMATCH", "its NAR"] as const)
+      : (["CACHE_FILE_HASH_MISMATCH", "its file"] as const);
+    throw this.#refuse(code, mismatch(what, this.#expected, digest));
+  }
+
+  /** What is wrong with a file that could not be unpacked. */
+  complaint(reason: string): string {
+    const actual = MAGICS.find(([, bytes]) => bytes.every((byte, index) => this.#head[index] === byte))?.[0];
+    if (actual !== undefined && actual !== this.#compression) {
+      return `its file should be packed with ${this.#compression}, but is ${actual === "none" ? "not packed at all" : `packed with ${actual}`}`;
+    }
+    return `its file cannot be unpacked: ${reason}`;
+  }
+
+  #refuse(code: string, reason: string): EngineError {
+    return refusal(this.#port, this.#narInfo.info.path, code, reason);
+  }
+}
+
+function mismatch(what: string, expected: Uint8Array, found: Uint8Array): string {
+  const text = (digest: Uint8Array): string => printHash({ algorithm: "sha256", digest }, "nix32", true);
+  return expected.length === 32
+    ? `${what} should have the hash '${text(expected)}' and has '${text(found)}'`
+    : `${what} has another hash than it should have`;
+}
+
+/** A path that a cache offers and that is not taken. */
+export function refusal(port: GetPutPort, path: StorePath, code: string, reason: string, cause?: unknown): EngineError {
+  return new EngineError("store", code, `path '${path}' of binary cache '${port.uri}' is refused: ${reason}`, {
+    hint: "the cache is damaged or lies; tell whoever runs it",
+    cause,
+  });
+}

@@ -1,0 +1,96 @@
+// From a cache's reference and the settings to an open store.
+import { tmpdir } from "node:os";
+import type { Clock } from "../../clock.ts";
+import { readTextFile } from "../../config/load.ts";
+import type { Settings } from "../../config/settings.ts";
+import type { CacheReference } from "../../config/store-reference.ts";
+import { printStoreReference } from "../../config/store-reference.ts";
+import type { SecretKey } from "../../formats/signature.ts";
+import { CacheStore, writingCompression } from "./cache-store.ts";
+import type { DiskCache } from "./disk-cache.ts";
+import { FileObjects } from "./file.ts";
+import { HttpCache } from "./http.ts";
+import { HttpClient } from "./http-client.ts";
+import { findLogin } from "./netrc.ts";
+import type { GetPutPort } from "./port.ts";
+import { openS3 } from "./s3.ts";
+import { readSecretKeyFile } from "./sign.ts";
+
+export interface OpenCacheOptions {
+  readonly reference: CacheReference;
+  readonly settings: Settings;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+  readonly notice: (message: string) => void;
+  readonly diskCache: DiskCache | null;
+  /** See {@link CacheStoreOptions.believeMisses}. */
+  readonly believeMisses: boolean;
+}
+
+/** Paths at once where the number of connections is not limited. */
+const PARALLEL = 64;
+
+/** Opens a cache; nothing is asked of it yet. @throws EngineError of family `config` for bad parameters and keys */
+export function openCache(options: OpenCacheOptions): CacheStore {
+  const { reference, settings, environment, clock, diskCache, believeMisses } = options;
+  const { parameters } = reference;
+  const compression = writingCompression(parameters.compression);
+  const secretKeys = secretKeysOf(parameters.secretKey, parameters.secretKeys);
+  for (const name of ["write-nar-listing", "index-debug-info"] as const) {
+    const isSet = name === "write-nar-listing" ? parameters.writeNarListing : parameters.indexDebugInfo;
+    if (isSet) options.notice(`store parameter '${name}' has no effect here: Nix itself writes these files`);
+  }
+  const port = openPort(options);
+  return new CacheStore({
+    port,
+    clock,
+    diskCache: port.remote ? diskCache : null,
+    believeMisses,
+    parallel: settings.httpConnections === 0 ? PARALLEL : settings.httpConnections,
+    compression,
+    level: parameters.compressionLevel !== null && parameters.compressionLevel >= 0 ? parameters.compressionLevel : null,
+    parallelCompression: parameters.parallelCompression,
+    secretKeys,
+    temporaryDirectory: environment.TMPDIR ?? tmpdir(),
+  });
+}
+
+function openPort(options: OpenCacheOptions): GetPutPort {
+  const { reference, settings, environment, clock, random, notice } = options;
+  const uri = printStoreReference(reference);
+  if (reference.scheme === "file") return new FileObjects(reference.location, uri);
+  const client = new HttpClient({
+    clock,
+    connectTimeoutMs: settings.connectTimeout * 1000,
+    stallTimeoutMs: settings.stalledDownloadTimeout * 1000,
+    connections: settings.httpConnections,
+    environment,
+    agent: "tsbuild-top",
+  });
+  const common = { uri, client, clock, random, attempts: Math.max(1, settings.downloadAttempts), notice };
+  if (reference.scheme === "s3") return openS3({ ...common, reference, environment });
+  return new HttpCache({ ...common, login: loginReader(reference, settings.netrcFile) });
+}
+
+/** Who we are: the URL says so, else the netrc file, which is read when first needed. */
+function loginReader({ credentials, location }: CacheReference, netrcFile: string) {
+  let text: string | null = null;
+  const [authority = ""] = location.split("/");
+  return async (host: string) => {
+    // A narinfo may lead to another host, which must not learn this one's password.
+    const isOurs = host === authority.replace(/:\d+$/, "");
+    if (credentials !== null && isOurs) return { login: credentials.user, password: credentials.password };
+    if (text === null) {
+      const file = readTextFile(netrcFile);
+      text = file.type === "text" ? file.text : "";
+    }
+    return findLogin(text, host);
+  };
+}
+
+function secretKeysOf(one: string | null, more: string | null): SecretKey[] {
+  const files = [...(one === null ? [] : [one]), ...(more ?? "").split(",").filter((file) => file !== "")];
+  return files.map(readSecretKeyFile);
+}
