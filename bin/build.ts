@@ -1,8 +1,8 @@
 // `build`: one run of builds and one way of showing it, tied together; signals go to both.
 import { createBuildRun, EngineError, type RequestId, type Surroundings, systemClock } from "../src/engine/index.ts";
 import { type ChooseInput, chooseRenderer, createRenderer, type Renderer, type RendererKind } from "../src/ui/index.ts";
-import type { BuildInvocation } from "./invocation.ts";
 import { printDryRun } from "./dry-run.ts";
+import type { BuildInvocation } from "./invocation.ts";
 import { openRecorder } from "./recorder.ts";
 
 /** Runs the command; resolves with the exit status. @throws EngineError before anything is shown */
@@ -37,7 +37,9 @@ export async function build(invocation: BuildInvocation, surroundings: Surroundi
     recorder.accept(events);
     renderer.accept(events);
   });
-  const signals = listenToSignals(renderer, () => run.request({ id: `r${++requests}` as RequestId, type: "stop", how: "cancel" }));
+  const signals = listenToSignals(renderer, () =>
+    run.request({ id: `r${++requests}` as RequestId, type: "stop", how: "cancel" }),
+  );
   try {
     renderer.start();
     const outcome = await run.run();

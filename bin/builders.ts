@@ -17,19 +17,36 @@ export async function buildersCommand(invocation: BuildersInvocation, surroundin
   const lines: string[] = [];
   for (const builder of builders) {
     const { name, uri, systems, slots, speedFactor, supportedFeatures, mandatoryFeatures, answer } = builder;
-    const features = [...supportedFeatures.map((feature) => feature), ...mandatoryFeatures.map((feature) => `${feature}!`)];
+    const features = [
+      ...supportedFeatures.map((feature) => feature),
+      ...mandatoryFeatures.map((feature) => `${feature}!`),
+    ];
     lines.push(`${name}  ${uri}`);
-    lines.push(`  ${systems.join(", ")} · ${slots} ${slots === 1 ? "slot" : "slots"} · x${speedFactor}${features.length > 0 ? ` · features: ${features.join(", ")}` : ""}`);
+    lines.push(
+      `  ${systems.join(", ")} · ${slots} ${slots === 1 ? "slot" : "slots"} · x${speedFactor}${features.length > 0 ? ` · features: ${features.join(", ")}` : ""}`,
+    );
     if (answer.type === "failed") {
       lines.push(`  ✘ ${answer.reason}`);
       if (answer.hint !== null) lines.push(`    ${answer.hint}`);
       continue;
     }
-    const trust = answer.trusted === null ? "trust unknown" : answer.trusted ? "trusted" : "not trusted: takes signed and content-addressed paths only";
+    const trust =
+      answer.trusted === null
+        ? "trust unknown"
+        : answer.trusted
+          ? "trusted"
+          : "not trusted: takes signed and content-addressed paths only";
     const cores = answer.cores === null ? "" : ` · cores ${answer.cores === 0 ? "all" : answer.cores}`;
-    lines.push(`  ✔ ${answer.nixVersion === null ? "" : `Nix ${answer.nixVersion} · `}${answer.protocol} · ${trust}${cores}`);
-    const missing = features.filter((feature) => answer.system !== null && !answer.systemFeatures.includes(feature.replace(/!$/, "")));
-    if (missing.length > 0) lines.push(`    its own system-features lack: ${missing.join(", ")}; builds that need them will be refused there`);
+    lines.push(
+      `  ✔ ${answer.nixVersion === null ? "" : `Nix ${answer.nixVersion} · `}${answer.protocol} · ${trust}${cores}`,
+    );
+    const missing = features.filter(
+      (feature) => answer.system !== null && !answer.systemFeatures.includes(feature.replace(/!$/, "")),
+    );
+    if (missing.length > 0)
+      lines.push(
+        `    its own system-features lack: ${missing.join(", ")}; builds that need them will be refused there`,
+      );
   }
   if (builders.length === 0) lines.push("no machines are configured (builders = @/etc/nix/machines)");
   lines.push(`local  ${localSlots} ${localSlots === 1 ? "slot" : "slots"} (max-jobs)`);

@@ -12,7 +12,9 @@ export async function printDryRun(run: CreatedBuildRun["run"], invocation: Build
   }
   for (const line of plannedLines(work)) process.stderr.write(`${line}\n`);
   for (const { name, machines, refusal } of placement) {
-    process.stderr.write(machines.length > 0 ? `  ${name}: could go to ${machines.join(", ")}\n` : `  ${name}: ${refusal}\n`);
+    process.stderr.write(
+      machines.length > 0 ? `  ${name}: could go to ${machines.join(", ")}\n` : `  ${name}: ${refusal}\n`,
+    );
   }
   return 0;
 }

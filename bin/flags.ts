@@ -1,5 +1,5 @@
 // The flags: one table of what each is called, what it takes and what it sets. Flags and their meanings are Nix's wherever Nix has them.
-import { SETTING_ROWS } from "../src/engine/config/settings.ts";
+import { SETTING_ROWS } from "../src/engine/index.ts";
 import { UI_FLAGS } from "../src/ui/index.ts";
 import type { CommandName } from "./invocation.ts";
 import { LOG_FORMATS } from "./invocation.ts";

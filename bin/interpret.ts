@@ -1,6 +1,6 @@
 // From the flags that were given to what they mean together: one Invocation, or why they do not fit.
 import { EngineError } from "../src/engine/errors.ts";
-import type { InstallableWords } from "../src/engine/evaluate/installable.ts";
+import type { InstallableWords } from "../src/engine/index.ts";
 import type { UiFlag } from "../src/ui/index.ts";
 import type { FlagValues } from "./flags.ts";
 import type {

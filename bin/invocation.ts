@@ -1,6 +1,5 @@
 // What a command line asks for: one variant for each command, carrying its own flags and nothing else's.
-import type { InstallableWords } from "../src/engine/evaluate/installable.ts";
-import type { EvaluationOptions } from "../src/engine/evaluate/nix-options.ts";
+import type { EvaluationOptions, InstallableWords } from "../src/engine/index.ts";
 import type { UiFlag } from "../src/ui/index.ts";
 
 /** Nix's `--log-format`, for those used to it; `--ui` is ours and wins. */

@@ -24,9 +24,14 @@ export function openRecorder(file: string | null, program: string): Recorder {
     close: async () => {
       if (failure === null) await new Promise<void>((resolve) => stream.end(() => resolve()));
       if (failure === null) return;
-      throw new EngineError("usage", "RECORDING_NOT_WRITTEN", `cannot write the recording '${file}': ${failure.message}`, {
-        hint: "choose another file for --record",
-      });
+      throw new EngineError(
+        "usage",
+        "RECORDING_NOT_WRITTEN",
+        `cannot write the recording '${file}': ${failure.message}`,
+        {
+          hint: "choose another file for --record",
+        },
+      );
     },
   };
 }

@@ -1,6 +1,13 @@
 // `replay`: shows a recorded run again, with the same renderers that show a live one.
 import { readFileSync } from "node:fs";
-import { createReplay, EngineError, messageOf, parseRecording, type Surroundings, systemClock } from "../src/engine/index.ts";
+import {
+  createReplay,
+  EngineError,
+  messageOf,
+  parseRecording,
+  type Surroundings,
+  systemClock,
+} from "../src/engine/index.ts";
 import { chooseRenderer, createRenderer, DEFAULT_OPTIONS } from "../src/ui/index.ts";
 import type { ReplayInvocation } from "./invocation.ts";
 

@@ -6,11 +6,11 @@ import type { LoadedConfig } from "./config/load.ts";
 import type { MachinesResult } from "./config/machines.ts";
 import { EngineError, messageOf } from "./errors.ts";
 import { readDrvFrom } from "./evaluate/drv-closure.ts";
-import { evaluateInstallables, type EvaluateBuildFile } from "./evaluate/evaluate.ts";
+import { type EvaluateBuildFile, evaluateInstallables } from "./evaluate/evaluate.ts";
 import type { Installable } from "./evaluate/installable.ts";
 import type { EvaluationOptions } from "./evaluate/nix-options.ts";
 import { createEventChannel, type EventChannel } from "./events/channel.ts";
-import { EVENTS_VERSION, type EngineEvent, type RunOutcome } from "./events/event.ts";
+import { type EngineEvent, EVENTS_VERSION, type RunOutcome } from "./events/event.ts";
 import type { GoalId } from "./events/ids.ts";
 import type { EngineRequest } from "./events/request.ts";
 import { STORE_DIR, type StorePath } from "./formats/store-path.ts";
@@ -18,13 +18,13 @@ import { Connector, type RunMachine, runMachines } from "./machines.ts";
 import { planRun, type RunPlan } from "./planning.ts";
 import { Samplers } from "./samplers.ts";
 import { Driver, type HookRunner } from "./scheduler/driver.ts";
-import { LogKeeper } from "./scheduler/log-keeper.ts";
-import { DEFAULT_PLAN_OPTIONS, type HookMode, type PlanOptions } from "./scheduler/options.ts";
 import { neededGoals } from "./scheduler/goal-specs.ts";
+import { LogKeeper } from "./scheduler/log-keeper.ts";
 import { refusalOf, unmatchableMessage } from "./scheduler/match.ts";
+import { DEFAULT_PLAN_OPTIONS, type HookMode, type PlanOptions } from "./scheduler/options.ts";
 import { createPlan } from "./scheduler/plan.ts";
 import { noticeUntrusted } from "./scheduler/untrusted.ts";
-import { openDestination, type OpenedDestination } from "./stores/open-destination.ts";
+import { type OpenedDestination, openDestination } from "./stores/open-destination.ts";
 import { type LinkedOutput, makeOutLinks } from "./stores/out-links.ts";
 import { PathInfos } from "./stores/path-infos.ts";
 import type { DerivedPath, DestinationStore } from "./stores/store.ts";
@@ -69,7 +69,11 @@ export interface DryRun {
     readonly unpackedBytes: number;
   };
   /** For each derivation that would be built: the machines that could take it, or why none can. */
-  readonly placement: readonly { readonly name: string; readonly machines: readonly string[]; readonly refusal: string }[];
+  readonly placement: readonly {
+    readonly name: string;
+    readonly machines: readonly string[];
+    readonly refusal: string;
+  }[];
 }
 
 /** A run that can be listened to and asked things while it goes on. */
@@ -176,7 +180,15 @@ export class BuildRun {
     this.#publish({ type: "runStageChanged", stage: "opening", detail: settings.store });
     const destination = openDestination({ config, transports, clock, environment, openEmbedded }, this.#abort.signal);
     destination.catch(() => undefined);
-    const connector = new Connector({ config, machines, destination, transports, sshSettings, clock, wrap: wrapOpener });
+    const connector = new Connector({
+      config,
+      machines,
+      destination,
+      transports,
+      sshSettings,
+      clock,
+      wrap: wrapOpener,
+    });
     return { transports, machines, destination, connector };
   }
 
@@ -350,7 +362,9 @@ export class BuildRun {
 
 /** What a run would do, by the rules the plan goes by. */
 function dryRunOf(plan: RunPlan, machines: readonly RunMachine[], options: PlanOptions): DryRun {
-  const needed = neededGoals(plan.goals).filter((goal) => goal.kind === "derivation" && (goal.validity === "missing" || goal.check));
+  const needed = neededGoals(plan.goals).filter(
+    (goal) => goal.kind === "derivation" && (goal.validity === "missing" || goal.check),
+  );
   const placement = needed.map((goal) => {
     const judged = machines.map(({ spec }) => ({ machine: spec.machine, refusal: refusalOf(goal, spec, options) }));
     const refused = judged.flatMap(({ machine, refusal }) => (refusal === null ? [] : [{ machine, refusal }]));

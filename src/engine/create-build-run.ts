@@ -1,6 +1,7 @@
 // Makes a run out of what a command line says: loads the configuration and gives every part what it needs of it.
-import { readFileSync } from "node:fs";
+
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { BuildRun } from "./build-run.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type LoadedConfig, loadConfig, loadMachines } from "./config/load.ts";
@@ -134,10 +135,15 @@ function readKeyFile(path: string): string {
   try {
     return readFileSync(path, "utf8").trim();
   } catch (error) {
-    throw new EngineError("config", "SECRET_KEY_UNREADABLE", `secret-key-files: cannot read '${path}': ${messageOf(error)}`, {
-      hint: "make one with: tsbuild-top generate-binary-cache-key NAME SECRET-FILE PUBLIC-FILE",
-      cause: error,
-    });
+    throw new EngineError(
+      "config",
+      "SECRET_KEY_UNREADABLE",
+      `secret-key-files: cannot read '${path}': ${messageOf(error)}`,
+      {
+        hint: "make one with: tsbuild-top generate-binary-cache-key NAME SECRET-FILE PUBLIC-FILE",
+        cause: error,
+      },
+    );
   }
 }
 
@@ -157,7 +163,13 @@ function hookRunner(
       if (program === null) return { failure: null, durationMs: 0 };
       const timeoutMs = settings.postBuildHookTimeout * 1000;
       const nixConfig = [...config.userSettings].map(([name, value]) => `${name} = ${value}\n`).join("");
-      return runPostBuildHook({ program, timeoutMs, env, nixConfig, cwd, clock }, drvPath, outPaths, report.logged, signal);
+      return runPostBuildHook(
+        { program, timeoutMs, env, nixConfig, cwd, clock },
+        drvPath,
+        outPaths,
+        report.logged,
+        signal,
+      );
     },
   };
 }

@@ -39,21 +39,23 @@ export function runMachines(config: LoadedConfig, listed: readonly Machine[], co
     buildCores: settings.cores,
     cores,
   };
-  const remote = listed.map((machine, index): RunMachine => ({
-    listed: machine,
-    spec: {
-      machine: names[index] as MachineId,
-      uri: printStoreReference(machine.store),
-      isLocal: false,
-      systems: [...machine.systems, "builtin"],
-      slots: machine.maxJobs,
-      speedFactor: machine.speedFactor,
-      supportedFeatures: [...machine.supportedFeatures],
-      mandatoryFeatures: [...machine.mandatoryFeatures],
-      buildCores: settings.cores,
-      cores: null,
-    },
-  }));
+  const remote = listed.map(
+    (machine, index): RunMachine => ({
+      listed: machine,
+      spec: {
+        machine: names[index] as MachineId,
+        uri: printStoreReference(machine.store),
+        isLocal: false,
+        systems: [...machine.systems, "builtin"],
+        slots: machine.maxJobs,
+        speedFactor: machine.speedFactor,
+        supportedFeatures: [...machine.supportedFeatures],
+        mandatoryFeatures: [...machine.mandatoryFeatures],
+        buildCores: settings.cores,
+        cores: null,
+      },
+    }),
+  );
   return [{ spec: local, listed: null }, ...remote];
 }
 
@@ -95,7 +97,13 @@ export class Connector {
     if (machine.listed === null) {
       const { store, description } = await this.#options.destination;
       const { trusted, nixVersion, protocol } = description;
-      const session = new MachineSession({ machine: id, store, isDestination: true, trusted, buildersUseSubstitutes: false });
+      const session = new MachineSession({
+        machine: id,
+        store,
+        isDestination: true,
+        trusted,
+        buildersUseSubstitutes: false,
+      });
       return { session, nixVersion, protocol };
     }
     const ahead = this.#ahead.get(id);

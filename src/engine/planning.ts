@@ -2,7 +2,7 @@
 import type { Derivation } from "./derivation/derivation.ts";
 import { parseDerivationOptions } from "./derivation/options.ts";
 import { EngineError } from "./errors.ts";
-import { readDrvClosure, type ReadDrv } from "./evaluate/drv-closure.ts";
+import { type ReadDrv, readDrvClosure } from "./evaluate/drv-closure.ts";
 import type { StorePath } from "./formats/store-path.ts";
 import type { GoalSpec } from "./scheduler/fact.ts";
 import { goalSpecs, type Target } from "./scheduler/goal-specs.ts";

@@ -42,13 +42,20 @@ export interface ProbedBuilders {
 }
 
 /** Reads the list and connects to every machine in it, all at once. Never throws for a machine. @throws EngineError of family `config` */
-export async function probeBuilders(overrides: ReadonlyMap<string, string>, surroundings: Surroundings): Promise<ProbedBuilders> {
+export async function probeBuilders(
+  overrides: ReadonlyMap<string, string>,
+  surroundings: Surroundings,
+): Promise<ProbedBuilders> {
   const config = loadConfig(overrides);
   const { machines, problems } = loadMachines(config);
   const { sshSettings, warnings } = readSshOptions(surroundings.environment);
   const notices: string[] = [...config.warnings, ...warnings];
   const { environment } = surroundings;
-  const transports = new Transports({ clock: systemClock, environment, notice: ({ message }) => notices.push(message) });
+  const transports = new Transports({
+    clock: systemClock,
+    environment,
+    notice: ({ message }) => notices.push(message),
+  });
   const names = machineNames(machines);
   const probe = async (index: number): Promise<ProbedBuilder> => {
     const machine = machines[index]!;

@@ -2,8 +2,8 @@
 import type { Clock } from "../clock.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { parseStoreReference } from "../config/store-reference.ts";
-import { EngineError } from "../errors.ts";
 import { openEmbedded, readSshOptions, type Surroundings } from "../create-build-run.ts";
+import { EngineError } from "../errors.ts";
 import { openDestination } from "../stores/open-destination.ts";
 import { openRemote } from "../stores/open-remote.ts";
 import type { MachineStore, StoreDescription } from "../stores/store.ts";
@@ -42,7 +42,11 @@ export async function openAnyStore(
       return { store, description, close: () => closeAll(store, transports) };
     }
     if (reference.type === "cache") {
-      throw new EngineError("config", "STORE_IS_A_CACHE", `'${text}' is a binary cache, which cannot be connected to like a store`);
+      throw new EngineError(
+        "config",
+        "STORE_IS_A_CACHE",
+        `'${text}' is a binary cache, which cannot be connected to like a store`,
+      );
     }
     const opened = await openDestination({
       config: { ...config, settings: { ...config.settings, store: text } },

@@ -12,11 +12,16 @@ export interface PingAnswer {
 }
 
 /** Connects to the store of the settings. @throws EngineError beginning with `cannot connect to` */
-export async function pingStore(overrides: ReadonlyMap<string, string>, surroundings: Surroundings): Promise<PingAnswer> {
+export async function pingStore(
+  overrides: ReadonlyMap<string, string>,
+  surroundings: Surroundings,
+): Promise<PingAnswer> {
   const config = loadConfig(overrides);
   const warnings = [...config.warnings];
   const { settings } = config;
-  const opened = await openAnyStore(settings.store, config, surroundings, systemClock, (message) => warnings.push(message));
+  const opened = await openAnyStore(settings.store, config, surroundings, systemClock, (message) =>
+    warnings.push(message),
+  );
   await opened.close();
   return { description: opened.description, warnings };
 }

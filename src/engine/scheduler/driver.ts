@@ -12,11 +12,11 @@ import type { Command, StartBuild } from "./command.ts";
 import { decide } from "./decide.ts";
 import type { Fact } from "./fact.ts";
 import type { BuildLog, LogKeeper } from "./log-keeper.ts";
+import type { TransferReporter } from "./machine-session.ts";
 import { type ConnectedMachine, Machines } from "./machines.ts";
 import { performBuild } from "./perform-build.ts";
 import type { Plan } from "./plan.ts";
 import type { ReadyDerivation, Realisations } from "./realisations.ts";
-import type { TransferReporter } from "./machine-session.ts";
 
 /** Runs post-build hooks; resolves with the reason when one failed. */
 export interface HookRunner {
@@ -33,7 +33,11 @@ export interface DriverOptions {
   readonly plan: Plan;
   readonly clock: Clock;
   readonly publish: (event: EngineEvent) => void;
-  readonly destination: { readonly store: DestinationStore; readonly infos: PathInfos; readonly trusted: boolean | null };
+  readonly destination: {
+    readonly store: DestinationStore;
+    readonly infos: PathInfos;
+    readonly trusted: boolean | null;
+  };
   readonly derivations: ReadonlyMap<StorePath, Derivation>;
   readonly realisations: Realisations;
   readonly connect: (machine: MachineId, signal: AbortSignal) => Promise<ConnectedMachine>;
@@ -112,7 +116,8 @@ export class Driver {
   async close(): Promise<void> {
     this.#takeBackWake();
     for (const claim of this.#claims.values()) claim.abort.abort(new Error("the run ended"));
-    for (const abort of [...this.#substitutions.values(), ...this.#hooks.values()]) abort.abort(new Error("the run ended"));
+    for (const abort of [...this.#substitutions.values(), ...this.#hooks.values()])
+      abort.abort(new Error("the run ended"));
     await this.#machines.close();
     await Promise.allSettled(this.#background);
   }
@@ -323,7 +328,9 @@ export class Driver {
     if (compare.type === "none") return new Map();
     if (compare.type === "round") return this.#results.get(compare.first) ?? new Map();
     const outputs = this.#options.outputsOf(command.goal);
-    const infos = await this.#options.destination.store.queryPathInfos(outputs.map((output) => output.path as StorePath));
+    const infos = await this.#options.destination.store.queryPathInfos(
+      outputs.map((output) => output.path as StorePath),
+    );
     const hashes = new Map<string, string>();
     for (const output of outputs) {
       const info = infos.get(output.path as StorePath);
@@ -338,7 +345,9 @@ export class Driver {
     if (session?.isDestination !== false || this.#options.destination.trusted === false) return;
     const content = await log.content();
     if (content !== null) {
-      await this.#options.destination.store.addBuildLog(command.goal as string as StorePath, content).catch(() => undefined);
+      await this.#options.destination.store
+        .addBuildLog(command.goal as string as StorePath, content)
+        .catch(() => undefined);
     }
   }
 
@@ -377,14 +386,22 @@ export class Driver {
             publish({ type: "copyProgressed", copy, doneBytes: String(done) });
           },
           end: (failure) =>
-            publish({ type: "copyFinished", copy, doneBytes: String(done), durationMs: clock.now() - startedAt, failure }),
+            publish({
+              type: "copyFinished",
+              copy,
+              doneBytes: String(done),
+              durationMs: clock.now() - startedAt,
+              failure,
+            }),
         };
       },
     };
   }
 
   #inBackground(work: Promise<void>): void {
-    const guarded = work.catch((error: unknown) => this.#finished.reject(error)).finally(() => this.#background.delete(guarded));
+    const guarded = work
+      .catch((error: unknown) => this.#finished.reject(error))
+      .finally(() => this.#background.delete(guarded));
     this.#background.add(guarded);
   }
 }

@@ -32,7 +32,9 @@ export interface GoalSpecInput {
 /** Goals of a run in the order Nix would visit them: depth first, inputs first. */
 export function goalSpecs(input: GoalSpecInput): GoalSpec[] {
   const wanted = wantedOutputs(input);
-  const targets = new Set<StorePath>(input.targets.map((target) => (target.type === "path" ? target.path : target.drvPath)));
+  const targets = new Set<StorePath>(
+    input.targets.map((target) => (target.type === "path" ? target.path : target.drvPath)),
+  );
   const specs: GoalSpec[] = [];
   for (const drvPath of inputsFirst(input)) {
     const derivation = input.derivations.get(drvPath)!;
@@ -70,7 +72,9 @@ function derivationGoal(
   const isValid = known && outputPaths.every((output) => input.valid.has(output.path as StorePath));
   const isSubstitutable =
     known &&
-    outputPaths.every((output) => input.valid.has(output.path as StorePath) || input.substitutable.has(output.path as StorePath));
+    outputPaths.every(
+      (output) => input.valid.has(output.path as StorePath) || input.substitutable.has(output.path as StorePath),
+    );
   const addressing = addressingOf(derivation);
   let inputBytes = 0;
   for (const source of derivation.inputSrcs) inputBytes += input.sourceSize(source);

@@ -64,7 +64,12 @@ export class Machines {
       (error: unknown) => {
         if (this.#entries.get(machine) !== entry) return;
         this.#entries.delete(machine);
-        this.#options.post({ type: "machineLost", machine, reason: messageOf(error), permanent: this.#options.isPermanent(error) });
+        this.#options.post({
+          type: "machineLost",
+          machine,
+          reason: messageOf(error),
+          permanent: this.#options.isPermanent(error),
+        });
       },
     );
   }
@@ -111,7 +116,9 @@ export class Machines {
   async #ask(machine: MachineId, entry: Extract<Entry, { type: "up" }>, withinMs: number): Promise<void> {
     const abort = new AbortController();
     const tooLate = this.#options.clock.after(withinMs, () =>
-      abort.abort(new EngineError("transport", "MACHINE_SILENT", `no answer from '${machine}' within ${withinMs / 1000} s`)),
+      abort.abort(
+        new EngineError("transport", "MACHINE_SILENT", `no answer from '${machine}' within ${withinMs / 1000} s`),
+      ),
     );
     try {
       await entry.session.store.ping(abort.signal);

@@ -3,8 +3,8 @@ import type { BasicDerivation, Derivation } from "../derivation/derivation.ts";
 import {
   createInputHashes,
   derivationStorePath,
-  hashDerivationModulo,
   type HashModulo,
+  hashDerivationModulo,
   type InputHashes,
   realisationId,
 } from "../derivation/hash-modulo.ts";

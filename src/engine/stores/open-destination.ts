@@ -37,13 +37,22 @@ export interface OpenedDestination {
  * Opens the store of the settings. `auto` is the daemon's socket, else a single-user Nix through `nix-daemon --stdio`, else the embedded store.
  * @throws EngineError of family `config`, `transport` or `store`
  */
-export async function openDestination(options: OpenDestinationOptions, signal?: AbortSignal): Promise<OpenedDestination> {
+export async function openDestination(
+  options: OpenDestinationOptions,
+  signal?: AbortSignal,
+): Promise<OpenedDestination> {
   const { settings, context } = options.config;
   const { reference } = parseStoreReference(settings.store, context);
   const place = await placeOf(reference, options);
   if (place.type === "embedded") {
     const store = await options.openEmbedded(place.root);
-    return { store, description: await store.describe(signal), root: place.root, nixStore: place.root, kind: "embedded" };
+    return {
+      store,
+      description: await store.describe(signal),
+      root: place.root,
+      nixStore: place.root,
+      kind: "embedded",
+    };
   }
   const opener = options.transports.opener(place.place);
   const store = workerStore(options, printStoreReference(reference), opener);
@@ -56,7 +65,9 @@ export async function openDestination(options: OpenDestinationOptions, signal?: 
   }
 }
 
-type Place = { readonly type: "embedded"; readonly root: string } | { readonly type: "nix"; readonly place: TransportPlace };
+type Place =
+  | { readonly type: "embedded"; readonly root: string }
+  | { readonly type: "nix"; readonly place: TransportPlace };
 
 async function placeOf(reference: StoreReference, options: OpenDestinationOptions): Promise<Place> {
   const { settings } = options.config;
@@ -65,7 +76,8 @@ async function placeOf(reference: StoreReference, options: OpenDestinationOption
       if (await isThere(settings.daemonSocket)) return socket(settings.daemonSocket);
       const daemon = await findProgram("nix-daemon", options.environment);
       const usable = (await isWritable(settings.stateDir)) || (process.getuid?.() === 0 && daemon !== null);
-      if (daemon !== null && usable) return { type: "nix", place: { type: "childProcess", command: [daemon, "--stdio"] } };
+      if (daemon !== null && usable)
+        return { type: "nix", place: { type: "childProcess", command: [daemon, "--stdio"] } };
       return { type: "embedded", root: settings.embeddedRoot };
     }
     case "daemon":
@@ -135,7 +147,10 @@ async function isWritable(path: string): Promise<boolean> {
 }
 
 /** The program's place on PATH, null when it is nowhere. */
-export async function findProgram(name: string, environment: Readonly<Record<string, string | undefined>>): Promise<string | null> {
+export async function findProgram(
+  name: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<string | null> {
   for (const directory of (environment.PATH ?? "").split(":")) {
     if (!directory.startsWith("/")) continue;
     const candidate = join(directory, name);

@@ -9,7 +9,12 @@ import type { SshSettings } from "../transports/ssh-settings.ts";
 import type { Transport, TransportOpener } from "../transports/transport.ts";
 import { sshCommandPlace, sshPlace } from "./places.ts";
 import { queryOptions } from "./remote/client-options.ts";
-import { type MachineNixSettings, NIX_SETTINGS_COMMAND, readNixSettings, UNKNOWN_SETTINGS } from "./remote/nix-settings.ts";
+import {
+  type MachineNixSettings,
+  NIX_SETTINGS_COMMAND,
+  readNixSettings,
+  UNKNOWN_SETTINGS,
+} from "./remote/nix-settings.ts";
 import { ServeStore } from "./remote/serve-store.ts";
 import { WorkerStore } from "./remote/worker-store.ts";
 import type { MachineStore, StoreDescription } from "./store.ts";

@@ -21,7 +21,11 @@ export function sshTarget(reference: SshReference, settings: SshSettings): SshTa
 /** The Nix server of an SSH reference. */
 export function sshPlace(reference: SshReference, protocol: RemoteProtocol, settings: SshSettings): TransportPlace {
   const { remoteProgram: program, remoteStore: store } = reference.parameters;
-  return { type: "ssh", target: sshTarget(reference, settings), service: { type: "nix", nix: { protocol, program, store } } };
+  return {
+    type: "ssh",
+    target: sshTarget(reference, settings),
+    service: { type: "nix", nix: { protocol, program, store } },
+  };
 }
 
 /** A command on the same machine. */

@@ -11,6 +11,7 @@ import type { MountedBoard, Suspend } from "./ink-app.tsx";
 import { createLineWriter } from "./line-writer.ts";
 import { failureLines } from "./nix-words.ts";
 import { digestLines, summaryLine } from "./plain-summary.ts";
+import { withQuickStart } from "./quick-start.ts";
 import type { Renderer, RendererPorts } from "./renderer.ts";
 import { clipboardSequence, createTerminalSigns, sizeOf } from "./terminal.ts";
 
@@ -22,7 +23,9 @@ const REPEATED_FAILURES = 5;
 export async function createInteractiveRenderer(ports: RendererPorts, drawOn: "stdout" | "stderr"): Promise<Renderer> {
   const stream = (drawOn === "stdout" ? ports.stdout : ports.stderr) as NodeJS.WriteStream;
   const color = wantsColor(ports.env, true);
-  const { mountBoard } = await withDrawingEnvironment(stream, ports.env, color, () => import("./ink-app.tsx"));
+  const { mountBoard } = await withDrawingEnvironment(stream, ports.env, color, () =>
+    withQuickStart(() => import("./ink-app.tsx")),
+  );
   return new InteractiveRenderer(ports, stream, color, mountBoard);
 }
 

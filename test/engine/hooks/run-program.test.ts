@@ -5,7 +5,10 @@ import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/engine/clock.ts";
 import { failureOf, type ProgramEnd, runProgram } from "../../../src/engine/hooks/run-program.ts";
 
-async function shell(script: string, options: { timeoutMs?: number; signal?: AbortSignal } = {}): Promise<{ end: ProgramEnd; lines: string[] }> {
+async function shell(
+  script: string,
+  options: { timeoutMs?: number; signal?: AbortSignal } = {},
+): Promise<{ end: ProgramEnd; lines: string[] }> {
   const lines: string[] = [];
   const end = await runProgram(
     {

@@ -223,11 +223,11 @@ function dependencies(context: ReadonlySet<ContextElement>): {
     for (const name of names) known.add(name);
     outputs.set(drvPath, known);
   };
-  const useClosure = (drvPath: StorePath): void => {
+  const addClosure = (drvPath: StorePath): void => {
     const derivation = madeDerivations.get(drvPath)!.derivation;
     use(drvPath, derivation.outputs.keys());
     for (const source of derivation.inputSrcs) inputSrcs.add(source);
-    for (const input of derivation.inputDrvs.keys()) useClosure(input);
+    for (const input of derivation.inputDrvs.keys()) addClosure(input);
   };
   for (const element of context) {
     switch (element.type) {
@@ -238,7 +238,7 @@ function dependencies(context: ReadonlySet<ContextElement>): {
         use(element.drvPath, [element.output]);
         break;
       case "derivation":
-        useClosure(element.drvPath);
+        addClosure(element.drvPath);
         inputSrcs.add(element.drvPath);
         break;
     }

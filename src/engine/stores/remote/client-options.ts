@@ -3,7 +3,11 @@ import type { ClientOptions } from "../../protocols/worker/codec.ts";
 import type { BuildOptions } from "../store.ts";
 
 /** Options of a connection that is not used for building. `substituters` and the like travel as overrides. */
-export function queryOptions(useSubstitutes: boolean, tryFallback: boolean, overrides: ReadonlyMap<string, string>): ClientOptions {
+export function queryOptions(
+  useSubstitutes: boolean,
+  tryFallback: boolean,
+  overrides: ReadonlyMap<string, string>,
+): ClientOptions {
   return {
     keepFailed: false,
     keepGoing: true,

@@ -16,7 +16,7 @@ import type {
   Missing,
   StoreDescription,
 } from "../store.ts";
-import { collect, Connections, streamWithLease, withLease, withSignal } from "./connections.ts";
+import { Connections, collect, streamWithLease, withLease, withSignal } from "./connections.ts";
 
 /** Paths up to this size (bytes) are fetched on the shared connection, whole. */
 const SMALL_PATH = 1n << 20n;
@@ -68,7 +68,11 @@ export class ServeStore implements MachineStore {
     return this.#connections.ask((connection) => connection.queryPathInfos(paths), signal);
   }
 
-  async *narFromPath(path: StorePath, sizeHint: bigint, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  async *narFromPath(
+    path: StorePath,
+    sizeHint: bigint,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     if (sizeHint <= SMALL_PATH) {
       yield* await this.#connections.ask((connection) => collect(connection.dumpStorePath(path)), signal);
       return;
@@ -110,7 +114,11 @@ export class ServeStore implements MachineStore {
 
   async ensurePath(path: StorePath, _report: unknown, signal?: AbortSignal): Promise<void> {
     if ((await this.querySubstitutable([path], signal)).has(path)) return;
-    throw new EngineError("store", "STORE_NOT_SUBSTITUTABLE", `${this.uri}: '${path}' could not be fetched by its substituters`);
+    throw new EngineError(
+      "store",
+      "STORE_NOT_SUBSTITUTABLE",
+      `${this.uri}: '${path}' could not be fetched by its substituters`,
+    );
   }
 
   async build(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
@@ -169,9 +177,14 @@ export class ServeStore implements MachineStore {
   }
 
   #unsupported(what: string): EngineError {
-    return new EngineError("protocol", "PROTOCOL_UNSUPPORTED", `${this.uri}: ${what} is not possible over the serve protocol`, {
-      hint: "allow 'nix-daemon --stdio' for this account, so that the worker protocol can be spoken",
-    });
+    return new EngineError(
+      "protocol",
+      "PROTOCOL_UNSUPPORTED",
+      `${this.uri}: ${what} is not possible over the serve protocol`,
+      {
+        hint: "allow 'nix-daemon --stdio' for this account, so that the worker protocol can be spoken",
+      },
+    );
   }
 }
 

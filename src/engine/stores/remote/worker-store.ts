@@ -21,7 +21,7 @@ import type {
   TransferProgress,
 } from "../store.ts";
 import { buildFromClosure, buildOne } from "./build.ts";
-import { collect, Connections, streamWithLease, withLease, withSignal } from "./connections.ts";
+import { Connections, collect, streamWithLease, withLease, withSignal } from "./connections.ts";
 import { probeTrust } from "./trust.ts";
 
 /** Paths up to this size (bytes) are fetched on the shared connection, whole. */
@@ -111,7 +111,11 @@ export class WorkerStore implements DestinationStore {
     return this.#connections.ask((connection) => connection.queryPathInfos(list), signal);
   }
 
-  async *narFromPath(path: StorePath, sizeHint: bigint, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  async *narFromPath(
+    path: StorePath,
+    sizeHint: bigint,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     if (sizeHint <= SMALL_PATH) {
       yield* await this.#connections.ask((connection) => collect(connection.narFromPath(path)), signal);
       return;
@@ -182,7 +186,9 @@ export class WorkerStore implements DestinationStore {
   }
 
   async buildFromClosure(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
-    return this.#build(signal, async (connection) => buildFromClosure(connection, request, report, await this.#cores(request)));
+    return this.#build(signal, async (connection) =>
+      buildFromClosure(connection, request, report, await this.#cores(request)),
+    );
   }
 
   warmUp(count: number): Promise<void> {
@@ -193,7 +199,10 @@ export class WorkerStore implements DestinationStore {
     return request.options.cores ?? (await this.#machineCores()) ?? 0;
   }
 
-  async #build(signal: AbortSignal, work: (connection: WorkerConnection) => Promise<BuildAnswer>): Promise<BuildAnswer> {
+  async #build(
+    signal: AbortSignal,
+    work: (connection: WorkerConnection) => Promise<BuildAnswer>,
+  ): Promise<BuildAnswer> {
     const lease = await this.#connections.builds.acquire(signal);
     return withLease(lease, signal, isRemoteError, work);
   }
@@ -286,7 +295,8 @@ function hearProgress(report: (progress: TransferProgress) => void): LogListener
   const copies = new Map<bigint, TransferProgress>();
   return (frames) => {
     for (const frame of frames) {
-      if (frame.type === "start" && frame.activity === COPY_PATH) copies.set(frame.id, { doneBytes: 0n, expectedBytes: 0n });
+      if (frame.type === "start" && frame.activity === COPY_PATH)
+        copies.set(frame.id, { doneBytes: 0n, expectedBytes: 0n });
       if (frame.type !== "result" || frame.result !== PROGRESS_RESULT || !copies.has(frame.id)) continue;
       const [done, expected] = frame.fields;
       if (typeof done !== "bigint" || typeof expected !== "bigint") continue;

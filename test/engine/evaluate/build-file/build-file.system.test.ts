@@ -30,7 +30,11 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-function evaluate(file: string, attributes: readonly string[] = [], given: Parameters<typeof runBuildFile>[0]["arguments"] = []) {
+function evaluate(
+  file: string,
+  attributes: readonly string[] = [],
+  given: Parameters<typeof runBuildFile>[0]["arguments"] = [],
+) {
   const messages: string[] = [];
   const made = runBuildFile({
     file,
@@ -46,7 +50,11 @@ function evaluate(file: string, attributes: readonly string[] = [], given: Param
 }
 
 /** Writes a build file outside of any package and evaluates it. */
-function evaluateText(text: string, attributes: readonly string[] = [], given: Parameters<typeof runBuildFile>[0]["arguments"] = []) {
+function evaluateText(
+  text: string,
+  attributes: readonly string[] = [],
+  given: Parameters<typeof runBuildFile>[0]["arguments"] = [],
+) {
   const file = join(directory, "test.ts");
   writeFileSync(file, text);
   return evaluate(file, attributes, given);
@@ -80,7 +88,9 @@ describe("a build file", () => {
 
   it("points into the user's file when something is wrong", async () => {
     const text = `import { derivation } from "tsbuild-top";\n\nexport default derivation({ name: "bad name!", builder: "/bin/sh" });\n`;
-    await expect(evaluateText(text).made).rejects.toThrow(/test\.ts:3:\d+: derivation: name: expected a name of letters/);
+    await expect(evaluateText(text).made).rejects.toThrow(
+      /test\.ts:3:\d+: derivation: name: expected a name of letters/,
+    );
   });
 
   it("says what is there when an attribute is not", async () => {

@@ -4,6 +4,7 @@ import { EngineError } from "../../../errors.ts";
 import { searchPath } from "../flock.ts";
 import type { SandboxProgram } from "../settings.ts";
 import type { Bubblewrap } from "./sandbox-bwrap.ts";
+import { seccompFilter } from "./seccomp.ts";
 
 /** What makes sandboxes here. */
 export type Capability =
@@ -56,7 +57,8 @@ function probeBubblewrap(attempt: Try): Bubblewrap | null {
     ...["--die-with-parent", "--as-pid-1", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", "/bin/sh", "-c", ":"],
   ]);
   if (!works.ok) return null;
-  return { program: "bwrap", setsName: Number(match[1]) > 0 || Number(match[2]) >= 9 };
+  const filter = seccompFilter(process.arch);
+  return { program: "bwrap", setsName: Number(match[1]) > 0 || Number(match[2]) >= 9, filter };
 }
 
 function unshareWorks(attempt: Try): boolean {

@@ -141,12 +141,11 @@ export class Runner {
     if (inRoot) await fillChroot(plan);
     const command = wrapped(commandFor(capability, plan), surroundings.setarch, request.derivation.platform);
     const pipe = await surroundings.pipes.open();
-    const descriptors: number[] = [];
-    if (command.input !== null) {
-      const file = `${scratch.dir}/input`;
-      writeFileSync(file, command.input, { mode: 0o600 });
-      descriptors.push(openSync(file, "r"));
-    }
+    const descriptors = command.inputs.map((input, index) => {
+      const file = `${scratch.dir}/input-${index}`;
+      writeFileSync(file, input, { mode: 0o600 });
+      return openSync(file, "r");
+    });
     return run(
       {
         program: command.program,
@@ -329,7 +328,7 @@ function wrapped(command: SandboxCommand, setarch: boolean, platform: string): S
   return {
     program: "/bin/sh",
     args: ["-c", 'ulimit -Sc 0; exec "$@"', "sh", ...before, command.program, ...command.args],
-    input: command.input,
+    inputs: command.inputs,
   };
 }
 

@@ -11,6 +11,8 @@ export interface Bubblewrap {
   readonly program: string;
   /** Whether it can set argument zero (`--argv0`, since 0.9.0). */
   readonly setsName: boolean;
+  /** The filter of system calls, null where none is known for this machine. */
+  readonly filter: Uint8Array | null;
 }
 
 /** Whether the plan is small enough for bubblewrap. */
@@ -60,11 +62,15 @@ export function bubblewrapCommand(bubblewrap: Bubblewrap, plan: SandboxPlan): Sa
   }
   for (const { path, real } of plan.inputs) options.push("--ro-bind", bytesOf(real), path);
   for (const [name, value] of plan.variables) options.push("--setenv", name, value);
+  if (bubblewrap.filter !== null) options.push("--seccomp", "4");
   if (bubblewrap.setsName) options.push("--argv0", bytesOf(programName(plan.builder)));
   return {
     program: bubblewrap.program,
     args: ["--args", "3", "--", ...(bubblewrap.setsName ? [plan.builder, ...plan.args] : namedCommand(plan))],
-    input: Buffer.from(options.map((option) => `${option}\0`).join(""), "latin1"),
+    inputs: [
+      Buffer.from(options.map((option) => `${option}\0`).join(""), "latin1"),
+      ...(bubblewrap.filter === null ? [] : [bubblewrap.filter]),
+    ],
   };
 }
 

@@ -29,7 +29,7 @@ export function chrootCommand(plan: SandboxPlan): SandboxCommand {
     `exec env -i ${variables.join(" ")} "$program" --userspec=${SANDBOX_UID}:${SANDBOX_GID} --groups= ` +
       `${quoted(plan.scratch.root)} ${inside.map(quoted).join(" ")}`,
   ].join("\n");
-  return { program: "/bin/sh", args: ["/proc/self/fd/3"], input: Buffer.from(`${script}\n`, "latin1") };
+  return { program: "/bin/sh", args: ["/proc/self/fd/3"], inputs: [Buffer.from(`${script}\n`, "latin1")] };
 }
 
 /** Fills the private root: inputs as hard links, mounts as copies, devices where root may make them. */

@@ -50,8 +50,8 @@ export interface SandboxPlan {
 export interface SandboxCommand {
   readonly program: string;
   readonly args: readonly string[];
-  /** What the program finds on descriptor 3; null when nothing. */
-  readonly input: Uint8Array | null;
+  /** What the program finds on descriptors 3, 4, … */
+  readonly inputs: readonly Uint8Array[];
 }
 
 /** `/etc/passwd` of a sandbox (Nix 2.8 `startBuilder`). */

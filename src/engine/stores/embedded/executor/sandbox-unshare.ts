@@ -48,7 +48,7 @@ export function unshareCommand(plan: SandboxPlan): SandboxCommand {
       "/bin/sh",
       "/proc/self/fd/3",
     ],
-    input: Buffer.from(`${lines.join("\n")}\n`, "latin1"),
+    inputs: [Buffer.from(`${lines.join("\n")}\n`, "latin1")],
   };
 }
 

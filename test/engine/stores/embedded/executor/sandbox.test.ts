@@ -6,6 +6,7 @@ import { bubblewrapCommand, fitsBubblewrap } from "../../../../../src/engine/sto
 import { parseSandboxPath } from "../../../../../src/engine/stores/embedded/executor/sandbox-paths.ts";
 import { namedCommand, type SandboxPlan } from "../../../../../src/engine/stores/embedded/executor/sandbox-plan.ts";
 import { isStaticElf, parseLibraries } from "../../../../../src/engine/stores/embedded/executor/sandbox-shell.ts";
+import { seccompFilter } from "../../../../../src/engine/stores/embedded/executor/seccomp.ts";
 import { unshareCommand } from "../../../../../src/engine/stores/embedded/executor/sandbox-unshare.ts";
 
 const input = parseStorePath("/nix/store/00000000000000000000000000000000-in");
@@ -26,8 +27,8 @@ const plan: SandboxPlan = {
 };
 
 function optionsOf(of: SandboxPlan, setsName = false): string[] {
-  const { input: bytes } = bubblewrapCommand({ program: "bwrap", setsName }, of);
-  return Buffer.from(bytes!).toString("latin1").split("\0");
+  const { inputs } = bubblewrapCommand({ program: "bwrap", setsName, filter: null }, of);
+  return Buffer.from(inputs[0]!).toString("latin1").split("\0");
 }
 
 describe("bubblewrap", () => {
@@ -47,7 +48,7 @@ describe("bubblewrap", () => {
 
   it("names the builder as Nix does, by itself or through the shell", () => {
     expect(optionsOf(plan, true)).toContain("--argv0");
-    expect(bubblewrapCommand({ program: "bwrap", setsName: true }, plan).args).toEqual([
+    expect(bubblewrapCommand({ program: "bwrap", setsName: true, filter: null }, plan).args).toEqual([
       ...["--args", "3", "--", "/nix/store/x/bin/bash", "-e", "it's"],
     ]);
     expect(namedCommand(plan).slice(3)).toEqual(["bash", "/nix/store/x/bin/bash", "-e", "it's"]);
@@ -65,11 +66,57 @@ describe("bubblewrap", () => {
   });
 });
 
+describe("the filter of system calls", () => {
+  /** Runs a classic BPF program as the kernel does, on (number, architecture, arguments). */
+  function verdict(filter: Uint8Array, number: number, architecture: number, args: readonly number[]): number {
+    const program = Buffer.from(filter);
+    const data = Buffer.alloc(64);
+    data.writeUInt32LE(number >>> 0, 0);
+    data.writeUInt32LE(architecture >>> 0, 4);
+    for (const [index, value] of args.entries()) data.writeUInt32LE(value, 16 + 8 * index);
+    let accumulator = 0;
+    for (let at = 0; at < program.length / 8; at++) {
+      const code = program.readUInt16LE(at * 8);
+      const value = program.readUInt32LE(at * 8 + 4);
+      const jump = (yes: boolean): number => program.readUInt8(at * 8 + (yes ? 2 : 3));
+      if (code === 0x20) accumulator = data.readUInt32LE(value);
+      else if (code === 0x54) accumulator = (accumulator & value) >>> 0;
+      else if (code === 0x15) at += jump(accumulator === value);
+      else if (code === 0x45) at += jump((accumulator & value) !== 0);
+      else if (code === 0x06) return value;
+      else throw new Error(`instruction ${code}`);
+    }
+    throw new Error("no verdict");
+  }
+  const allow = 0x7fff_0000;
+  const eperm = 0x0005_0001;
+  const enotsup = 0x0005_005f;
+
+  it("forbids setuid bits and extended attributes, and nothing else", () => {
+    const filter = seccompFilter("x64")!;
+    const x64 = (number: number, ...args: number[]): number => verdict(filter, number, 0xc000_003e, args);
+    expect([x64(90, 0, 0o755), x64(90, 0, 0o4755), x64(91, 3, 0o2755), x64(268, 0, 0, 0o6755)]).toEqual([
+      ...[allow, eperm, eperm, eperm],
+    ]);
+    expect([x64(268, 0, 0o6755, 0o755), x64(452, 0, 0, 0o4000), x64(188), x64(190), x64(1), x64(0)]).toEqual([
+      ...[allow, eperm, enotsup, enotsup, allow, allow],
+    ]);
+    expect(x64(90 | 0x4000_0000, 0, 0o4755)).toBe(eperm);
+    expect(verdict(filter, 15, 0x4000_0003, [0, 0o4755])).toBe(eperm);
+    expect(verdict(filter, 90, 0x4000_0003, [0, 0o4755])).toBe(allow);
+    expect(verdict(filter, 90, 0xdead_beef, [0, 0o4755])).toBe(allow);
+    const arm = seccompFilter("arm64")!;
+    expect(verdict(arm, 53, 0xc000_00b7, [0, 0, 0o4755])).toBe(eperm);
+    expect(verdict(arm, 5, 0xc000_00b7, [])).toBe(enotsup);
+    expect(seccompFilter("riscv64")).toBeNull();
+  });
+});
+
 describe("unshare", () => {
   it("quotes everything for its script", () => {
-    const { args, input: bytes } = unshareCommand(plan);
+    const { args, inputs } = unshareCommand(plan);
     expect(args).toContain("--net");
-    const script = Buffer.from(bytes!).toString("latin1");
+    const script = Buffer.from(inputs[0]!).toString("latin1");
     expect(script).toContain(`bindro '/root/it'\\''s${input}' '.${input}'`);
     expect(script).toContain("'a=\xff '\\''x'\\'''");
     expect(script).toContain("bind '/var/cache' './cache'");
@@ -102,7 +149,7 @@ describe("the capability", () => {
   it("is the best that works", () => {
     expect(probeCapability("auto", false, trying({ bwrap: "bubblewrap 0.8.0", unshare: "" }))).toEqual({
       type: "bwrap",
-      bubblewrap: { program: "bwrap", setsName: false },
+      bubblewrap: { program: "bwrap", setsName: false, filter: seccompFilter(process.arch) },
       unshare: true,
     });
     expect(probeCapability("auto", false, trying({ bwrap: "bubblewrap 0.11.0" }))).toMatchObject({
