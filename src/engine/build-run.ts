@@ -4,23 +4,21 @@ import { join } from "node:path";
 import type { Clock } from "./clock.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { MachinesResult } from "./config/machines.ts";
-import { EngineError, messageOf } from "./errors.ts";
+import { type DryRun, dryRunOf } from "./dry-run.ts";
 import { readDrvFrom } from "./evaluate/drv-closure.ts";
 import { type EvaluateBuildFile, evaluateInstallables } from "./evaluate/evaluate.ts";
 import type { Installable } from "./evaluate/installable.ts";
 import type { EvaluationOptions } from "./evaluate/nix-options.ts";
 import { createEventChannel, type EventChannel } from "./events/channel.ts";
 import { type EngineEvent, EVENTS_VERSION, type RunOutcome } from "./events/event.ts";
-import type { GoalId } from "./events/ids.ts";
 import type { EngineRequest } from "./events/request.ts";
 import { STORE_DIR, type StorePath } from "./formats/store-path.ts";
 import { Connector, type RunMachine, runMachines } from "./machines.ts";
+import { messageNotice, noticeOf } from "./notices.ts";
 import { planRun, type RunPlan } from "./planning.ts";
 import { Samplers } from "./samplers.ts";
 import { Driver, type HookRunner } from "./scheduler/driver.ts";
-import { neededGoals } from "./scheduler/goal-specs.ts";
 import { LogKeeper } from "./scheduler/log-keeper.ts";
-import { refusalOf, unmatchableMessage } from "./scheduler/match.ts";
 import { DEFAULT_PLAN_OPTIONS, type HookMode, type PlanOptions } from "./scheduler/options.ts";
 import { createPlan } from "./scheduler/plan.ts";
 import { noticeUntrusted } from "./scheduler/untrusted.ts";
@@ -59,23 +57,6 @@ export interface BuildRunOptions {
   readonly wrapOpener: (opener: TransportOpener) => TransportOpener;
 }
 
-/** What `--dry-run` found. */
-export interface DryRun {
-  /** Sizes in bytes. */
-  readonly work: {
-    readonly derivations: readonly string[];
-    readonly paths: readonly string[];
-    readonly downloadBytes: number;
-    readonly unpackedBytes: number;
-  };
-  /** For each derivation that would be built: the machines that could take it, or why none can. */
-  readonly placement: readonly {
-    readonly name: string;
-    readonly machines: readonly string[];
-    readonly refusal: string;
-  }[];
-}
-
 /** A run that can be listened to and asked things while it goes on. */
 export class BuildRun {
   readonly events: EventChannel;
@@ -95,7 +76,7 @@ export class BuildRun {
 
   /** Tells the reader something that came from beside the engine: what a build file prints. */
   say(message: string): void {
-    this.#publish({ ...noticeOf(message), level: "info" });
+    this.#publish(messageNotice(message));
   }
 
   /** Passes a request of a user interface on; it is answered by an event. */
@@ -175,8 +156,8 @@ export class BuildRun {
       keepGoing: settings.keepGoing,
       rounds: settings.repeat + 1,
     });
-    for (const message of config.warnings) this.#warn("CONFIG_WARNING", message);
-    for (const { error } of listed.problems) this.#publish({ ...noticeOf(error), level: "warning" });
+    for (const message of config.warnings) this.#publish(messageNotice(message, "warning", "CONFIG_WARNING"));
+    for (const { error } of listed.problems) this.#publish(noticeOf(error, "warning"));
     this.#publish({ type: "runStageChanged", stage: "opening", detail: settings.store });
     const destination = openDestination({ config, transports, clock, environment, openEmbedded }, this.#abort.signal);
     destination.catch(() => undefined);
@@ -215,7 +196,7 @@ export class BuildRun {
       context: {
         cwd,
         environment,
-        onMessage: (message) => this.#publish({ ...noticeOf(message), level: "info" }),
+        onMessage: (message) => this.#publish(messageNotice(message)),
         signal,
       },
       evaluateBuildFile: evaluateBuildFile(destination.store),
@@ -351,37 +332,9 @@ export class BuildRun {
     this.#publish({ type: "requestAnswered", request: request.id, done, message });
   }
 
-  #warn(code: string, message: string): void {
-    this.#publish({ type: "noticeRaised", level: "warning", code, message, hint: null, machine: null, goal: null });
-  }
-
   #publish(event: EngineEvent): void {
     this.events.publish(event);
   }
-}
-
-/** What a run would do, by the rules the plan goes by. */
-function dryRunOf(plan: RunPlan, machines: readonly RunMachine[], options: PlanOptions): DryRun {
-  const needed = neededGoals(plan.goals).filter(
-    (goal) => goal.kind === "derivation" && (goal.validity === "missing" || goal.check),
-  );
-  const placement = needed.map((goal) => {
-    const judged = machines.map(({ spec }) => ({ machine: spec.machine, refusal: refusalOf(goal, spec, options) }));
-    const refused = judged.flatMap(({ machine, refusal }) => (refusal === null ? [] : [{ machine, refusal }]));
-    return {
-      name: goal.name,
-      machines: judged.filter(({ refusal }) => refusal === null).map(({ machine }) => machine),
-      refusal: unmatchableMessage(goal, refused),
-    };
-  });
-  const { willSubstitute, downloadSize, narSize } = plan.missing;
-  const work = {
-    derivations: needed.map((goal) => goal.goal),
-    paths: [...willSubstitute],
-    downloadBytes: Number(downloadSize),
-    unpackedBytes: Number(narSize),
-  };
-  return { work, placement };
 }
 
 interface Scope {
@@ -408,17 +361,3 @@ const NOTHING_DONE: RunOutcome = {
   outputs: [],
   interrupted: false,
 };
-
-/** An error, or words, as a notice. */
-export function noticeOf(error: unknown, goal: GoalId | null = null): Extract<EngineEvent, { type: "noticeRaised" }> {
-  const known = error instanceof EngineError;
-  return {
-    type: "noticeRaised",
-    level: "error",
-    code: known ? error.code : "ENGINE_ERROR",
-    message: messageOf(error),
-    hint: known ? error.hint : null,
-    machine: null,
-    goal,
-  };
-}

@@ -3,20 +3,20 @@ import type { Demo } from "./commands/demo/start.ts";
 import type { ServeRequest } from "./commands/serve.ts";
 import type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
 
-export type { Demo, DemoReport } from "./commands/demo/start.ts";
 export { type Clock, systemClock } from "./clock.ts";
+export type { Demo, DemoReport } from "./commands/demo/start.ts";
 export { type LoadedConfig, loadConfig } from "./config/load.ts";
 export { SETTING_ROWS } from "./config/settings.ts";
+export type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
 export { EngineError, messageOf } from "./errors.ts";
 export type { InstallableWords } from "./evaluate/installable.ts";
 export type { EvaluationOptions } from "./evaluate/nix-options.ts";
 export type { EngineEvent, PublishedEvent, RunOutcome } from "./events/event.ts";
+export type { RequestId } from "./events/ids.ts";
 export { printEventLine } from "./events/json-lines.ts";
 export { parseRecording, printRecordingHeader, type Recording } from "./events/recording.ts";
 export { createReplay, type Replay } from "./events/replay.ts";
-export type { RequestId } from "./events/ids.ts";
 export type { EngineRequest } from "./events/request.ts";
-export type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
 
 /** Makes a run of builds; see {@link CreatedBuildRun}. @throws EngineError of family `config` or `usage` */
 export async function createBuildRun(request: BuildRunRequest, surroundings: Surroundings): Promise<CreatedBuildRun> {

@@ -91,7 +91,15 @@ function openerOf(
         const transports = new Transports({ clock, environment, notice: ({ message }) => notice(message) });
         try {
           const { store } = await openRemote(
-            { reference, transports, sshSettings, clock, maxBuilds: 1, useSubstitutes: false, wrap: (opener) => opener },
+            {
+              reference,
+              transports,
+              sshSettings,
+              clock,
+              maxBuilds: 1,
+              useSubstitutes: false,
+              wrap: (opener) => opener,
+            },
             new AbortController().signal,
           );
           return {

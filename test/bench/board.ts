@@ -15,6 +15,7 @@ const COLUMNS = 200;
 const ROWS = 50;
 const SECONDS = 10;
 const KEYS = 80;
+const STARTS = 7;
 
 const CPU_BAR = 15;
 const KEY_BAR = 50;
@@ -24,18 +25,20 @@ interface Run {
   /** CPU of the program in percent of one core. */
   readonly percent: number;
   readonly rssMiB: number;
-  readonly firstFrameMs: number;
   readonly keysMs: readonly number[];
 }
 
 export async function measure(): Promise<readonly Measurement[]> {
   // Compiled, and the compile cache warmed, before anything is timed.
   const bare = bareStart();
-  await run("board", 1, false);
+  await firstFrame();
   const quiet = await run("quiet", SECONDS, false);
   const board = await run("board", SECONDS, false);
   const keyed = await run("board", SECONDS, true);
   const drawing = board.percent - quiet.percent;
+  const starts: number[] = [];
+  for (let start = 0; start < STARTS; start++) starts.push(await firstFrame());
+  const started = median(starts);
   const keys = [...keyed.keysMs].sort((one, other) => one - other);
   const p95 = keys[Math.ceil(keys.length * 0.95) - 1] ?? Number.NaN;
   return [
@@ -57,11 +60,11 @@ export async function measure(): Promise<readonly Measurement[]> {
     },
     {
       what: "first frame of the board, compile cache warm",
-      ours: `${board.firstFrameMs.toFixed(0)} ms`,
+      ours: `${started.toFixed(0)} ms`,
       peer: `node alone ${bare.toFixed(0)} ms`,
-      ratio: `${(board.firstFrameMs / bare).toFixed(1)} x`,
+      ratio: `${(started / bare).toFixed(1)} x`,
       bar: `<= ${FRAME_BAR} ms`,
-      met: board.firstFrameMs <= FRAME_BAR,
+      met: started <= FRAME_BAR,
     },
     {
       what: "memory of that run",
@@ -79,21 +82,13 @@ async function run(kind: "board" | "quiet", seconds: number, withKeys: boolean):
   const directory = mkdtempSync(join(tmpdir(), "tsbuild-top-bench-"));
   const report = join(directory, "report.jsonl");
   const screen = createScreen(COLUMNS, ROWS);
-  const startedAt = performance.now();
-  let firstFrameMs = 0;
-  const { CI: _ci, NO_COLOR: _noColor, ...env } = process.env;
   const terminal = spawn(
     process.execPath,
     [builtFile("test/support/board-program.js"), kind, "--seconds", String(seconds), "--report", report],
-    {
-      cols: COLUMNS,
-      rows: ROWS,
-      env: { ...env, TERM: "xterm-256color", LANG: "C.UTF-8" },
-    },
+    terminalOptions(),
   );
   let onData: () => void = () => undefined;
   terminal.onData((data) => {
-    if (firstFrameMs === 0 && data.includes("tsbuild-top")) firstFrameMs = performance.now() - startedAt;
     screen.write(data);
     onData();
   });
@@ -128,9 +123,28 @@ async function run(kind: "board" | "quiet", seconds: number, withKeys: boolean):
   return {
     percent: figures?.percent ?? Number.NaN,
     rssMiB: figures?.rssMiB ?? Number.NaN,
-    firstFrameMs: firstFrameMs || Number.NaN,
     keysMs,
   };
+}
+
+/** From the start of the program until its first frame is on the terminal. */
+function firstFrame(): Promise<number> {
+  const program = builtFile("test/support/board-program.js");
+  const startedAt = performance.now();
+  const terminal = spawn(process.execPath, [program, "board", "--scene", "busy"], terminalOptions());
+  let took = Number.NaN;
+  terminal.onData((data) => {
+    if (!Number.isNaN(took) || !data.includes("tsbuild-top")) return;
+    took = performance.now() - startedAt;
+    terminal.kill();
+  });
+  return new Promise((resolve) => terminal.onExit(() => resolve(took)));
+}
+
+/** A terminal of its own, in which a person seems to sit. */
+function terminalOptions(): { cols: number; rows: number; env: NodeJS.ProcessEnv } {
+  const { CI: _ci, NO_COLOR: _noColor, ...env } = process.env;
+  return { cols: COLUMNS, rows: ROWS, env: { ...env, TERM: "xterm-256color", LANG: "C.UTF-8" } };
 }
 
 /** Node with nothing to do, from start to end. */

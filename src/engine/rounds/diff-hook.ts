@@ -5,9 +5,10 @@ import { join } from "node:path";
 import type { Clock } from "../clock.ts";
 import { failureOf, type ProgramEnd, runProgram } from "../hooks/run-program.ts";
 import { removeTree } from "../stores/embedded/remove.ts";
+import { findProgram } from "../stores/open-destination.ts";
 import { buildUserOf, type HookUser } from "./build-user.ts";
 import type { HookProgram } from "./diffoscope.ts";
-import { type ReadOnlyWay, readOnlyCommand } from "./read-only.ts";
+import { type MountPrograms, type ReadOnlyWay, readOnlyCommand } from "./read-only.ts";
 
 export interface DiffHookSettings {
   readonly program: HookProgram;
@@ -56,8 +57,9 @@ export async function runDiffHook(
     const { file, args } = settings.program;
     const words = [file, ...args(call.first, call.other, call.drvPath, call.buildDirectory ?? temporary ?? tmpdir())];
     const paths = await bindable([call.first, call.other]);
-    const way = await findWay(paths, settings, signal);
-    const command = readOnlyCommand(way, paths, user, identity(), words as [string, ...string[]]);
+    const programs = await findPrograms();
+    const way = await findWay(paths, settings, programs, signal);
+    const command = readOnlyCommand(way, paths, user, identity(), words as [string, ...string[]], programs);
     const end = await run(settings, command, way === "none" ? user : null, call.logged, signal);
     return { failure: diffFailure(file, end), durationMs: end.durationMs, readOnly: way };
   } catch (error) {
@@ -95,14 +97,21 @@ async function bindable(paths: readonly string[]): Promise<string[]> {
 async function findWay(
   paths: readonly string[],
   settings: DiffHookSettings,
+  programs: MountPrograms,
   signal: AbortSignal,
 ): Promise<ReadOnlyWay> {
   const ways: readonly ReadOnlyWay[] = identity().uid === 0 ? ["unshareAsRoot", "bwrap"] : ["bwrap", "unshareAsUser"];
   const look = 'for path in "$@"; do if [ -w "$path" ]; then exit 1; fi; done';
   for (const way of ways) {
-    const command = readOnlyCommand(way, paths, settings.user, identity(), ["/bin/sh", "-c", look, "sh", ...paths]);
-    const attempt = { ...settings, timeoutMs: 10_000, env: { PATH: PROGRAMS } };
-    const end = await run(attempt, command, null, () => undefined, signal);
+    const command = readOnlyCommand(
+      way,
+      paths,
+      settings.user,
+      identity(),
+      ["/bin/sh", "-c", look, "sh", ...paths],
+      programs,
+    );
+    const end = await run({ ...settings, timeoutMs: 10_000 }, command, null, () => undefined, signal);
     if (end.type === "exited" && end.code === 0) return way;
   }
   return "none";
@@ -110,6 +119,16 @@ async function findWay(
 
 /** Where the system's own programs are, whatever the hook's PATH is. */
 const PROGRAMS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
+
+async function findPrograms(): Promise<MountPrograms> {
+  const find = async (name: string): Promise<string> => (await findProgram(name, { PATH: PROGRAMS })) ?? name;
+  return {
+    unshare: await find("unshare"),
+    mount: await find("mount"),
+    setpriv: await find("setpriv"),
+    bwrap: await find("bwrap"),
+  };
+}
 
 function identity(): HookUser {
   return { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };

@@ -4,8 +4,11 @@ import type { HookUser } from "./build-user.ts";
 /** What makes the mounts. `none`: nothing does here; the modes of store objects and the build user are all there is. */
 export type ReadOnlyWay = "unshareAsRoot" | "bwrap" | "unshareAsUser" | "none";
 
-/** Binds each path onto itself, read-only; what follows `--` is run in the end. */
-const BIND = `while [ "$1" != -- ]; do mount --bind -- "$1" "$1" && mount -o remount,bind,ro -- "$1" || exit 125; shift; done; shift`;
+/** Where each program that makes mounts or changes users is: a hook's own PATH need not lead to them. */
+export type MountPrograms = Readonly<Record<"unshare" | "mount" | "setpriv" | "bwrap", string>>;
+
+/** Binds each path onto itself, read-only; what follows `--` is run in the end. The program that mounts is the first word. */
+const SCRIPT = `mount=$1; shift; while [ "$1" != -- ]; do "$mount" --bind -- "$1" "$1" && "$mount" -o remount,bind,ro -- "$1" || exit 125; shift; done; shift; exec "$@"`;
 
 /**
  * The words to run.
@@ -18,24 +21,25 @@ export function readOnlyCommand(
   user: HookUser | null,
   self: HookUser,
   words: readonly [string, ...string[]],
+  programs: MountPrograms,
 ): [string, ...string[]] {
   switch (way) {
     case "none":
       return [...words];
     case "unshareAsRoot": {
       // Without this capability not even root can undo the mounts.
-      const drop = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"];
+      const drop = [programs.setpriv, "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"];
       if (user !== null) drop.push(`--reuid=${user.uid}`, `--regid=${user.gid}`, "--clear-groups");
-      const enter = ["--mount", "--propagation=private", "--", "/bin/sh", "-c", `${BIND}; exec "$@"`, "sh"];
-      return ["unshare", ...enter, ...paths, "--", ...drop, "--", ...words];
+      const enter = ["--mount", "--propagation=private", "--", "/bin/sh", "-c", SCRIPT, "sh"];
+      return [programs.unshare, ...enter, programs.mount, ...paths, "--", ...drop, "--", ...words];
     }
     case "bwrap": {
       const binds = paths.flatMap((path) => ["--ro-bind", path, path]);
       const become =
-        user === null ? [] : ["setpriv", `--reuid=${user.uid}`, `--regid=${user.gid}`, "--clear-groups", "--"];
+        user === null ? [] : [programs.setpriv, `--reuid=${user.uid}`, `--regid=${user.gid}`, "--clear-groups", "--"];
       const capabilities = self.uid === 0 ? ["--cap-add", "ALL", "--cap-drop", "CAP_SYS_ADMIN"] : [];
       return [
-        "bwrap",
+        programs.bwrap,
         "--dev-bind",
         "/",
         "/",
@@ -51,7 +55,6 @@ export function readOnlyCommand(
     }
     case "unshareAsUser": {
       // Mounting needs to be root of a user namespace; a second one inside gives our own number back, and with it no rights over the mounts.
-      const inner = `exec unshare --user --map-user=${self.uid} --map-group=${self.gid} -- "$@"`;
       const enter = [
         "--user",
         "--map-root-user",
@@ -60,10 +63,11 @@ export function readOnlyCommand(
         "--",
         "/bin/sh",
         "-c",
-        `${BIND}; ${inner}`,
+        SCRIPT,
         "sh",
       ];
-      return ["unshare", ...enter, ...paths, "--", ...words];
+      const inner = [programs.unshare, "--user", `--map-user=${self.uid}`, `--map-group=${self.gid}`, "--"];
+      return [programs.unshare, ...enter, programs.mount, ...paths, "--", ...inner, ...words];
     }
   }
 }

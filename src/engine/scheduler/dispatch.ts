@@ -21,13 +21,13 @@ import { tellWaiting, tellWaitingForMachine } from "./waiting.ts";
 const LOOK_AHEAD = 32;
 
 /** The same in a pass that looks only at slots just freed. */
-const SHORT_LOOK_AHEAD = 8;
+const SHORT_LOOK_AHEAD = 6;
 
 /** Passes that look only at slots just freed, before one looks at all of them again: what comes into view may suit a slot that was passed by. */
-const SHORT_PASSES = 8;
+const SHORT_PASSES = 16;
 
 /** A choice to wait for a machine is not reviewed sooner, unless something happens. */
-const REVIEW_AFTER_MS = 1000;
+const REVIEW_AFTER_MS = 5000;
 
 /** Whether nothing may start now. */
 export function isHeld(plan: Plan): boolean {
@@ -71,6 +71,8 @@ interface Queue {
   readonly goalClass: GoalClass;
   readonly places: number[];
   left: number;
+  /** Whether this pass says anew which goals change nothing by joining. */
+  readonly setsCutoff: boolean;
 }
 
 function passOver(turn: Turn, chooser: Chooser): void {
@@ -82,10 +84,12 @@ function passOver(turn: Turn, chooser: Chooser): void {
   const isOpen = isShort ? hasFreed : hasFree;
   let queues: Queue[] = [];
   for (const goalClass of plan.classes.values()) {
-    if (!isShort) goalClass.cutoff = Number.NEGATIVE_INFINITY;
+    // With a slot where there was none, goals that join matter again, also those that come after this pass.
+    const setsCutoff = !isShort || (goalClass.cutoff === Number.POSITIVE_INFINITY && isOpen(goalClass));
+    if (setsCutoff) goalClass.cutoff = Number.NEGATIVE_INFINITY;
     if (!isOpen(goalClass)) continue;
     const places = new Array<number>(goalClass.lanes.length).fill(0);
-    queues.push({ goalClass, places, left: isShort ? SHORT_LOOK_AHEAD : LOOK_AHEAD });
+    queues.push({ goalClass, places, left: isShort ? SHORT_LOOK_AHEAD : LOOK_AHEAD, setsCutoff });
   }
   const looked = queues;
   while (queues.length > 0 && !isHeld(plan)) {
@@ -101,7 +105,7 @@ function passOver(turn: Turn, chooser: Chooser): void {
     queue.places[lane]! += 1;
     if (queue.left > 0) continue;
     queues = queues.filter((each) => each !== queue);
-    if (!isShort) queue.goalClass.cutoff = first.urgency;
+    if (queue.setsCutoff) queue.goalClass.cutoff = first.urgency;
   }
   for (const { goalClass } of looked) for (const lane of goalClass.lanes) lane.sift(isQueued);
   for (const goalClass of plan.classes.values()) if (!hasFree(goalClass)) goalClass.cutoff = Number.POSITIVE_INFINITY;

@@ -3,16 +3,16 @@ import type { Clock } from "../clock.ts";
 import type { Derivation } from "../derivation/derivation.ts";
 import { messageOf } from "../errors.ts";
 import type { EngineEvent, OutputPath, RunOutcome } from "../events/event.ts";
-import type { ClaimId, CopyId, GoalId, HookId, MachineId } from "../events/ids.ts";
+import type { ClaimId, GoalId, HookId, MachineId } from "../events/ids.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import { baseNameOf, type StorePath } from "../formats/store-path.ts";
 import type { PathInfos } from "../stores/path-infos.ts";
 import type { BuildOptions, DestinationStore } from "../stores/store.ts";
 import type { Command, StartBuild } from "./command.ts";
+import { CopyEvents } from "./copy-events.ts";
 import { decide } from "./decide.ts";
 import type { Fact } from "./fact.ts";
 import type { BuildLog, LogKeeper } from "./log-keeper.ts";
-import type { TransferReporter } from "./machine-session.ts";
 import { type ConnectedMachine, Machines } from "./machines.ts";
 import { performBuild } from "./perform-build.ts";
 import type { Plan } from "./plan.ts";
@@ -65,6 +65,7 @@ interface RunningClaim {
 export class Driver {
   readonly #options: DriverOptions;
   readonly #machines: Machines;
+  readonly #copies: CopyEvents;
   readonly #claims = new Map<ClaimId, RunningClaim>();
   /** NAR hashes of first results: claim → output → hexadecimal. */
   readonly #results = new Map<ClaimId, ReadonlyMap<string, string>>();
@@ -75,10 +76,10 @@ export class Driver {
   readonly #finished = Promise.withResolvers<RunOutcome>();
   #deciding = false;
   #takeBackWake: () => void = () => undefined;
-  #copies = 0;
 
   constructor(options: DriverOptions) {
     this.#options = options;
+    this.#copies = new CopyEvents(options.clock, options.publish);
     this.#machines = new Machines({
       clock: options.clock,
       connect: options.connect,
@@ -202,7 +203,7 @@ export class Driver {
         options: this.#options.buildOptions,
         expected,
         log,
-        transfers: this.#reporter(command.machine, command.claim),
+        transfers: this.#copies.reporter(command.machine, command.claim),
         clock,
         publish,
         built: (outputs) => {
@@ -241,7 +242,7 @@ export class Driver {
         const paths = running.outputs.map((info) => info.path);
         const present = await destination.store.lockValidPaths(paths, running.abort.signal);
         const missing = running.outputs.filter((info) => !present.has(info.path));
-        const reporter = this.#reporter(command.machine, claim);
+        const reporter = this.#copies.reporter(command.machine, claim);
         const checkSignatures = destination.trusted === false;
         await session.receive(missing, destination.store, checkSignatures, reporter, running.abort.signal);
         for (const info of missing) destination.infos.remember(info);
@@ -367,35 +368,6 @@ export class Driver {
         diskFreeBytes: null,
       },
     });
-  }
-
-  #reporter(machine: MachineId, claim: ClaimId): TransferReporter {
-    const { publish, clock } = this.#options;
-    return {
-      begin: (direction, paths, expectedBytes) => {
-        const copy = `x${++this.#copies}` as CopyId;
-        const startedAt = clock.now();
-        let reportedAt = startedAt;
-        let done = 0n;
-        publish({ type: "copyStarted", copy, direction, machine, claim, paths, expectedBytes: String(expectedBytes) });
-        return {
-          progress: ({ doneBytes }) => {
-            done = doneBytes;
-            if (clock.now() - reportedAt < 200) return;
-            reportedAt = clock.now();
-            publish({ type: "copyProgressed", copy, doneBytes: String(done) });
-          },
-          end: (failure) =>
-            publish({
-              type: "copyFinished",
-              copy,
-              doneBytes: String(done),
-              durationMs: clock.now() - startedAt,
-              failure,
-            }),
-        };
-      },
-    };
   }
 
   #inBackground(work: Promise<void>): void {

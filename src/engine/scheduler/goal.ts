@@ -71,6 +71,8 @@ export interface Goal {
   usual: Float64Array;
   /** Work in ms of the longest chain of needed builds that wait for it, itself excluded. */
   below: number;
+  /** Set while goals are gone through, so that each is visited once. */
+  mark: number;
   /** Raised by the user's "build next"; the highest goes first. */
   boost: number;
   /** Physically in a queue of its class. */
@@ -108,6 +110,7 @@ export function createGoal(spec: GoalSpec, index: number): Goal {
     isKnown: false,
     usual: NO_TIMES,
     below: 0,
+    mark: 0,
     boost: 0,
     isQueued: false,
     failures: NO_FAILURES,
@@ -132,6 +135,11 @@ export function isDone(goal: Goal): boolean {
   if (goal.phase.type !== "finished") return false;
   const { type } = goal.phase.result;
   return type === "built" || type === "substituted" || type === "alreadyValid";
+}
+
+/** Whether a goal ended without its outputs. */
+export function endedBadly(goal: Goal): boolean {
+  return goal.phase.type === "finished" && !isDone(goal);
 }
 
 /** Whether the goal is being built or waits for it, and nothing has decided its end. */

@@ -5,7 +5,7 @@ import { lastingRefusals } from "./eligibility.ts";
 import { assessWork } from "./expect.ts";
 import type { GoalSpec } from "./fact.ts";
 import { failUnmatchable, finishGoal, makeReady, notBuiltBy } from "./finish.ts";
-import { createGoal, type Goal, isDone, isUndecided } from "./goal.ts";
+import { createGoal, endedBadly, type Goal, isDone, isUndecided } from "./goal.ts";
 import { classKey, createGoalClass, type GoalClass, refreshClass } from "./goal-class.ts";
 import { speedOf } from "./machine.ts";
 import { type Plan, reviewAll } from "./plan.ts";
@@ -43,14 +43,16 @@ export function addGoals(turn: Turn, specs: readonly GoalSpec[]): void {
 }
 
 function link(plan: Plan, goal: Goal): void {
-  goal.inputs = goal.spec.inputs.map((id) => {
+  const inputs: Goal[] = [];
+  for (const id of goal.spec.inputs) {
     const input = plan.goals.get(id);
     if (input === undefined) {
       throw new EngineError("internal", "PLAN_UNKNOWN_INPUT", `${goal.id}: its input ${id} was never added to the plan`);
     }
     input.dependants.push(goal);
-    return input;
-  });
+    inputs.push(input);
+  }
+  goal.inputs = inputs;
 }
 
 /** Longest chain of inputs under a goal; without recursion, as chains may be long. */
@@ -100,13 +102,18 @@ export function need(turn: Turn, goals: readonly Goal[]): void {
     found.push(goal);
     if (!isToBuild(goal)) continue;
     joinClass(plan, goal);
-    if (!isHopeless(plan, goal)) stack.push(...goal.inputs.filter((input) => !input.needed).reverse());
+    if (isHopeless(plan, goal)) continue;
+    for (let index = goal.inputs.length - 1; index >= 0; index--) {
+      const input = goal.inputs[index]!;
+      if (!input.needed) stack.push(input);
+    }
   }
   if (found.length === 0) return;
   found.sort((a, b) => a.level - b.level || a.index - b.index);
   for (const goal of found) assess(plan, goal);
   raiseRanks(plan, found);
-  turn.events.push({ type: "goalsAdded", goals: [...found].sort((a, b) => a.index - b.index).map((goal) => describe(plan, goal)) });
+  const inOrder = [...found].sort((a, b) => a.index - b.index);
+  turn.events.push({ type: "goalsAdded", goals: inOrder.map((goal) => describe(plan, goal)) });
   for (const goal of found) begin(turn, goal);
 }
 
@@ -186,12 +193,14 @@ function beginBuild(turn: Turn, goal: Goal): void {
     failHopeless(turn, goal);
     return;
   }
-  const lost = goal.inputs.find((input) => input.phase.type === "finished" && !isDone(input));
+  const lost = goal.inputs.find(endedBadly);
   if (lost !== undefined) {
     finishGoal(turn, goal, { type: "notBuilt", because: lost.id, reason: `its input '${lost.spec.name}' was not built` });
     return;
   }
-  goal.pending = goal.inputs.reduce((count, input) => (isDone(input) ? count : count + 1), 0);
+  let pending = 0;
+  for (const input of goal.inputs) if (!isDone(input)) pending += 1;
+  goal.pending = pending;
   if (goal.pending === 0) {
     makeReady(turn, goal);
     return;

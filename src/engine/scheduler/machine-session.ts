@@ -3,7 +3,7 @@ import type { MachineId } from "../events/ids.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import { copyPaths } from "../stores/copy.ts";
-import type { PathInfos } from "../stores/path-infos.ts";
+import { type PathInfos, referencesFirst } from "../stores/path-infos.ts";
 import type { MachineStore, PathSink, PathStore, TransferProgress } from "../stores/store.ts";
 
 /** Paths from this size (bytes) on go by themselves, so that what does not need them need not wait for them. */
@@ -90,7 +90,9 @@ export class MachineSession {
     signal: AbortSignal,
   ): Promise<void> {
     if (this.isDestination || paths.length === 0) return;
-    await transfer({ from: this.store, to, paths, checkSignatures, direction: "download", reporter, signal });
+    // Outputs may refer to each other, and come in the order of their names.
+    const ordered = referencesFirst(new Map(paths.map((info) => [info.path, info])));
+    await transfer({ from: this.store, to, paths: ordered, checkSignatures, direction: "download", reporter, signal });
   }
 
   /** Runs `work` while the paths count as being brought, so that nobody else brings them. */

@@ -79,7 +79,7 @@ export interface Plan {
   readonly progress: Progress;
   estimate: Estimate | null;
   estimatedAt: number;
-  counts: { claims: number; hooks: number; goals: number; timers: number; boosts: number; passes: number };
+  counts: { claims: number; hooks: number; goals: number; timers: number; boosts: number; passes: number; marks: number };
 }
 
 /** An empty plan. Options left out have the defaults of {@link DEFAULT_PLAN_OPTIONS}. */
@@ -117,7 +117,7 @@ export function createPlan(options: Partial<PlanOptions> = {}): Plan {
     progress: createProgress(),
     estimate: null,
     estimatedAt: Number.NEGATIVE_INFINITY,
-    counts: { claims: 0, hooks: 0, goals: 0, timers: 0, boosts: 0, passes: 0 },
+    counts: { claims: 0, hooks: 0, goals: 0, timers: 0, boosts: 0, passes: 0, marks: 0 },
   };
 }
 

@@ -7,18 +7,17 @@ import type { Plan } from "./plan.ts";
  * always below that of what needs it.
  */
 export function raiseRanks(plan: Plan, added: readonly Goal[]): void {
-  const levels: Set<Goal>[] = [];
+  const mark = ++plan.counts.marks;
+  const levels: Goal[][] = [];
   const visit = (goal: Goal): void => {
-    let level = levels[goal.level];
-    if (level === undefined) {
-      level = new Set();
-      levels[goal.level] = level;
-    }
-    level.add(goal);
+    if (goal.mark === mark) return;
+    goal.mark = mark;
+    while (levels.length <= goal.level) levels.push([]);
+    levels[goal.level]!.push(goal);
   };
   for (const goal of added) visit(goal);
   for (let height = levels.length - 1; height >= 0; height--) {
-    for (const goal of levels[height] ?? []) {
+    for (const goal of levels[height]!) {
       if (goal.goalClass === null || !goal.needed) continue;
       const chain = goal.below + goal.work;
       for (const input of goal.inputs) {

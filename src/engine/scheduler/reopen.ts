@@ -1,15 +1,10 @@
 // Trying again what did not come about, because the user asked: the goal, what it needs, and what needed it.
 import { haltReason } from "./finish.ts";
-import { type Goal, isDone } from "./goal.ts";
+import { endedBadly, type Goal } from "./goal.ts";
 import { begin, isHopeless, isToBuild, need } from "./goals.ts";
 import { noteToBuild } from "./progress.ts";
 import type { Turn } from "./turn.ts";
 import { reviewAll } from "./plan.ts";
-
-/** Whether a goal ended without its outputs. */
-export function endedBadly(goal: Goal): boolean {
-  return goal.phase.type === "finished" && !isDone(goal);
-}
 
 /** Reopens goals, the inputs they lack, and dependants that lack nothing else; returns how many. A halt by a failure is lifted. */
 export function reopen(turn: Turn, goals: readonly Goal[]): number {

@@ -2,10 +2,10 @@
 import type { RequestId } from "../events/ids.ts";
 import type { RequestFact } from "./fact.ts";
 import { endGoal, finishGoal, halt } from "./finish.ts";
-import { type Goal, isDone } from "./goal.ts";
+import { endedBadly, type Goal, isDone } from "./goal.ts";
 import { changed, setHold } from "./health.ts";
 import type { Machine } from "./machine.ts";
-import { endedBadly, reopen } from "./reopen.ts";
+import { reopen } from "./reopen.ts";
 import { answer, type Turn } from "./turn.ts";
 import { reviewAll } from "./plan.ts";
 

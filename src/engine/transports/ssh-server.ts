@@ -83,11 +83,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
 }
 
 function commandOf(command: string, channel: ServerChannel): SshCommand {
-  const end = (status: number): void => {
-    channel.exit(status);
-    channel.close();
-  };
-  const transport = new StreamTransport({ name: "client", input: channel, output: channel, stderr: null, drop: () => end(0) });
+  const transport = new StreamTransport({ name: "client", input: channel, output: channel, stderr: null, drop: () => channel.close() });
   const gone = (): void => transport.settle({ type: "closedThere", exitCode: null, signal: null });
   channel.once("close", gone).once("end", gone).on("error", gone);
   return {
@@ -96,7 +92,8 @@ function commandOf(command: string, channel: ServerChannel): SshCommand {
     complain: (text) => void channel.stderr.write(text),
     exit: (status) => {
       transport.settle({ type: "closedHere" });
-      end(status);
+      channel.exit(status);
+      channel.close();
     },
   };
 }

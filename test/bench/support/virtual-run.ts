@@ -73,6 +73,7 @@ export function runVirtually(
     if (decisions % 4096 === 0) peak = Math.max(peak, process.memoryUsage.rss());
     perform(decision);
   };
+  const cpu0 = process.threadCpuUsage();
   for (const spec of machines) {
     say({ type: "machineAdded", spec });
     const { machine } = spec;
@@ -95,6 +96,8 @@ export function runVirtually(
   }
   if (exitStatus !== 0) throw new Error(`the run ended with ${exitStatus}`);
   peak = Math.max(peak, process.memoryUsage.rss());
+  const cpu = process.threadCpuUsage(cpu0);
+  console.log('cpu us/build', (cpu.user+cpu.system)/builds, 'wall decide', realMs*1000/builds);
   return {
     makespanMs: now,
     builds,

@@ -6,6 +6,7 @@ import { refusesInvalid } from "../../../src/engine/rounds/other-result.ts";
 import { readOnlyCommand } from "../../../src/engine/rounds/read-only.ts";
 
 const self = { uid: 0, gid: 0 };
+const programs = { unshare: "/u/unshare", mount: "/u/mount", setpriv: "/u/setpriv", bwrap: "/u/bwrap" };
 
 describe("the build user of a hook", () => {
   const passwd =
@@ -46,7 +47,7 @@ describe("the hook's words", () => {
 
   it("come behind read-only mounts", () => {
     const command = (way: Parameters<typeof readOnlyCommand>[0]): string[] =>
-      readOnlyCommand(way, ["/a", "/b"], { uid: 7, gid: 8 }, self, ["/hook", "x"]);
+      readOnlyCommand(way, ["/a", "/b"], { uid: 7, gid: 8 }, self, ["/hook", "x"], programs);
     expect(command("none")).toEqual(["/hook", "x"]);
     for (const way of ["unshareAsRoot", "bwrap", "unshareAsUser"] as const)
       expect(command(way).slice(-2)).toEqual(["/hook", "x"]);

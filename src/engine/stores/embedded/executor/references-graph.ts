@@ -42,7 +42,7 @@ export function printGraphText(source: GraphSource, paths: readonly StorePath[])
     .join("");
 }
 
-/** The JSON form (Nix 2.8: `pathInfoToJSON` without what depends on the machine, with closure sizes). */
+/** The JSON form (Nix 2.34 `pathInfoToJSON` without what depends on the machine, with closure sizes; older ones leave `valid` out). */
 export function printGraphJson(source: GraphSource, paths: readonly StorePath[]): string {
   const entries = paths.flatMap((path) => {
     const info = source.find(path);
@@ -57,6 +57,7 @@ export function printGraphJson(source: GraphSource, paths: readonly StorePath[])
         narSize: Number(info.narSize),
         path,
         references: info.references,
+        valid: true,
       },
     ];
   });

@@ -59,6 +59,7 @@ describe("exportReferencesGraph", () => {
         narHash: "sha256:0000000000000000000000000000000000000000000000000000",
         narSize: 10,
         references: [a, b],
+        valid: true,
       },
     ]);
   });

@@ -1,0 +1,108 @@
+// One run of builds and one way of showing it, tied together; signals go to both.
+import type { BuildRunRequest, PublishedEvent, RunOutcome, Surroundings } from "../src/engine/index.ts";
+import { createBuildRun, EngineError, type RequestId, systemClock } from "../src/engine/index.ts";
+import { type ChooseInput, chooseRenderer, createRenderer, type Renderer, type RendererKind } from "../src/ui/index.ts";
+import type { CommonFlags, ShowFlags } from "./invocation.ts";
+import { openRecorder } from "./recorder.ts";
+
+/** How a run that was shown ended. */
+export interface ShownRun {
+  readonly outcome: RunOutcome;
+  /** The outcome's, or that of the signal which ended the run. */
+  readonly exitStatus: number;
+}
+
+/** What a command adds to showing a run. */
+export interface ShowRunOptions {
+  readonly printOutPaths: boolean;
+  /** Hears every event beside the renderer. */
+  readonly onEvents: (events: readonly PublishedEvent[]) => void;
+}
+
+/** Makes the run, shows it until its end and resolves with the outcome. @throws EngineError before anything is shown */
+export async function showRun(
+  request: BuildRunRequest,
+  flags: CommonFlags & ShowFlags,
+  surroundings: Surroundings,
+  options: ShowRunOptions,
+): Promise<ShownRun> {
+  const { run, config } = await createBuildRun(request, surroundings);
+  const kind = choose(flags, surroundings);
+  let requests = 0;
+  const renderer = await createRenderer(kind, {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    stdin: process.stdin,
+    env: surroundings.environment,
+    clock: systemClock,
+    options: {
+      printBuildLogs: config.settings.printBuildLogs ?? flags.logFormat === "bar-with-logs",
+      logLines: config.settings.logLines,
+      verbosity: flags.verbosity,
+      explain: flags.explain,
+      ascii: false,
+      printOutPaths: options.printOutPaths,
+    },
+    send: (asked) => run.request({ ...asked, id: `r${++requests}` as RequestId }),
+    outputClosed: () => undefined,
+    replay: null,
+  });
+  const recorder = openRecorder(flags.record, surroundings.program);
+  const stopListening = run.events.listen((events) => {
+    recorder.accept(events);
+    options.onEvents(events);
+    renderer.accept(events);
+  });
+  const signals = listenToSignals(renderer, () => run.request({ id: `r${++requests}` as RequestId, type: "stop", how: "cancel" }));
+  try {
+    renderer.start();
+    const outcome = await run.run();
+    await renderer.finish();
+    await recorder.close();
+    return { outcome, exitStatus: signals.received() ?? outcome.exitStatus };
+  } finally {
+    signals.stop();
+    stopListening();
+    renderer.restore();
+  }
+}
+
+function choose(flags: CommonFlags & ShowFlags, surroundings: Surroundings): RendererKind {
+  const input: ChooseInput = {
+    ui: flags.ui === "auto" ? formatOf(flags) : flags.ui,
+    stdinIsTTY: process.stdin.isTTY === true,
+    stdoutIsTTY: process.stdout.isTTY === true,
+    stderrIsTTY: process.stderr.isTTY === true,
+    env: surroundings.environment,
+  };
+  const choice = chooseRenderer(input);
+  if ("error" in choice) throw new EngineError("usage", "UI_NOT_POSSIBLE", choice.error, { hint: choice.hint });
+  return choice;
+}
+
+/** Nix's words for the same: `--log-format raw` is plain lines, `--quiet` says little. */
+function formatOf(flags: CommonFlags & ShowFlags): ChooseInput["ui"] {
+  if (flags.verbosity < 0) return "quiet";
+  return flags.logFormat === "raw" ? "plain" : "auto";
+}
+
+/** Ctrl-C asks, twice insists; SIGTERM and SIGHUP cancel at once. */
+function listenToSignals(renderer: Renderer, cancel: () => void): { received(): number | null; stop(): void } {
+  let received: number | null = null;
+  const onInterrupt = (): void => renderer.interrupt();
+  const onTerminate = (): void => {
+    received = 128 + 15;
+    cancel();
+  };
+  const onHangUp = (): void => {
+    received = 128 + 1;
+    cancel();
+  };
+  process.on("SIGINT", onInterrupt).on("SIGTERM", onTerminate).on("SIGHUP", onHangUp);
+  return {
+    received: () => received,
+    stop: () => {
+      process.off("SIGINT", onInterrupt).off("SIGTERM", onTerminate).off("SIGHUP", onHangUp);
+    },
+  };
+}

@@ -1,0 +1,47 @@
+// What a run would do, by the rules the plan goes by, without doing it (`--dry-run`).
+import type { RunMachine } from "./machines.ts";
+import type { RunPlan } from "./planning.ts";
+import { neededGoals } from "./scheduler/goal-specs.ts";
+import { refusalOf, unmatchableMessage } from "./scheduler/match.ts";
+import type { PlanOptions } from "./scheduler/options.ts";
+
+/** What `--dry-run` found. */
+export interface DryRun {
+  /** Sizes in bytes. */
+  readonly work: {
+    readonly derivations: readonly string[];
+    readonly paths: readonly string[];
+    readonly downloadBytes: number;
+    readonly unpackedBytes: number;
+  };
+  /** For each derivation that would be built: the machines that could take it, or why none can. */
+  readonly placement: readonly {
+    readonly name: string;
+    readonly machines: readonly string[];
+    readonly refusal: string;
+  }[];
+}
+
+/** Says what a planned run would do. */
+export function dryRunOf(plan: RunPlan, machines: readonly RunMachine[], options: PlanOptions): DryRun {
+  const needed = neededGoals(plan.goals).filter(
+    (goal) => goal.kind === "derivation" && (goal.validity === "missing" || goal.check),
+  );
+  const placement = needed.map((goal) => {
+    const judged = machines.map(({ spec }) => ({ machine: spec.machine, refusal: refusalOf(goal, spec, options) }));
+    const refused = judged.flatMap(({ machine, refusal }) => (refusal === null ? [] : [{ machine, refusal }]));
+    return {
+      name: goal.name,
+      machines: judged.filter(({ refusal }) => refusal === null).map(({ machine }) => machine),
+      refusal: unmatchableMessage(goal, refused),
+    };
+  });
+  const { willSubstitute, downloadSize, narSize } = plan.missing;
+  const work = {
+    derivations: needed.map((goal) => goal.goal),
+    paths: [...willSubstitute],
+    downloadBytes: Number(downloadSize),
+    unpackedBytes: Number(narSize),
+  };
+  return { work, placement };
+}
