@@ -5,6 +5,7 @@ import type { Clock } from "./clock.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { MachinesResult } from "./config/machines.ts";
 import { type DryRun, dryRunOf } from "./dry-run.ts";
+import { Durations } from "./durations.ts";
 import { readDrvFrom } from "./evaluate/drv-closure.ts";
 import { type EvaluateBuildFile, evaluateInstallables } from "./evaluate/evaluate.ts";
 import type { Installable } from "./evaluate/installable.ts";
@@ -13,6 +14,7 @@ import { createEventChannel, type EventChannel } from "./events/channel.ts";
 import { type EngineEvent, EVENTS_VERSION, type RunOutcome } from "./events/event.ts";
 import type { EngineRequest } from "./events/request.ts";
 import { STORE_DIR, type StorePath } from "./formats/store-path.ts";
+import { openHistory } from "./journal/history-store.ts";
 import { Connector, type RunMachine, runMachines } from "./machines.ts";
 import { messageNotice, noticeOf } from "./notices.ts";
 import { planRun, type RunPlan } from "./planning.ts";
@@ -64,6 +66,7 @@ export class BuildRun {
   readonly #abort = new AbortController();
   #driver: Driver | null = null;
   #samplers: Samplers | null = null;
+  #durations: Durations | null = null;
   #stopAsked: Extract<EngineRequest, { type: "stop" }> | null = null;
 
   constructor(options: BuildRunOptions) {
@@ -177,6 +180,7 @@ export class BuildRun {
     this.#abort.abort(new Error("the run ended"));
     this.#samplers?.close();
     await this.#driver?.close();
+    this.#durations?.close();
     await scope.connector.close();
     const opened = await scope.destination.catch(() => null);
     await opened?.store.close();
@@ -220,6 +224,10 @@ export class BuildRun {
     const { settings } = config;
     const outputs = new Map(plan.goals.map((goal) => [goal.goal, goal.outputPaths]));
     const infos = new PathInfos(destination.store);
+    const specs = scope.machines.map(({ spec }) => spec);
+    const history = openHistory(join(settings.journalDir, "history.sqlite"));
+    const durations = new Durations(history, clock, plan.goals, specs);
+    this.#durations = durations;
     const samplers = new Samplers({
       clock,
       intervalMs: settings.buildersPollInterval * 1000,
@@ -229,7 +237,10 @@ export class BuildRun {
     });
     this.#samplers = samplers;
     const driver = new Driver({
-      plan: createPlan(this.#planOptions(destination)),
+      plan: createPlan({
+        ...this.#planOptions(destination),
+        durations: (goal, machine) => durations.expected(goal, machine),
+      }),
       clock,
       publish: (event) => this.#publish(event),
       destination: { store: destination.store, infos, trusted: destination.description.trusted },
@@ -248,14 +259,17 @@ export class BuildRun {
       logs: new LogKeeper({ directory: join(settings.journalDir, "logs", runId), tailLines: settings.logLines }),
       hooks,
       outputsOf: (goal) => outputs.get(goal) ?? [],
-      onFact: (fact) => samplers.hear(fact),
-      onCommand: () => undefined,
+      onFact: (fact) => {
+        samplers.hear(fact);
+        durations.hearFact(fact);
+      },
+      onCommand: (command) => durations.hearCommand(command),
     });
     this.#driver = driver;
     const needed = plan.goals.some((goal) => goal.validity !== "valid" || goal.check);
     if (needed && destination.description.trusted === false) this.#publish(noticeUntrusted(settings.store));
     this.#publish({ type: "runStageChanged", stage: "building", detail: "" });
-    for (const machine of scope.machines) driver.post({ type: "machineAdded", spec: machine.spec });
+    for (const spec of specs) driver.post({ type: "machineAdded", spec });
     driver.post({ type: "goalsAdded", goals: plan.goals });
     driver.post({ type: "goalsComplete" });
     if (this.#stopAsked !== null) {

@@ -1,12 +1,17 @@
 // A store of its own on a builder, for building outputs whole that are valid there already: made, filled with the inputs, used once, removed.
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
 import type { Clock } from "../clock.ts";
 import type { SshReference } from "../config/store-reference.ts";
 import { EngineError, messageOf } from "../errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import { copyPaths } from "../stores/copy.ts";
+import { removeTree } from "../stores/embedded/remove.ts";
 import { openRemote } from "../stores/open-remote.ts";
 import type { PathInfos } from "../stores/path-infos.ts";
 import { sshCommandPlace } from "../stores/places.ts";
+import { queryOptions } from "../stores/remote/client-options.ts";
+import { WorkerStore } from "../stores/remote/worker-store.ts";
 import type {
   BuildAnswer,
   BuildReporter,
@@ -79,6 +84,45 @@ export async function openSshScratch(options: SshScratchOptions, signal: AbortSi
     };
   } catch (error) {
     await remove();
+    throw error;
+  }
+}
+
+export interface LocalScratchOptions {
+  readonly transports: Transports;
+  readonly clock: Clock;
+  /** The program, `nix-daemon` where PATH leads to it. */
+  readonly nixDaemon: string;
+  /** Where the directory is made: on a disk with room for a closure. */
+  readonly parent: string;
+}
+
+/**
+ * Opens a store in a new directory on this machine, with a Nix of its own.
+ * @throws what opening throws; Nix needs Linux for a store in another place
+ */
+export async function openLocalScratch(options: LocalScratchOptions, signal: AbortSignal): Promise<ScratchStore> {
+  const { transports, clock, nixDaemon, parent } = options;
+  const directory = await mkdtemp(join(parent, "tsbuild-top-check."));
+  const command = [nixDaemon, "--stdio", "--store", directory] as const;
+  const store = new WorkerStore({
+    uri: directory,
+    opener: transports.opener({ type: "childProcess", command }),
+    clock,
+    maxBuilds: 1,
+    explain: async (error) => error,
+    queryOptions: queryOptions(false, false, new Map()),
+    machineCores: async () => 0,
+  });
+  const dispose = async (): Promise<void> => {
+    await store.close().catch(() => undefined);
+    await removeTree(directory).catch(() => undefined);
+  };
+  try {
+    await store.describe(signal);
+    return { store, dispose };
+  } catch (error) {
+    await dispose();
     throw error;
   }
 }
