@@ -41,8 +41,20 @@ async function run(invocation: Invocation, surroundings: Surroundings): Promise<
       return (await import("./serve.ts")).serveCommand(invocation, surroundings);
     case "demo":
       return (await import("./demo.ts")).demoCommand(invocation, surroundings);
-    default:
-      throw new EngineError("usage", "COMMAND_NOT_THERE", `'${invocation.type}' does not work yet`);
+    case "copy":
+      return (await import("./copy.ts")).copyCommand(invocation, surroundings);
+    case "realise":
+      return (await import("./realise.ts")).realiseCommand(invocation, surroundings);
+    case "delete":
+      return (await import("./delete.ts")).deleteCommand(invocation, surroundings);
+    case "log":
+      return (await import("./log.ts")).logCommand(invocation, surroundings);
+    case "sign-paths":
+      return (await import("./sign-paths.ts")).signPathsCommand(invocation, surroundings);
+    case "generate-binary-cache-key":
+      return (await import("./generate-key.ts")).generateKeyCommand(invocation);
+    case "verify":
+      return (await import("./verify.ts")).verifyCommand(invocation, surroundings);
   }
 }
 

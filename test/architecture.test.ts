@@ -91,6 +91,17 @@ const rooms: Readonly<Record<string, Room>> = {
     node: [],
     pure: true,
   },
+  // Comparing is pure; fetching, keeping and running the hook is not.
+  "rounds effects": {
+    files: ["compared-build", "diff-hook", "found", "keep", "other-result", "runner", "scratch-store"].map(
+      (name) => `src/engine/rounds/${name}.ts`,
+    ),
+    imports: ["rounds", "formats", "derivation", "events", "hooks", "stores", "transports", "config"].map(
+      (room) => `src/engine/${room}/`,
+    ),
+    node: "any",
+    pure: false,
+  },
   rounds: { files: ["src/engine/rounds/"], ...sideRoom },
   hooks: { files: ["src/engine/hooks/"], ...sideRoom },
   journal: { files: ["src/engine/journal/"], ...sideRoom },

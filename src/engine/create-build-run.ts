@@ -11,6 +11,7 @@ import { runBuildFile } from "./evaluate/build-file/run-build-file.ts";
 import { type InstallableWords, parseInstallables } from "./evaluate/installable.ts";
 import type { EvaluationOptions } from "./evaluate/nix-options.ts";
 import { runPostBuildHook } from "./hooks/post-build-hook.ts";
+import { openSubstituters } from "./open-substituters.ts";
 import type { HookRunner } from "./scheduler/driver.ts";
 import { type EmbeddedStore, openEmbeddedStore } from "./stores/embedded/embedded-store.ts";
 import { DEFAULT_EMBEDDED_SETTINGS } from "./stores/embedded/settings.ts";
@@ -71,7 +72,7 @@ export function createBuildRun(
     program: surroundings.program,
     runId: randomUUID(),
     sshSettings,
-    openEmbedded: (root) => openEmbedded(root, config, environment, clock),
+    openEmbedded: (root) => openEmbedded(root, config, environment, clock, (message) => run.say(message)),
     evaluateBuildFile: (store) => (file, attributes) =>
       runBuildFile({
         file,
@@ -101,18 +102,21 @@ export function readSshOptions(environment: Readonly<Record<string, string | und
 }
 
 /** Opens an embedded store with the settings of the configuration. */
-export function openEmbedded(
+export async function openEmbedded(
   root: string,
   config: LoadedConfig,
   environment: Readonly<Record<string, string | undefined>>,
   clock: Clock,
+  notice: (message: string) => void = () => undefined,
 ): Promise<EmbeddedStore> {
   const { settings } = config;
-  return openEmbeddedStore({
+  const { sshSettings } = readSshOptions(environment);
+  const substituters = openSubstituters({ config, environment, clock, sshSettings, notice });
+  const store = await openEmbeddedStore({
     root,
     clock,
     random: Math.random,
-    substituters: [],
+    substituters: substituters.ports,
     settings: {
       ...DEFAULT_EMBEDDED_SETTINGS,
       system: settings.system,
@@ -129,6 +133,7 @@ export function openEmbedded(
       environment,
     },
   });
+  return substituters.closeWith(store);
 }
 
 function readKeyFile(path: string): string {

@@ -2,8 +2,11 @@
 import type { RunMachine } from "./machines.ts";
 import type { RunPlan } from "./planning.ts";
 import { neededGoals } from "./scheduler/goal-specs.ts";
-import { refusalOf, unmatchableMessage } from "./scheduler/match.ts";
+import { type Refusal, refusalOf, unmatchableMessage } from "./scheduler/match.ts";
 import type { PlanOptions } from "./scheduler/options.ts";
+
+/** As `--max-jobs 0` says of this machine. */
+const NO_SLOTS: Refusal = { type: "noSlots" };
 
 /** What `--dry-run` found. */
 export interface DryRun {
@@ -28,7 +31,10 @@ export function dryRunOf(plan: RunPlan, machines: readonly RunMachine[], options
     (goal) => goal.kind === "derivation" && (goal.validity === "missing" || goal.check),
   );
   const placement = needed.map((goal) => {
-    const judged = machines.map(({ spec }) => ({ machine: spec.machine, refusal: refusalOf(goal, spec, options) }));
+    const judged = machines.map(({ spec }) => ({
+      machine: spec.machine,
+      refusal: refusalOf(goal, spec, options) ?? (spec.slots === 0 ? NO_SLOTS : null),
+    }));
     const refused = judged.flatMap(({ machine, refusal }) => (refusal === null ? [] : [{ machine, refusal }]));
     return {
       name: goal.name,

@@ -1,8 +1,16 @@
 // The engine as the composition root sees it. What is heavy is loaded when it is used, so that `--version` and `--help` cost nothing.
+import type { CopyReporter, CopyRequest } from "./commands/copy.ts";
+import type { DeleteRequest } from "./commands/delete.ts";
+import type { GenerateKeyRequest } from "./commands/generate-key.ts";
+import type { ResolveRequest } from "./commands/resolve-paths.ts";
+import type { SignPathsRequest } from "./commands/sign-paths.ts";
+import type { VerifyFault, VerifyRequest } from "./commands/verify.ts";
 import type { Demo } from "./commands/demo/start.ts";
 import type { ServeRequest } from "./commands/serve.ts";
 import type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
 
+export type { CopyProgress, CopyReporter, CopyRequest } from "./commands/copy.ts";
+export type { VerifyFault } from "./commands/verify.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export type { Demo, DemoReport } from "./commands/demo/start.ts";
 export { type LoadedConfig, loadConfig } from "./config/load.ts";
@@ -46,4 +54,45 @@ export async function serveStore(request: ServeRequest, surroundings: Surroundin
 export async function startDemo(surroundings: Surroundings): Promise<Demo> {
   const { startDemo: start } = await import("./commands/demo/start.ts");
   return start(surroundings);
+}
+
+/** Copies paths between two stores (`copy`). */
+export async function copyStorePaths(request: CopyRequest, surroundings: Surroundings, report: CopyReporter, signal: AbortSignal) {
+  const { copy } = await import("./commands/copy.ts");
+  return copy(request, surroundings, report, signal);
+}
+
+/** Deletes paths nothing needs any more (`delete`). */
+export async function deleteStorePaths(request: DeleteRequest, surroundings: Surroundings) {
+  const { deletePaths } = await import("./commands/delete.ts");
+  return deletePaths(request, surroundings);
+}
+
+/** Finds logs of builds (`log`). */
+export async function readLogs(request: ResolveRequest, surroundings: Surroundings, warned: (message: string) => void) {
+  const { readLogs: read } = await import("./commands/log.ts");
+  return read(request, surroundings, warned);
+}
+
+/** Signs paths (`sign-paths`). */
+export async function signStorePaths(request: SignPathsRequest, surroundings: Surroundings) {
+  const { signPaths } = await import("./commands/sign-paths.ts");
+  return signPaths(request, surroundings);
+}
+
+/** Makes a key pair (`generate-binary-cache-key`). */
+export async function generateKey(request: GenerateKeyRequest): Promise<void> {
+  const { generateKey: generate } = await import("./commands/generate-key.ts");
+  await generate(request);
+}
+
+/** Checks that paths are whole and trusted (`verify`). */
+export async function verifyStorePaths(
+  request: VerifyRequest,
+  surroundings: Surroundings,
+  report: { readonly found: (fault: VerifyFault) => void; readonly warned: (message: string) => void },
+  signal: AbortSignal,
+) {
+  const { verify } = await import("./commands/verify.ts");
+  return verify(request, surroundings, report, signal);
 }

@@ -17,8 +17,6 @@ export interface OpenSubstitutersOptions {
   readonly clock: Clock;
   readonly sshSettings: SshSettings;
   readonly notice: (message: string) => void;
-  /** False asks again for paths that were not there lately: for a user who names a path to fetch. */
-  readonly believeMisses: boolean;
 }
 
 /** The user's memory of what binary caches have. */
@@ -68,13 +66,13 @@ function openerOf(
   options: OpenSubstitutersOptions,
   diskCache: () => DiskCache,
 ): () => Promise<OpenSource> {
-  const { config, environment, clock, notice, believeMisses, sshSettings } = options;
+  const { config, environment, clock, notice, sshSettings } = options;
   switch (reference.type) {
     case "cache":
       return async () => {
         const { settings } = config;
         const store = openCache({
-          ...{ reference, settings, environment, clock, notice, believeMisses },
+          ...{ reference, settings, environment, clock, notice },
           random: Math.random,
           diskCache: diskCache(),
         });

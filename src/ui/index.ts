@@ -5,6 +5,8 @@ import { createPlainRenderer } from "./renderers/plain.ts";
 import { createQuietRenderer } from "./renderers/quiet.ts";
 import type { Renderer, RendererPorts } from "./renderers/renderer.ts";
 
+export { formatBytes, formatBytesOf, formatRate } from "./format/bytes.ts";
+export { sanitizeColored, sanitizeText } from "./format/sanitize.ts";
 export {
   type ChooseInput,
   chooseRenderer,

@@ -1,6 +1,7 @@
 // Pages of docs/ that are made from tables of the program, so that they cannot say something else than it does.
 import { SECTION_TITLES } from "../../src/ui/model/help.ts";
-import { KEY_SECTIONS, KEYMAP, type KeyBinding, keyText } from "../../src/ui/model/keymap.ts";
+import { keyText } from "../../src/ui/model/key-text.ts";
+import { KEY_SECTIONS, KEYMAP, type KeyBinding } from "../../src/ui/model/keymap.ts";
 import type { ScreenType } from "../../src/ui/model/view-state.ts";
 
 export interface GeneratedDoc {

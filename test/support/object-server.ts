@@ -1,5 +1,13 @@
 // A small HTTP server that keeps objects in memory or in a directory, with faults on demand: for binary caches in tests.
-import { createReadStream, existsSync, mkdirSync, readFileSync, renameSync, statSync, createWriteStream } from "node:fs";
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+} from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
@@ -25,7 +33,10 @@ export interface ObjectServerOptions {
   /** Whether parts of objects can be asked for; true when absent. */
   readonly ranges?: boolean;
   /** Looks at a request before anything else; gives back a status and body to answer, or null. */
-  readonly inspect?: (request: IncomingMessage, body: Buffer) => { readonly status: number; readonly body: string } | null;
+  readonly inspect?: (
+    request: IncomingMessage,
+    body: Buffer,
+  ) => { readonly status: number; readonly body: string } | null;
 }
 
 export interface ObjectServer {
@@ -118,7 +129,13 @@ export async function startObjectServer(options: ObjectServerOptions = {}): Prom
     response.writeHead(200).end();
   }
 
-  async function send(method: string, path: string, range: string | undefined, response: ServerResponse, fault: Fault | null): Promise<void> {
+  async function send(
+    method: string,
+    path: string,
+    range: string | undefined,
+    response: ServerResponse,
+    fault: Fault | null,
+  ): Promise<void> {
     const size = sizeOf(path);
     if (size === null) {
       response.writeHead(404).end();

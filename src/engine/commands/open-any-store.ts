@@ -1,23 +1,38 @@
 // Opens whatever store a reference names, for commands that only read, copy or ask.
 import type { Clock } from "../clock.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { parseStoreReference } from "../config/store-reference.ts";
+import { type CacheReference, parseStoreReference } from "../config/store-reference.ts";
 import { openEmbedded, readSshOptions, type Surroundings } from "../create-build-run.ts";
-import { EngineError } from "../errors.ts";
+import { openDiskCache } from "../open-substituters.ts";
+import type { CacheStore } from "../stores/binary-cache/cache-store.ts";
+import { openCache } from "../stores/binary-cache/open-cache.ts";
+import type { EmbeddedStore } from "../stores/embedded/embedded-store.ts";
 import { openDestination } from "../stores/open-destination.ts";
 import { openRemote } from "../stores/open-remote.ts";
-import type { MachineStore, StoreDescription } from "../stores/store.ts";
+import type { DestinationStore, MachineStore, StoreDescription } from "../stores/store.ts";
 import { Transports } from "../transports/open.ts";
 
+/** What kind of store it is, and so what it can do. */
+type Kind =
+  /** This program's own; `root` holds `nix/store`. */
+  | { readonly type: "embedded"; readonly store: EmbeddedStore; readonly root: string }
+  /** The Nix of this machine. */
+  | { readonly type: "daemon"; readonly store: DestinationStore }
+  /** Another machine. */
+  | { readonly type: "machine"; readonly store: MachineStore }
+  | { readonly type: "cache"; readonly store: CacheStore };
+
 /** An open store and what ends it. */
-export interface AnyStore {
-  readonly store: MachineStore;
-  readonly description: StoreDescription;
+export type AnyStore = Kind & {
+  /** The store as Nix's own programs are told of it (`--store`), null for their own choice. */
+  readonly nixStore: string | null;
+  /** What answered. Throws for a cache that is not there. */
+  describe(): Promise<StoreDescription>;
   close(): Promise<void>;
-}
+};
 
 /**
- * Opens a store by its reference.
+ * Opens a store by its reference. A binary cache is not asked for anything yet.
  * @throws EngineError of family `config`, `transport`, `protocol` or `store`
  */
 export async function openAnyStore(
@@ -32,37 +47,59 @@ export async function openAnyStore(
   for (const warning of warnings) notice(warning);
   const { reference, warnings: unknown } = parseStoreReference(text, config.context);
   for (const warning of unknown) notice(warning);
+  if (reference.type === "cache") return openCacheStore(reference, config, environment, clock, notice);
   const transports = new Transports({ clock, environment, notice: ({ message }) => notice(message) });
+  const ending = (store: MachineStore) => async (): Promise<void> => {
+    await store.close();
+    transports.close();
+  };
   try {
     if (reference.type === "ssh") {
       const { store, description } = await openRemote(
         { reference, transports, sshSettings, clock, maxBuilds: 1, useSubstitutes: false, wrap: (opener) => opener },
         new AbortController().signal,
       );
-      return { store, description, close: () => closeAll(store, transports) };
+      return { type: "machine", store, nixStore: text, describe: async () => description, close: ending(store) };
     }
-    if (reference.type === "cache") {
-      throw new EngineError(
-        "config",
-        "STORE_IS_A_CACHE",
-        `'${text}' is a binary cache, which cannot be connected to like a store`,
-      );
-    }
-    const opened = await openDestination({
+    let embedded: EmbeddedStore | null = null;
+    const { store, description, root, nixStore } = await openDestination({
       config: { ...config, settings: { ...config.settings, store: text } },
       transports,
       clock,
       environment,
-      openEmbedded: (root) => openEmbedded(root, config, environment, clock),
+      openEmbedded: async (directory) => {
+        embedded = await openEmbedded(directory, config, environment, clock, notice);
+        return embedded;
+      },
     });
-    return { store: opened.store, description: opened.description, close: () => closeAll(opened.store, transports) };
+    const common = { nixStore, describe: async () => description, close: ending(store) };
+    if (embedded !== null && root !== null) return { type: "embedded", store: embedded, root, ...common };
+    return { type: "daemon", store, ...common };
   } catch (error) {
     transports.close();
     throw error;
   }
 }
 
-async function closeAll(store: MachineStore, transports: Transports): Promise<void> {
-  await store.close();
-  transports.close();
+function openCacheStore(
+  reference: CacheReference,
+  config: LoadedConfig,
+  environment: Surroundings["environment"],
+  clock: Clock,
+  notice: (message: string) => void,
+): AnyStore {
+  // Who names a cache wants to know what is there now.
+  const settings = { ...config.settings, narinfoCacheNegativeTtl: 0 };
+  const diskCache = openDiskCache({ ...config, settings }, environment, clock);
+  const store = openCache({ reference, settings, environment, clock, random: Math.random, notice, diskCache });
+  return {
+    type: "cache",
+    store,
+    nixStore: null,
+    describe: () => store.describe(),
+    close: async () => {
+      await store.close();
+      diskCache.close();
+    },
+  };
 }

@@ -22,6 +22,9 @@ export async function pingStore(
   const opened = await openAnyStore(settings.store, config, surroundings, systemClock, (message) =>
     warnings.push(message),
   );
-  await opened.close();
-  return { description: opened.description, warnings };
+  try {
+    return { description: await opened.describe(), warnings };
+  } finally {
+    await opened.close();
+  }
 }

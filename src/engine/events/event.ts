@@ -92,6 +92,7 @@ export interface RunOutcome {
 export type GoalEvent =
   | { readonly type: "goalsAdded"; readonly goals: readonly GoalDescription[] }
   | { readonly type: "goalWaiting"; readonly goal: GoalId; readonly reason: WaitingReason }
+  /** `from` is empty while the source is not known; then the event comes again for every path that is fetched, inputs included. */
   | {
       readonly type: "substitutionStarted";
       readonly goal: GoalId;

@@ -55,10 +55,9 @@ export function parseCheckDifferences(message: string): ToldDifference[] {
     const output = logicalPath(realOutput);
     if (output === null) continue;
     const realOther = otherSingle ?? otherDouble ?? null;
-    // What another machine calls its kept result is used in commands there: it must be what it is said to be.
-    const isBeside = realOther?.startsWith(realOutput) ?? false;
-    const isTrusted = isBeside && logicalPath(realOther ?? "") !== null;
-    differences.push({ drvPath, output, realOutput, realOther: isTrusted ? realOther : null });
+    // It is read, renamed and removed by this name: it must be what Nix calls it and nothing else.
+    const isKept = realOther === `${realOutput}.check`;
+    differences.push({ drvPath, output, realOutput, realOther: isKept ? realOther : null });
   }
   return differences;
 }

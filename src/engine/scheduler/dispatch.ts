@@ -62,7 +62,7 @@ function startSubstitutions(turn: Turn): void {
     goal.phase = { type: "substituting", verdict: null };
     turn.commands.push({ type: "startSubstitution", goal: goal.id });
     const paths = goal.spec.outputPaths.map((output) => output.path);
-    turn.events.push({ type: "substitutionStarted", goal: goal.id, paths, from: "substituters" });
+    turn.events.push({ type: "substitutionStarted", goal: goal.id, paths, from: "" });
   }
 }
 
@@ -92,10 +92,11 @@ function passOver(turn: Turn, chooser: Chooser): void {
     queues.push({ goalClass, places, left: isShort ? SHORT_LOOK_AHEAD : LOOK_AHEAD, setsCutoff });
   }
   const looked = queues;
+  const first: Front = { queue: null, lane: 0, goal: null, urgency: 0 };
   while (queues.length > 0 && !isHeld(plan)) {
-    const first = mostUrgent(plan, queues);
-    if (first === null) break;
+    mostUrgent(plan, queues, first);
     const { queue, lane, goal } = first;
+    if (queue === null || goal === null) break;
     if (look(turn, chooser, queue, goal)) {
       queues = queues.filter((each) => isOpen(each.goalClass));
       // Another round of it may start, too.
@@ -149,25 +150,29 @@ function inQuestion(goalClass: GoalClass, chooser: Chooser): readonly Machine[] 
   return chooser.waitsForArrivals && arriving.length > 0 ? [...usable, ...arriving] : usable;
 }
 
+/** The most urgent goal that a pass has not looked at. */
 interface Front {
-  readonly queue: Queue;
-  readonly lane: number;
-  readonly goal: Goal;
-  readonly urgency: number;
+  queue: Queue | null;
+  lane: number;
+  goal: Goal | null;
+  urgency: number;
 }
 
-function mostUrgent(plan: Plan, queues: readonly Queue[]): Front | null {
-  let best: Front | null = null;
+function mostUrgent(plan: Plan, queues: readonly Queue[], front: Front): void {
+  front.queue = null;
   for (const queue of queues) {
     const { lanes } = queue.goalClass;
     for (let lane = 0; lane < lanes.length; lane++) {
       const goal = lanes[lane]!.at(queue.places[lane]!);
       if (goal === undefined) continue;
       const urgency = urgencyOf(plan, goal, lane);
-      if (best === null || urgency > best.urgency) best = { queue, lane, goal, urgency };
+      if (front.queue !== null && urgency <= front.urgency) continue;
+      front.queue = queue;
+      front.lane = lane;
+      front.goal = goal;
+      front.urgency = urgency;
     }
   }
-  return best;
 }
 
 /** Whether a slot that became free since the last pass is free still. */

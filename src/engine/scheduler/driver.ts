@@ -278,6 +278,7 @@ export class Driver {
               expectedBytes: String(expectedBytes),
             }),
           abort.signal,
+          (path, from) => publish({ type: "substitutionStarted", goal, paths: [path], from }),
         );
       }
     } catch (error) {

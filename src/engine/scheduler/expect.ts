@@ -32,12 +32,12 @@ export function assessWork(plan: Plan, goal: Goal, machines: readonly Machine[])
 }
 
 /** The known durations of a goal by machine index, in ms, or its guessed work by speed; asked for once while the goal waits. */
-export function usualTimes(plan: Plan, goal: Goal): Float64Array {
+export function usualTimes(plan: Plan, goal: Goal): readonly number[] {
   if (goal.usual.length === plan.machines.length) return goal.usual;
-  const times = new Float64Array(plan.machines.length);
+  const times: number[] = [];
   for (const machine of plan.machines) {
     const known = goal.isKnown ? plan.options.durations(goal.spec, machine.spec) : null;
-    times[machine.index] = known ?? goal.work / speedOf(machine);
+    times.push(known ?? goal.work / speedOf(machine));
   }
   goal.usual = times;
   return times;

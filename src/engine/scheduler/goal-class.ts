@@ -34,6 +34,9 @@ export interface GoalClass {
   /** The kind of reason its waiting goals were told last, and when (monotonic ms). */
   told: WaitingReason["type"] | null;
   toldAt: number;
+  /** Why its goals wait for machines, and the state of the machines it was worked out for. */
+  reason: WaitingReason | null;
+  reasonStamp: number;
 }
 
 /** Lanes of a queue: known durations, and four kinds of goals nothing is known of. */
@@ -61,6 +64,8 @@ export function createGoalClass(key: string, sample: GoalSpec, before: (a: Goal,
     members: 0,
     told: null,
     toldAt: Number.NEGATIVE_INFINITY,
+    reason: null,
+    reasonStamp: -1,
   };
 }
 

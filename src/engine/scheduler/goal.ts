@@ -68,7 +68,7 @@ export interface Goal {
   work: number;
   isKnown: boolean;
   /** Usual durations in ms by machine index, kept while they are of use. */
-  usual: Float64Array;
+  usual: readonly number[];
   /** Work in ms of the longest chain of needed builds that wait for it, itself excluded. */
   below: number;
   /** Set while goals are gone through, so that each is visited once. */
@@ -126,7 +126,7 @@ export function createGoal(spec: GoalSpec, index: number): Goal {
 // Shared empty lists: most of a large plan's goals never need their own.
 const NO_GOALS: readonly Goal[] = [];
 const NO_FAILURES: string[] = [];
-export const NO_TIMES = new Float64Array(0);
+export const NO_TIMES: readonly number[] = [];
 const NO_PLACES: number[] = [];
 const NO_CLAIMS: Claim[] = [];
 

@@ -8,6 +8,7 @@ import { Heap } from "./heap.ts";
 import { createLearned, type Learned } from "./learned.ts";
 import type { Machine } from "./machine.ts";
 import { DEFAULT_PLAN_OPTIONS, type PlanOptions } from "./options.ts";
+import { createOutlook, type Outlook } from "./policy-own.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import type { RandomState } from "./random.ts";
 
@@ -60,6 +61,7 @@ export interface Plan {
   readonly toSubstitute: Goal[];
   /** Goals that joined a queue in this decision and may have to be told why they wait. */
   fresh: Goal[];
+  readonly outlook: Outlook;
   complete: boolean;
   paused: boolean;
   halt: Halt | null;
@@ -103,6 +105,7 @@ export function createPlan(options: Partial<PlanOptions> = {}): Plan {
     learned: createLearned(),
     toSubstitute: [],
     fresh: [],
+    outlook: createOutlook(),
     complete: false,
     paused: false,
     halt: null,

@@ -15,23 +15,33 @@ export function ownBefore(a: Goal, b: Goal): boolean {
   return rankA === rankB ? a.index < b.index : rankA > rankB;
 }
 
-/** What a pass knows of machines, by index. */
-interface Outlook {
-  readonly now: number;
+/** What a pass knows of machines, by index; kept with the plan only so that a pass allocates nothing. */
+export interface Outlook {
+  now: number;
   /** When the first slot is expected to be free, promises of this pass included. */
-  readonly first: Float64Array;
-  /** The same for every slot, earliest first; only of machines that something was promised of. */
-  readonly slots: (Float64Array | undefined)[];
-  readonly slowdown: Float64Array;
+  first: Float64Array;
+  /** The same for every slot, earliest first; empty for machines that nothing was promised of. */
+  readonly slots: number[][];
+  slowdown: Float64Array;
+}
+
+export function createOutlook(): Outlook {
+  return { now: 0, first: new Float64Array(0), slots: [], slowdown: new Float64Array(0) };
 }
 
 /** A pass of the policy at a time (monotonic ms). */
 export function ownChooser(plan: Plan, now: number): Chooser {
-  const count = plan.machines.length;
-  const outlook: Outlook = { now, slots: [], first: new Float64Array(count), slowdown: new Float64Array(count) };
-  for (const machine of plan.machines) {
+  const { outlook, machines } = plan;
+  if (outlook.first.length !== machines.length) {
+    outlook.first = new Float64Array(machines.length);
+    outlook.slowdown = new Float64Array(machines.length);
+    while (outlook.slots.length < machines.length) outlook.slots.push([]);
+  }
+  outlook.now = now;
+  for (const machine of machines) {
     outlook.first[machine.index] = firstFree(machine, now);
     outlook.slowdown[machine.index] = slowdownOf(machine);
+    outlook.slots[machine.index]!.length = 0;
   }
   return {
     waitsForArrivals: true,
@@ -47,14 +57,11 @@ function choose(plan: Plan, goal: Goal, candidates: readonly Machine[], outlook:
   const mean = goal.isKnown ? 1 : plan.learned.mean[lane]!;
   const typical = goal.isKnown ? 1 : plan.learned.typical[lane]!;
   const isSent = plan.options.transferMs !== null;
-  const start = (machine: Machine, send: number, explanation: string): Choice => {
-    const expectedMs = send + usual[machine.index]! * typical * slowdown[machine.index]!;
-    promise(outlook, machine, now + expectedMs);
-    return { type: "start", machine, expectedMs, explanation };
-  };
+  const expectedMs = (machine: Machine, send: number) => send + usual[machine.index]! * typical * slowdown[machine.index]!;
   const resumed = resumedOn(plan, goal, candidates);
   if (resumed !== null) {
-    return start(resumed, sendMs(plan, goal, resumed), "an earlier run was interrupted while it built there");
+    const explanation = "an earlier run was interrupted while it built there";
+    return begin(outlook, resumed, expectedMs(resumed, sendMs(plan, goal, resumed)), explanation);
   }
   let best: Machine | null = null;
   let bestEnd = Number.POSITIVE_INFINITY;
@@ -78,20 +85,23 @@ function choose(plan: Plan, goal: Goal, candidates: readonly Machine[], outlook:
   const send = sendMs(plan, goal, best);
   const startsAt = first[best.index]!;
   if (startsAt <= now && freeSlots(best) > 0) {
-    return start(best, send, explain(goal, bestEnd - now, best, next, nextEnd - now));
+    const explanation = explain(goal, bestEnd - now, best, next, nextEnd - now);
+    return begin(outlook, best, expectedMs(best, send), explanation);
   }
-  promise(outlook, best, startsAt + send + usual[best.index]! * typical * slowdown[best.index]!);
+  promise(outlook, best, startsAt + expectedMs(best, send));
   return { type: "wait", machine: best, at: startsAt };
+}
+
+function begin(outlook: Outlook, machine: Machine, expectedMs: number, explanation: string): Choice {
+  promise(outlook, machine, outlook.now + expectedMs);
+  return { type: "start", machine, expectedMs, explanation };
 }
 
 /** Counts the machine's first slot as taken until a time. */
 function promise(outlook: Outlook, machine: Machine, until: number): void {
   const { index } = machine;
-  let times = outlook.slots[index];
-  if (times === undefined) {
-    times = slotTimes(machine, outlook.now);
-    outlook.slots[index] = times;
-  }
+  const times = outlook.slots[index]!;
+  if (times.length === 0) fillSlotTimes(times, machine, outlook.now);
   occupyFirst(times, until);
   outlook.first[index] = times[0]!;
 }
@@ -100,7 +110,11 @@ function promise(outlook: Outlook, machine: Machine, until: number): void {
 function firstFree(machine: Machine, now: number): number {
   if (machine.link !== "up") return expectedArrival(machine, now);
   if (machine.running < machine.slots) return now;
-  if (machine.running > machine.slots) return slotTimes(machine, now)[0] ?? Number.POSITIVE_INFINITY;
+  if (machine.running > machine.slots) {
+    const times: number[] = [];
+    fillSlotTimes(times, machine, now);
+    return times[0] ?? Number.POSITIVE_INFINITY;
+  }
   let earliest = Number.POSITIVE_INFINITY;
   for (const claim of machine.lanes) if (claim !== null) earliest = Math.min(earliest, expectedEnd(claim, now));
   return earliest;
@@ -120,18 +134,16 @@ function resumedOn(plan: Plan, goal: Goal, candidates: readonly Machine[]): Mach
 }
 
 /** When each slot of the machine is expected to be free (monotonic ms), earliest first. */
-function slotTimes(machine: Machine, now: number): Float64Array {
-  const times = new Float64Array(machine.slots);
-  if (machine.link !== "up") return times.fill(expectedArrival(machine, now));
-  times.fill(now);
-  if (machine.running === 0) return times;
+function fillSlotTimes(times: number[], machine: Machine, now: number): void {
+  const from = machine.link === "up" ? now : expectedArrival(machine, now);
+  for (let slot = 0; slot < machine.slots; slot++) times.push(from);
+  if (machine.running === 0) return;
   // After slots were taken away more builds may run than there are slots: the earliest ends free nothing.
   for (const claim of machine.lanes) if (claim !== null) occupyFirst(times, expectedEnd(claim, now));
-  return times;
 }
 
 /** Occupies the earliest slot until `until`, keeping the order. */
-function occupyFirst(times: Float64Array, until: number): void {
+function occupyFirst(times: number[], until: number): void {
   let at = 0;
   while (at + 1 < times.length && times[at + 1]! < until) {
     times[at] = times[at + 1]!;

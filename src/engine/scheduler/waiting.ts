@@ -58,8 +58,9 @@ export function tellWaiting(turn: Turn): void {
 }
 
 function tellClass(turn: Turn, goalClass: GoalClass): void {
-  const { type } = reasonOver(turn, goalClass.possible);
-  if (type === goalClass.told || turn.now.mono - goalClass.toldAt < TELL_EVERY_MS) return;
+  if (turn.now.mono - goalClass.toldAt < TELL_EVERY_MS) return;
+  const { type } = classReason(turn, goalClass);
+  if (type === goalClass.told) return;
   goalClass.told = type;
   goalClass.toldAt = turn.now.mono;
   for (const goals of [...goalClass.lanes.map((lane) => lane.items()), goalClass.aside]) {
@@ -73,11 +74,22 @@ function tellClass(turn: Turn, goalClass: GoalClass): void {
 
 /** Why a goal that wants a slot has none. */
 function reasonOf(turn: Turn, goal: Goal, goalClass: GoalClass): WaitingReason {
-  if (goal.trouble === null) return reasonOver(turn, goalClass.possible);
+  if (goal.trouble === null) return classReason(turn, goalClass);
   return reasonOver(
     turn,
     goalClass.possible.filter((machine) => goalRefusal(turn.plan, goal, machine) === null),
   );
+}
+
+/** The reason most goals of the class share; worked out once for each state of the machines. */
+function classReason(turn: Turn, goalClass: GoalClass): WaitingReason {
+  const { plan } = turn;
+  if (plan.paused || plan.options.hook.type === "blocking") return reasonOver(turn, goalClass.possible);
+  if (goalClass.reason === null || goalClass.reasonStamp !== plan.machineStamp) {
+    goalClass.reason = reasonOver(turn, goalClass.possible);
+    goalClass.reasonStamp = plan.machineStamp;
+  }
+  return goalClass.reason;
 }
 
 function reasonOver(turn: Turn, machines: readonly Machine[]): WaitingReason {

@@ -11,8 +11,8 @@ const READ_AHEAD_PATHS = 64;
 const LARGE_TRANSFER = 4n << 20n;
 
 export interface CopyOptions {
-  readonly from: PathStore;
-  readonly to: PathSink;
+  readonly from: Pick<PathStore, "narFromPath">;
+  readonly to: Pick<PathSink, "addPaths">;
   /** References first. Paths that are valid in `to` already should have been left out. */
   readonly paths: readonly PathInfo[];
   readonly checkSignatures: boolean;

@@ -83,8 +83,16 @@ export interface SubstitutingStore {
   queryMissing(targets: readonly DerivedPath[], signal?: AbortSignal): Promise<Missing>;
   /** Which of the paths its substituters have. */
   querySubstitutable(paths: readonly StorePath[], signal?: AbortSignal): Promise<Set<StorePath>>;
-  /** Makes the path valid by substitution; throws when no substituter has it. */
-  ensurePath(path: StorePath, report: (progress: TransferProgress) => void, signal?: AbortSignal): Promise<void>;
+  /**
+   * Makes the path valid by substitution; throws when no substituter has it. `copying` hears of each path that is fetched, and where from, as far
+   * as the store says so.
+   */
+  ensurePath(
+    path: StorePath,
+    report: (progress: TransferProgress) => void,
+    signal?: AbortSignal,
+    copying?: (path: StorePath, from: string) => void,
+  ): Promise<void>;
 }
 
 /** Bytes of one transfer so far. */

@@ -2,7 +2,8 @@
 import type { ReactNode } from "react";
 import { sanitizeText } from "../format/sanitize.ts";
 import { goalOf, type ViewContext } from "../model/context.ts";
-import { footerBindings, keyText } from "../model/keymap.ts";
+import { keyText } from "../model/key-text.ts";
+import { footerBindings } from "../model/keymap.ts";
 import type { Theme } from "../theme.ts";
 import { goalWords, waitingText } from "./goal-words.ts";
 import { Line } from "./Line.tsx";

@@ -95,7 +95,7 @@ class CellLine {
   /** Adds a combining mark to the cell before the cursor; a mark with nothing to sit on is dropped. */
   mark(character: string): void {
     const before = this.cells[this.cursor - 1];
-    if (before === undefined || before === " " || this.isCut || this.marks >= MAX_MARKS) return;
+    if (before === undefined || !BASE.test(before) || this.isCut || this.marks >= MAX_MARKS) return;
     if (stringWidth(character) !== 0 || stringWidth(before + character) !== stringWidth(before)) return;
     this.marks++;
     this.cells[this.cursor - 1] = before + character;
@@ -199,6 +199,8 @@ function putCharacter(code: number, line: CellLine): void {
 }
 
 const MARK = /^\p{M}$/u;
+/** What a mark may sit on. */
+const BASE = /^[\p{L}\p{N}]/u;
 const FORMAT = /^\p{Cf}$/u;
 
 /** Skips one escape or control sequence (ECMA-48) and returns where the text goes on; SGR and erase-in-line are obeyed. */

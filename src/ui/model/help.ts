@@ -1,5 +1,6 @@
 // The key table as lines of help.
-import { KEY_SECTIONS, KEYMAP, type KeySection, keyText } from "./keymap.ts";
+import { keyText } from "./key-text.ts";
+import { KEY_SECTIONS, KEYMAP, type KeySection } from "./keymap.ts";
 
 export type HelpLine =
   | { readonly type: "heading"; readonly text: string }

@@ -1,6 +1,17 @@
 // The one key table: matching, footer, help and docs/KEYS.md are all made from it.
-import { failureOf } from "./board.ts";
-import { goalOf, machineOfSelected, type ViewContext } from "./context.ts";
+import type { ViewContext } from "./context.ts";
+import {
+  cancelObstacle,
+  machineObstacle,
+  needsGoal,
+  needsSearch,
+  needsSelection,
+  nextObstacle,
+  replaying,
+  retryObstacle,
+  slotsObstacle,
+  steering,
+} from "./key-obstacles.ts";
 import type { ScreenType } from "./view-state.ts";
 
 export type ActionName =
@@ -334,87 +345,4 @@ export function footerBindings(context: ViewContext): readonly KeyBinding[] {
       (binding.screens?.includes(context.screen.type) ?? true) &&
       binding.obstacle(context) === null,
   ).sort((one, other) => (one.footer ?? 0) - (other.footer ?? 0));
-}
-
-/** How a key is written for people: `↑`, `Ctrl-C`, `PgUp`. */
-export function keyText(name: string, ascii: boolean): string {
-  const named = ascii ? ASCII_NAMES : NAMES;
-  return (
-    named[name] ??
-    ASCII_NAMES[name] ??
-    name.replace(/^ctrl\+(.)$/, (_, letter: string) => `Ctrl-${letter.toUpperCase()}`)
-  );
-}
-
-const NAMES: Readonly<Record<string, string>> = { up: "↑", down: "↓", left: "←", right: "→", return: "⏎" };
-const ASCII_NAMES: Readonly<Record<string, string>> = {
-  up: "Up",
-  down: "Down",
-  left: "Left",
-  right: "Right",
-  return: "Enter",
-  pageup: "PgUp",
-  pagedown: "PgDn",
-  home: "Home",
-  end: "End",
-  tab: "Tab",
-  "shift+tab": "Shift-Tab",
-  escape: "Esc",
-  backspace: "Backspace",
-  space: "Space",
-};
-
-function steering(context: ViewContext): string | null {
-  if (context.replay !== null) return "a replay cannot be steered";
-  return context.board.run.type === "finished" ? "the run has ended" : null;
-}
-
-function replaying(context: ViewContext): string | null {
-  return context.replay === null ? "this is not a replay" : null;
-}
-
-function needsSelection(context: ViewContext): string | null {
-  return context.selected.type === "none" ? "nothing is selected" : null;
-}
-
-function needsGoal(context: ViewContext): string | null {
-  return goalOf(context.selected) === null ? "select a build first" : null;
-}
-
-function needsSearch(context: ViewContext): string | null {
-  return context.screen.type === "log" && context.screen.search !== "" ? null : "search for something first, with /";
-}
-
-function cancelObstacle(context: ViewContext): string | null {
-  const goal = goalOf(context.selected);
-  if (goal === null) return "select a build to cancel";
-  return goal.state.type === "finished" ? `${goal.description.name} has ended` : null;
-}
-
-function retryObstacle(context: ViewContext): string | null {
-  if (context.selected.type === "hook") {
-    const { state } = context.selected.hook;
-    return state.type === "failed" || state.type === "left" ? null : "this hook has not failed";
-  }
-  const goal = goalOf(context.selected);
-  if (goal === null) return "select something that failed";
-  if (failureOf(goal) !== null) return null;
-  const ended = goal.state.type === "finished" ? goal.state.result.type : null;
-  return ended === "cancelled" || ended === "notBuilt" ? null : `${goal.description.name} has not failed`;
-}
-
-function nextObstacle(context: ViewContext): string | null {
-  const goal = goalOf(context.selected);
-  if (goal === null) return "select a build first";
-  if (goal.state.type === "finished") return `${goal.description.name} has ended`;
-  return goal.state.type === "building" ? `${goal.description.name} is being built` : null;
-}
-
-function machineObstacle(context: ViewContext): string | null {
-  return machineOfSelected(context.board, context.selected) === null ? "select a builder first" : null;
-}
-
-function slotsObstacle(context: ViewContext): string | null {
-  const machine = machineOfSelected(context.board, context.selected);
-  return machine !== null && machine.slots === 0 ? `${machine.id} has no slots` : null;
 }

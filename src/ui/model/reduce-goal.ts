@@ -31,8 +31,10 @@ export function reduceGoal(board: Board, event: GoalEvent | BuildEvent | RoundEv
     }
     case "substitutionStarted": {
       const goal = board.goals.get(event.goal);
-      if (goal !== undefined)
-        moveGoal(board, goal, { type: "substituting", since: at, from: event.from, doneBytes: 0, expectedBytes: 0 });
+      if (goal === undefined) return;
+      // Said again when the source is known: what has been counted stays.
+      if (goal.state.type === "substituting") moveGoal(board, goal, { ...goal.state, from: event.from });
+      else moveGoal(board, goal, { type: "substituting", since: at, from: event.from, doneBytes: 0, expectedBytes: 0 });
       return;
     }
     case "substitutionProgressed": {

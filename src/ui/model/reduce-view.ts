@@ -3,9 +3,9 @@ import type { StopHow } from "../../engine/events/event.ts";
 import { sanitizeLine, sanitizeText } from "../format/sanitize.ts";
 import { goalOf, type Layout, machineOfSelected, type ViewContext } from "./context.ts";
 import { type ActionName, bindingFor } from "./keymap.ts";
-import { findLine, sourceOf } from "./select-log.ts";
+import { flash, only, request, type ViewChange, withFlash } from "./view-change.ts";
+import { answerQuestion, jumpToMatch, typeText } from "./view-input.ts";
 import {
-  type Flash,
   type ItemId,
   LIST_SHOWS,
   LIST_SORTS,
@@ -14,25 +14,11 @@ import {
   NO_SELECTION,
   popScreen,
   pushScreen,
-  type RequestWithoutId,
   type Screen,
   type Selection,
   type ViewState,
   withScreen,
 } from "./view-state.ts";
-
-/** What must be done outside the view. */
-export type ViewEffect =
-  | { readonly type: "request"; readonly request: RequestWithoutId }
-  | { readonly type: "copy"; readonly text: string }
-  | { readonly type: "redraw" }
-  | { readonly type: "suspend" }
-  | { readonly type: "replay"; readonly do: "pause" | "slower" | "faster" | "back" | "forward" };
-
-export interface ViewChange {
-  readonly view: ViewState;
-  readonly effects: readonly ViewEffect[];
-}
 
 const SIDE_STEP = 8;
 
@@ -40,8 +26,8 @@ const SIDE_STEP = 8;
 export function pressKey(context: ViewContext, keyName: string): ViewChange {
   const { view, screen } = context;
   if (keyName === "ctrl+c") return perform(context, "interrupt");
-  if (view.confirm !== null) return answer(context, keyName);
-  if (view.input !== null) return type(context, keyName);
+  if (view.confirm !== null) return answerQuestion(context, keyName);
+  if (view.input !== null) return typeText(context, keyName);
   const binding = bindingFor(keyName, screen.type);
   if (binding === null) return flash(view, `${keyName} does nothing here; ? shows the keys`, "warn", context.now);
   const obstacle = binding.obstacle(context);
@@ -51,11 +37,6 @@ export function pressKey(context: ViewContext, keyName: string): ViewChange {
     return flash(view, `${binding.label}: ${sanitizeText(obstacle)}`, "warn", context.now);
   }
   return perform(context, binding.action);
-}
-
-/** Answers of the engine and words of the program itself, shown for a while. */
-export function withFlash(view: ViewState, text: string, tone: Flash["tone"], at: number): ViewState {
-  return { ...view, flash: { text: sanitizeText(text), tone, at } };
 }
 
 /** Ctrl-C from anywhere: the first asks for a drain, the next for cancelling; after the end, and in a replay, it leaves. */
@@ -68,9 +49,7 @@ export function interruptView(view: ViewState, isFinished: boolean, isReplay: bo
     };
   const how: StopHow = view.stop === null ? "drain" : "cancel";
   const text =
-    how === "drain"
-      ? "stopping: what runs is finished, nothing new is started; press again to cancel what runs"
-      : "cancelling what runs";
+    how === "drain" ? "what runs is finished, nothing new starts; press again to cancel" : "cancelling what runs";
   return {
     view: { ...withFlash(view, text, "warn", now), stop: how, confirm: null },
     effects: [{ type: "request", request: { type: "stop", how } }],
@@ -299,14 +278,6 @@ function topOf(layout: Layout): number {
   return layout.type === "log" ? layout.top : 0;
 }
 
-function jumpToMatch(context: ViewContext, direction: 1 | -1): ViewChange {
-  const { screen, view, board, layout } = context;
-  if (screen.type !== "log") return only(view);
-  const found = findLine(sourceOf(board, screen), screen.search, topOf(layout), direction);
-  if (found === null) return flash(view, `no line contains "${screen.search}"`, "warn", context.now);
-  return only(withScreen(view, { ...screen, top: found }));
-}
-
 function steerMachine(context: ViewContext, action: "toggleCordon" | "drain" | "moreSlots" | "fewerSlots"): ViewChange {
   const machine = machineOfSelected(context.board, context.selected);
   if (machine === null) return only(context.view);
@@ -343,62 +314,6 @@ function copy(context: ViewContext): ViewChange {
   return { view: withFlash(view, `copied ${what}`, "good", context.now), effects: [{ type: "copy", text: clean }] };
 }
 
-function answer(context: ViewContext, keyName: string): ViewChange {
-  const { view } = context;
-  if (view.confirm === null) return only(view);
-  const { request: asked } = view.confirm;
-  const closed = { ...view, confirm: null };
-  if (keyName === "y" || keyName === "Y" || keyName === "return") return request(closed, asked);
-  if (keyName === "n" || keyName === "N" || keyName === "escape" || keyName === "q")
-    return flash(closed, "nothing was cancelled", "warn", context.now);
-  return only(view);
-}
-
-/** Typing a filter applies it at once; Escape brings back what was there. */
-function type(context: ViewContext, keyName: string): ViewChange {
-  const { view } = context;
-  const { input } = view;
-  if (input === null) return only(view);
-  if (keyName === "escape") return only({ ...applyText(context, input.before), input: null });
-  if (keyName === "return") return finishTyping(context);
-  let { text } = input;
-  if (keyName === "backspace" || keyName === "delete") {
-    if (text === "") return only({ ...applyText(context, ""), input: null });
-    text = Array.from(text).slice(0, -1).join("");
-  } else if (keyName === "ctrl+u") text = "";
-  else if (keyName === "space") text += " ";
-  else if (/^(?:ctrl\+.|up|down|left|right|pageup|pagedown|home|end|tab|shift\+tab)$/.test(keyName)) return only(view);
-  else text = (text + sanitizeText(keyName)).slice(0, 200);
-  const typed = { ...view, input: { ...input, text } };
-  return only(input.purpose === "filter" ? applyText({ ...context, view: typed }, text) : typed);
-}
-
-function finishTyping(context: ViewContext): ViewChange {
-  const { view, screen } = context;
-  if (view.input === null) return only(view);
-  const closed = { ...applyText(context, view.input.text), input: null };
-  if (view.input.purpose === "filter" || screen.type !== "log" || view.input.text === "") return only(closed);
-  return jumpToMatch({ ...context, view: closed, screen: { ...screen, search: view.input.text } }, 1);
-}
-
-function applyText(context: ViewContext, text: string): ViewState {
-  const { view, screen } = context;
-  if (screen.type === "log") return withScreen(view, { ...screen, search: text });
-  return screen.type === "board" || screen.type === "list" ? withScreen(view, { ...screen, filter: text }) : view;
-}
-
 function after<T>(values: readonly T[], value: T, direction: 1 | -1 = 1): T {
   return values[(values.indexOf(value) + direction + values.length) % values.length] ?? value;
-}
-
-function only(view: ViewState): ViewChange {
-  return { view, effects: [] };
-}
-
-function request(view: ViewState, asked: RequestWithoutId): ViewChange {
-  return { view, effects: [{ type: "request", request: asked }] };
-}
-
-function flash(view: ViewState, text: string, tone: Flash["tone"], now: number): ViewChange {
-  return only(withFlash(view, text, tone, now));
 }

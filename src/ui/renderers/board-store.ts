@@ -5,7 +5,8 @@ import { type Board, createBoard } from "../model/board.ts";
 import { contextOf, type ReplayState, type Size, type ViewContext } from "../model/context.ts";
 import { helpLines } from "../model/help.ts";
 import { reduce } from "../model/reduce.ts";
-import { interruptView, pressKey, type ViewChange, type ViewEffect, withFlash } from "../model/reduce-view.ts";
+import { interruptView, pressKey } from "../model/reduce-view.ts";
+import { type ViewChange, type ViewEffect, withFlash } from "../model/view-change.ts";
 import { createView, currentScreen, type ViewState } from "../model/view-state.ts";
 
 /** Events that change what the board shows reach the screen within this time. */

@@ -2,7 +2,7 @@
 import { sanitizeText } from "../format/sanitize.ts";
 import { failureOf } from "../model/board.ts";
 import type { ReplayState } from "../model/context.ts";
-import type { ViewEffect } from "../model/reduce-view.ts";
+import type { ViewEffect } from "../model/view-change.ts";
 import { createTheme } from "../theme.ts";
 import { type BoardStore, createBoardStore } from "./board-store.ts";
 import { isUtf8, wantsColor } from "./choose.ts";

@@ -111,7 +111,7 @@ class PlainRenderer implements Renderer {
         return;
       case "substitutionStarted":
         this.plan();
-        this.lines(event.paths.map((path) => copyingLine(path, event.from)));
+        if (event.from !== "") this.lines(event.paths.map((path) => copyingLine(path, event.from)));
         return;
       case "goalFinished":
         this.showFinished(this.board.goals.get(event.goal));

@@ -21,7 +21,13 @@ import { PathInfos } from "../../../src/engine/stores/path-infos.ts";
 import { sshCommandPlace } from "../../../src/engine/stores/places.ts";
 import { queryOptions } from "../../../src/engine/stores/remote/client-options.ts";
 import { WorkerStore } from "../../../src/engine/stores/remote/worker-store.ts";
-import type { BuildAnswer, BuildOptions, BuildReporter, MachineStore } from "../../../src/engine/stores/store.ts";
+import type {
+  BuildAnswer,
+  BuildMode,
+  BuildOptions,
+  BuildReporter,
+  MachineStore,
+} from "../../../src/engine/stores/store.ts";
 import { Transports } from "../../../src/engine/transports/open.ts";
 import type { SshSettings } from "../../../src/engine/transports/ssh-settings.ts";
 import type { TransportOpener } from "../../../src/engine/transports/transport.ts";
@@ -30,7 +36,7 @@ import type { NixGeneration } from "../../support/nix-generations.ts";
 import { createInstance, type NixInstance } from "../../support/nix-instance.ts";
 import { standInNixpkgs } from "../../support/nixpkgs.ts";
 
-export const never = new AbortController().signal;
+export const never: AbortSignal = new AbortController().signal;
 export const silent: BuildReporter = { started: () => {}, phase: () => {}, logged: () => {}, noticed: () => {} };
 export const buildOptions: BuildOptions = {
   keepFailed: false,
@@ -125,12 +131,7 @@ export class Rig {
   }
 
   /** Builds on a machine, which is given the sources first. */
-  async build(
-    on: MachineStore,
-    made: RigDerivation,
-    mode: "normal" | "check",
-    options = buildOptions,
-  ): Promise<BuildAnswer> {
+  async build(on: MachineStore, made: RigDerivation, mode: BuildMode, options = buildOptions): Promise<BuildAnswer> {
     if (on !== this.store) {
       const closure = await this.infos.closure(made.derivation.inputSrcs);
       const valid = await on.queryValidPaths(closure.map(({ path }) => path));

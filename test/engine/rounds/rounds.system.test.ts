@@ -3,10 +3,16 @@ import { chmodSync, lstatSync, readdirSync, readFileSync, rmSync, writeFileSync 
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/engine/clock.ts";
+import { buildCompared } from "../../../src/engine/rounds/compared-build.ts";
 import { foundByCheck, foundByHash, joinFound } from "../../../src/engine/rounds/found.ts";
 import { parseCheckDifferences } from "../../../src/engine/rounds/messages.ts";
 import { refusesInvalid } from "../../../src/engine/rounds/other-result.ts";
-import { buildWhole, openLocalScratch, openSshScratch } from "../../../src/engine/rounds/scratch-store.ts";
+import {
+  buildWhole,
+  openLocalScratch,
+  openSshScratch,
+  type ScratchStore,
+} from "../../../src/engine/rounds/scratch-store.ts";
 import { nixGenerations } from "../../support/nix-generations.ts";
 import { busyboxPath } from "../../support/nixpkgs.ts";
 import { buildOptions, hookSettings, never, Rig, type RigBuilder, silent } from "./rig.ts";
@@ -190,9 +196,7 @@ exit 3
       const build = rig.compared(here, made, here, first.outputs, "check", true);
       const out = made.paths.get("out")!;
       // The client is in a mount namespace of its own: its paths lie elsewhere on this disk.
-      const message = result.errorMessage
-        .replaceAll(out, rig.client.hostPath(out))
-        .replace(rig.client.hostPath(out), out);
+      const message = result.errorMessage.replaceAll(out, rig.client.hostPath(out));
       const { differences, of } = rig.differences(hookSettings(hook), false);
       const local = { ...here.machine, store: rig.store, command: null };
       await differences.record(foundByCheck(build, message, local, true, new Map()), never);
@@ -290,6 +294,59 @@ exit 3
       await scratch.dispose();
       expect(readdirSync("/var/tmp").filter((name) => name.startsWith("tsbuild-top-check."))).toEqual([]);
     });
+
+    it("cost one check where nothing differs, and show every output where something does", () =>
+      each(async (builder) => {
+        const compare = async (script: string, withScratch: boolean) => {
+          const made = await rig.derivation(script, ["out", "doc", "man"]);
+          const first = await rig.build(builder.store, made, "normal");
+          const { differences, of } = rig.differences(hookSettings(hook), false);
+          const { reference, machine, store } = builder;
+          const { transports, sshSettings } = rig;
+          const [told, opened]: [string[], string[]] = [[], []];
+          const open = async (): Promise<ScratchStore> => {
+            opened.push("scratch");
+            return openSshScratch(
+              { reference, transports, sshSettings, clock: systemClock, wrap: (opener) => opener },
+              never,
+            );
+          };
+          const request = { drvPath: made.drvPath, derivation: made.derivation, options: buildOptions };
+          const from = { store: rig.store, infos: rig.infos };
+          const answer = await buildCompared(
+            {
+              build: rig.compared(builder, made, builder, first.outputs, "check", true),
+              derivation: made.derivation,
+              machine: { ...machine, store },
+              protocol: (await store.describe()).protocol,
+              isDestination: false,
+              run: (mode) => rig.build(store, made, mode),
+              openScratch: withScratch ? open : null,
+              runIn: (scratch) => buildWhole({ scratch, request, from, report: silent, transferred: () => {} }, never),
+              secure: (found) => differences.secure(found, never),
+              chosen: (strategy) => told.push(strategy.type),
+              incomplete: (reason) => told.push(reason),
+            },
+            never,
+          );
+          const secured = answer.type === "differs" ? answer.secured : [];
+          for (const one of secured) await differences.explain(one, never);
+          return { made, answer, told, opened, secured, of };
+        };
+        const stable = await compare("echo 1 > $out; echo 2 > $doc; echo 3 > $man", true);
+        expect([stable.answer.type, stable.told, stable.opened]).toEqual(["same", ["check"], []]);
+        const unstable = await compare("echo $RANDOM > $out; echo $RANDOM > $doc; echo same > $man", true);
+        expect([unstable.told, unstable.opened]).toEqual([["check"], ["scratch"]]);
+        expect(unstable.secured.map(({ found }) => found.output).sort()).toEqual(["doc", "out"]);
+        for (const { found, message, otherPath } of unstable.secured) {
+          expect(otherPath).toBe(rig.client.hostPath(`${found.path}.check`));
+          expect(message).toContain(`output '${found.path}' differs from '${otherPath}'`);
+        }
+        expect(unstable.of("hookFinished")).toHaveLength(2);
+        const closed = await compare("echo $RANDOM > $out; echo $RANDOM > $doc; echo same > $man", false);
+        expect(closed.secured).toHaveLength(1);
+        expect(closed.told).toEqual(["check", "no store of its own can be opened on the machine"]);
+      }));
 
     it("say so when a result cannot be had, and go on", async () => {
       const made = await rig.derivation("echo $RANDOM > $out");

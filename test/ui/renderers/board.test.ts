@@ -61,7 +61,7 @@ describe("keys", () => {
     const board = await createBoardRig();
     await board.play(busyScene());
     await board.press("a", "ctrl+c");
-    expect(await board.frame()).toContain("what runs is finished, nothing new is started");
+    expect(await board.frame()).toContain("what runs is finished, nothing new starts");
     board.renderer.interrupt();
     expect(board.requests).toEqual([
       { type: "stop", how: "drain" },

@@ -32,8 +32,6 @@ export interface CacheStoreOptions {
   readonly clock: Clock;
   /** Null remembers nothing on disk. */
   readonly diskCache: DiskCache | null;
-  /** Whether "this path is not there", remembered on disk, is believed. What is there is believed in any case. */
-  readonly believeMisses: boolean;
   /** Questions at once. */
   readonly parallel: number;
   /** How what is written is packed (`compression`, `compression-level`, `parallel-compression`). */
@@ -148,10 +146,10 @@ export class CacheStore implements PathStore, PathSink {
   }
 
   async #ask(path: StorePath, signal: AbortSignal | null): Promise<NarInfo | null> {
-    const { port, diskCache, believeMisses } = this.#options;
+    const { port, diskCache } = this.#options;
     const hashPart = hashPartOf(path);
     const remembered = diskCache?.lookup(this.uri, hashPart) ?? { type: "unknown" };
-    if (remembered.type === "missing" && believeMisses) return null;
+    if (remembered.type === "missing") return null;
     if (remembered.type === "found") {
       const narInfo = this.#parse(path, remembered.narInfo);
       this.#known.set(path, narInfo);

@@ -40,17 +40,25 @@ export interface HttpResponse {
   discard(): void;
 }
 
+/**
+ * What is known of a failure. `stale`: the connection was an old one the server had closed meanwhile, so trying again at once is fine.
+ * `unreachable`: there was no connection at all.
+ */
+export type FailureKind = "stale" | "unreachable" | "brokenOff";
+
 /** A request that got no answer, or not all of it. Trying again may help. */
 export class HttpFailure extends Error {
-  /** Whether the connection was an old one the server had closed meanwhile: trying again at once is fine. */
-  readonly stale: boolean;
+  readonly kind: FailureKind;
 
-  constructor(message: string, stale: boolean, cause?: unknown) {
+  constructor(message: string, kind: FailureKind, cause?: unknown) {
     super(message, { cause });
     this.name = "HttpFailure";
-    this.stale = stale;
+    this.kind = kind;
   }
 }
+
+/** Codes of sockets that never were connected. */
+const UNREACHABLE = new Set(["ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"]);
 
 const MAX_REDIRECTS = 10;
 /** A rest of this many bytes is read rather than a connection thrown away. */
@@ -83,7 +91,7 @@ export class HttpClient {
       const target = current.redirected === null ? null : redirectTarget(current, response);
       if (target === null) return response;
       response.discard();
-      if (redirects === MAX_REDIRECTS) throw new HttpFailure(`more than ${MAX_REDIRECTS} redirects`, false);
+      if (redirects === MAX_REDIRECTS) throw new HttpFailure(`more than ${MAX_REDIRECTS} redirects`, "brokenOff");
       current = { ...current, url: target, headers: current.redirected?.(target) ?? {} };
     }
   }
@@ -116,15 +124,15 @@ export class HttpClient {
         outgoing.destroy();
         if (signal?.aborted === true) reject(signal.reason);
         else if (error instanceof HttpFailure) reject(error);
-        else reject(new HttpFailure(describe(error), outgoing.reusedSocket && !answered, error));
+        else reject(new HttpFailure(describe(error), kindOf(error, outgoing.reusedSocket), error));
       };
       outgoing.on("socket", (socket) => {
         // Only from here on the request has a connection: waiting for a free one is no stall.
         watch.dog = new Watchdog(clock, stallTimeoutMs, () => {
-          outgoing.destroy(new HttpFailure(`no byte for ${stallTimeoutMs / 1000} seconds`, false));
+          outgoing.destroy(new HttpFailure(`no byte for ${stallTimeoutMs / 1000} seconds`, "brokenOff"));
         });
         if (!socket.connecting || connectTimeoutMs === 0) return;
-        const late = new HttpFailure(`no connection within ${connectTimeoutMs / 1000} seconds`, false);
+        const late = new HttpFailure(`no connection within ${connectTimeoutMs / 1000} seconds`, "unreachable");
         connecting = clock.after(connectTimeoutMs, () => outgoing.destroy(late));
         socket.once(secure ? "secureConnect" : "connect", connecting);
       });
@@ -186,11 +194,11 @@ async function* readBody(
       // However long the reader took, the server is not to blame for it.
       watchdog?.touch();
     }
-    if (!incoming.complete) throw new HttpFailure("the connection ended before everything had come", false);
+    if (!incoming.complete) throw new HttpFailure("the connection ended before everything had come", "brokenOff");
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof HttpFailure) throw error;
-    throw new HttpFailure(describe(error), false, error);
+    throw new HttpFailure(describe(error), "brokenOff", error);
   } finally {
     watchdog?.stop();
     incoming.destroy();
@@ -216,6 +224,13 @@ function redirectTarget({ method, url }: HttpRequest, { status, headers }: HttpR
   // Never from a connection nobody can listen to to one anybody can, nor to a file.
   if (target.protocol !== "https:" && target.protocol !== url.protocol) return null;
   return target;
+}
+
+function kindOf(error: unknown, reusedSocket: boolean): FailureKind {
+  const one: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  const code = one instanceof Error && "code" in one ? String(one.code) : "";
+  if (UNREACHABLE.has(code)) return "unreachable";
+  return reusedSocket ? "stale" : "brokenOff";
 }
 
 /** Errors of sockets in words; several addresses that all failed come as one error without a message. */

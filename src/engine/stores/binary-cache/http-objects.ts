@@ -46,6 +46,8 @@ const FIRST_WAIT = 250;
 const FIRST_PATIENT_WAIT = 5000;
 /** Longest wait (ms) a server may ask for. */
 const LONGEST_WAIT = 60_000;
+/** Tries of a server there is no connection to. */
+const UNREACHABLE_TRIES = 2;
 const MAX_ERROR_BODY = 64 * 1024;
 
 /** What counts as "there is no such object": S3 answers 403 where listing is forbidden. */
@@ -185,7 +187,7 @@ export class HttpObjects {
         return await task();
       } catch (error) {
         signal?.throwIfAborted();
-        if (error instanceof HttpFailure && error.stale && staleTries++ < 100) continue;
+        if (error instanceof HttpFailure && error.kind === "stale" && staleTries++ < 100) continue;
         attempt = await this.#pause(what, error, attempt, signal);
       }
     }
@@ -195,7 +197,9 @@ export class HttpObjects {
   async #pause(what: string, error: unknown, attempt: number, signal: AbortSignal | null): Promise<number> {
     const { clock, random, attempts, notice } = this.#options;
     const transient = error instanceof HttpFailure || (error instanceof Refusal && error.transient);
-    if (!transient || attempt >= attempts) throw this.#final(what, error);
+    // Who cannot be reached now will hardly be reached in a second, and a user without network should not wait for it.
+    const tries = error instanceof HttpFailure && error.kind === "unreachable" ? Math.min(attempts, UNREACHABLE_TRIES) : attempts;
+    if (!transient || attempt >= tries) throw this.#final(what, error);
     const asked = error instanceof Refusal ? error.waitMs : null;
     const wait = asked ?? FIRST_WAIT * 2 ** (attempt - 1 + random() * 0.5);
     notice(`unable to ${what}: ${messageOf(error)}; retrying in ${Math.round(wait)} ms`);

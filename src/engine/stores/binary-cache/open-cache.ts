@@ -25,8 +25,6 @@ export interface OpenCacheOptions {
   readonly random: () => number;
   readonly notice: (message: string) => void;
   readonly diskCache: DiskCache | null;
-  /** See {@link CacheStoreOptions.believeMisses}. */
-  readonly believeMisses: boolean;
 }
 
 /** Paths at once where the number of connections is not limited. */
@@ -34,7 +32,7 @@ const PARALLEL = 64;
 
 /** Opens a cache; nothing is asked of it yet. @throws EngineError of family `config` for bad parameters and keys */
 export function openCache(options: OpenCacheOptions): CacheStore {
-  const { reference, settings, environment, clock, diskCache, believeMisses } = options;
+  const { reference, settings, environment, clock, diskCache } = options;
   const { parameters } = reference;
   const compression = writingCompression(parameters.compression);
   const secretKeys = secretKeysOf(parameters.secretKey, parameters.secretKeys);
@@ -47,7 +45,6 @@ export function openCache(options: OpenCacheOptions): CacheStore {
     port,
     clock,
     diskCache: port.remote ? diskCache : null,
-    believeMisses,
     parallel: settings.httpConnections === 0 ? PARALLEL : settings.httpConnections,
     compression,
     level: parameters.compressionLevel !== null && parameters.compressionLevel >= 0 ? parameters.compressionLevel : null,

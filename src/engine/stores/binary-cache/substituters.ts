@@ -76,6 +76,16 @@ export class Substituters {
     this.#options.onClose();
   }
 
+  /** Has a store close these after itself. */
+  closeWith<Store extends { close(): Promise<void> }>(store: Store): Store {
+    const close = store.close.bind(store);
+    store.close = async () => {
+      await close();
+      await this.close();
+    };
+    return store;
+  }
+
   /** Which source has which rank is known only when they have been asked, and they are asked only when a path is wanted. */
   #port(rank: number): Substituter {
     const member = (): Member => this.#ordered[rank]!;

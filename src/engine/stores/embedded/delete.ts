@@ -18,6 +18,8 @@ export interface Deletion {
   readonly keepDerivations: boolean;
   /** Nix's `keep-outputs`: an output is alive while a derivation of its is. */
   readonly keepOutputs: boolean;
+  /** Whether roots are passed over (`--ignore-liveness`). What valid paths refer to is kept in any case. */
+  readonly ignoreLiveness: boolean;
 }
 
 /**
@@ -39,8 +41,10 @@ export async function deletePaths(deletion: Deletion, paths: readonly StorePath[
     const wanted = new Set(paths);
     const dead = new Set<StorePath>();
     let freed = 0n;
+    const isRoot = (path: StorePath): boolean =>
+      !deletion.ignoreLiveness && (roots.has(path) || socket!.hasRoot(hashPartOf(path)));
     for (const path of paths) {
-      const order = deletable(deletion, path, wanted, dead, (one) => roots.has(one) || socket!.hasRoot(hashPartOf(one)));
+      const order = deletable(deletion, path, wanted, dead, isRoot);
       if (order === null) throw alive(path, roots.get(path) ?? tempRoots.get(path));
       for (const one of order) {
         const gone = await socket.whilePending(hashPartOf(one), async () => {

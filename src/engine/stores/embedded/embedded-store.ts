@@ -152,8 +152,13 @@ export class EmbeddedStore implements DestinationStore {
     return this.#substitution.querySubstitutable(paths, signal);
   }
 
-  ensurePath(path: StorePath, report: (progress: TransferProgress) => void, signal?: AbortSignal): Promise<void> {
-    return this.#substitution.ensurePath(path, report, signal);
+  ensurePath(
+    path: StorePath,
+    report: (progress: TransferProgress) => void,
+    signal?: AbortSignal,
+    copying: (path: StorePath, from: string) => void = () => undefined,
+  ): Promise<void> {
+    return this.#substitution.ensurePath(path, report, signal, copying);
   }
 
   build(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
@@ -193,9 +198,11 @@ export class EmbeddedStore implements DestinationStore {
     writeLog(this.#core.layout, drvPath, log);
   }
 
-  deletePaths(paths: readonly StorePath[]): Promise<bigint> {
+  /** See {@link KeepingStore.deletePaths}. `ignoreLiveness` deletes also what roots keep alive. */
+  deletePaths(paths: readonly StorePath[], ignoreLiveness = false): Promise<bigint> {
     const { keepDerivations, keepOutputs } = this.#core.settings;
-    return deletePaths({ ...this.#core, keepDerivations, keepOutputs }, paths);
+    const keeps = ignoreLiveness ? { keepDerivations: false, keepOutputs: false } : { keepDerivations, keepOutputs };
+    return deletePaths({ ...this.#core, ...keeps, ignoreLiveness }, paths);
   }
 
   /** See {@link KeepingStore.queryDerivationOutputs}. Throws `STORE_PATH_NOT_VALID`. */

@@ -21,6 +21,8 @@ export interface EmbeddedSettings {
   readonly secretKeys: readonly string[];
   /** `target=source`, `path`, either with `?` behind it when it may be missing (`sandbox-paths`); null is the default: only `/bin/sh`. */
   readonly sandboxPaths: readonly string[] | null;
+  /** What derivations may ask to see of this machine, with everything below (`allowed-impure-host-deps`). */
+  readonly allowedImpureHostDeps: readonly string[];
   readonly sandboxProgram: SandboxProgram;
   /** Size of `/dev/shm` in builds as tmpfs takes it (`sandbox-dev-shm-size`). */
   readonly shmSize: string;
@@ -46,6 +48,7 @@ export const DEFAULT_EMBEDDED_SETTINGS: Omit<EmbeddedSettings, "system"> = {
   trustedPublicKeys: [],
   secretKeys: [],
   sandboxPaths: null,
+  allowedImpureHostDeps: ["/bin", "/sbin", "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives"],
   sandboxProgram: "auto",
   shmSize: "50%",
   keepBuildLog: true,

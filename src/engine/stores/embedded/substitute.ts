@@ -5,7 +5,8 @@ import { sortByReferences } from "../../derivation/closure.ts";
 import { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
-import type { DerivedPath, IncomingPath, Missing, PathStore, TransferProgress } from "../store.ts";
+import { copyPaths } from "../copy.ts";
+import type { DerivedPath, Missing, PathStore, TransferProgress } from "../store.ts";
 import type { StoreCore } from "./core.ts";
 import { readDerivation } from "./derivation-files.ts";
 import { importPaths } from "./import.ts";
@@ -26,12 +27,25 @@ interface Offer {
   readonly from: Substituter;
 }
 
+/** A path to be fetched, and who hears of it. */
+interface Wanted {
+  readonly path: StorePath;
+  readonly report: (progress: TransferProgress) => void;
+  readonly signal: AbortSignal | undefined;
+  readonly copying: (path: StorePath, from: string) => void;
+}
+
 /** The substituters of one open store. */
 export class Substitution {
   readonly #core: StoreCore;
   readonly #substituters: readonly Substituter[];
   /** Fetches under way, so that two who want a path fetch it once. */
   readonly #running = new Map<StorePath, Promise<void>>();
+  /** Paths a source offered and then failed to give, or gave otherwise than it said. */
+  readonly #refused = new Map<Substituter, Set<StorePath>>();
+  #refusals = 0;
+  /** Paths a source has that is not believed, and its name. */
+  readonly #untrusted = new Map<StorePath, string>();
 
   constructor(core: StoreCore, substituters: readonly Substituter[]) {
     this.#core = core;
@@ -47,7 +61,8 @@ export class Substitution {
   async ensurePath(
     path: StorePath,
     report: (progress: TransferProgress) => void,
-    signal?: AbortSignal,
+    signal: AbortSignal | undefined,
+    copying: (path: StorePath, from: string) => void,
   ): Promise<void> {
     await this.#core.tempRoots.add([path]);
     if (this.#core.database.isValid(path)) return;
@@ -55,9 +70,9 @@ export class Substitution {
     if (running !== undefined) {
       await running.catch(() => undefined);
       // The other's failure (or its being given up) need not be ours.
-      return this.ensurePath(path, report, signal);
+      return this.ensurePath(path, report, signal, copying);
     }
-    const own = this.#fetchClosure(path, report, signal);
+    const own = this.#fetchClosure({ path, report, signal, copying });
     this.#running.set(path, own);
     try {
       await own;
@@ -66,33 +81,64 @@ export class Substitution {
     }
   }
 
-  async #fetchClosure(path: StorePath, report: (progress: TransferProgress) => void, signal?: AbortSignal): Promise<void> {
+  /** Fetches; when a source fails a path, the path is fetched from the next one that has it. */
+  async #fetchClosure(wanted: Wanted): Promise<void> {
+    let failure: { readonly error: unknown } | null = null;
+    for (;;) {
+      const refusals = this.#refusals;
+      try {
+        await this.#fetchOnce(wanted);
+        return;
+      } catch (error) {
+        wanted.signal?.throwIfAborted();
+        // When nobody else has it, the first failure is the one to tell.
+        failure ??= { error };
+        if (this.#refusals === refusals) throw failure.error;
+      }
+    }
+  }
+
+  async #fetchOnce({ path, report, signal, copying }: Wanted): Promise<void> {
     const offers = new Map<StorePath, Offer>();
     for (let layer = [path]; layer.length > 0; ) {
       const found = await this.#offers(layer, signal);
       for (const wanted of layer) {
         const offer = found.get(wanted);
-        if (offer === undefined) throw notFound(wanted, path);
+        if (offer === undefined) throw notFound(wanted, path, this.#untrusted.get(wanted) ?? null);
         offers.set(wanted, offer);
       }
       const next = new Set([...found.values()].flatMap(({ info }) => info.references));
       layer = [...next].filter((reference) => !offers.has(reference) && !this.#core.database.isValid(reference));
     }
     await this.#core.tempRoots.add(offers.keys());
-    const sorted = sortByReferences([...offers.values()].map(({ info }) => info));
-    const expectedBytes = sorted.reduce((sum, info) => sum + info.narSize, 0n);
-    let doneBytes = 0n;
-    report({ doneBytes, expectedBytes });
-    const counted = async function* (offer: Offer): AsyncGenerator<Uint8Array, void, undefined> {
-      for await (const chunk of offer.from.narFromPath(offer.info.path, offer.info.narSize, signal)) {
-        doneBytes += BigInt(chunk.length);
-        yield chunk;
-        report({ doneBytes, expectedBytes });
-      }
+    const read = (wanted: StorePath, size: bigint, both?: AbortSignal): AsyncIterable<Uint8Array> => {
+      const { from } = offers.get(wanted)!;
+      copying(wanted, from.uri);
+      return this.#watched(from, wanted, size, both);
     };
-    const incoming = sorted.map((info): IncomingPath => ({ info, nar: () => counted(offers.get(info.path)!) }));
-    // Every offer has been judged when it was chosen.
-    await importPaths(this.#core, incoming, false, signal ?? null);
+    await copyPaths({
+      from: { narFromPath: read },
+      // Every offer has been judged when it was chosen.
+      to: { addPaths: (paths, _options, both) => importPaths(this.#core, paths, false, both ?? null) },
+      paths: sortByReferences([...offers.values()].map(({ info }) => info)),
+      checkSignatures: false,
+      report,
+      signal: signal ?? new AbortController().signal,
+    });
+  }
+
+  /** Notes that a source failed a path, so that it is not asked for it again. */
+  async *#watched(from: Substituter, path: StorePath, size: bigint, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* from.narFromPath(path, size, signal);
+    } catch (error) {
+      if (signal?.aborted !== true) {
+        const refused = this.#refused.get(from) ?? new Set();
+        this.#refused.set(from, refused.add(path));
+        this.#refusals += 1;
+      }
+      throw error;
+    }
   }
 
   /** For each path the first substituter that has it and is believed. */
@@ -103,8 +149,11 @@ export class Substitution {
     for (const from of this.#substituters) {
       if (left.length === 0) break;
       try {
-        for (const [path, info] of await from.queryPathInfos(left, signal)) {
+        const refused = this.#refused.get(from);
+        const asked = refused === undefined ? left : left.filter((path) => !refused.has(path));
+        for (const [path, info] of await from.queryPathInfos(asked, signal)) {
           if (from.trusted || this.#core.trust.isTrusted(info)) offers.set(path, { info, from });
+          else this.#untrusted.set(path, from.uri);
         }
       } catch (error) {
         if (signal?.aborted === true) throw signal.reason;
@@ -198,12 +247,14 @@ interface Needed {
   readonly inputs: readonly DerivedPath[];
 }
 
-function notFound(path: StorePath, root: StorePath): EngineError {
+/** @param untrusted the source that has it but is not believed */
+function notFound(path: StorePath, root: StorePath, untrusted: string | null): EngineError {
   const why = path === root ? "" : `, which '${root}' refers to`;
-  return new EngineError(
-    "store",
-    "SUBSTITUTE_NOT_FOUND",
-    `path '${path}'${why} is not valid, and no substituter that is trusted has it`,
-    { hint: "Build it, copy it here, or look at substituters and trusted-public-keys." },
-  );
+  const who =
+    untrusted === null
+      ? "no substituter has it"
+      : `what '${untrusted}' has is not signed by any of the keys in 'trusted-public-keys'`;
+  return new EngineError("store", "SUBSTITUTE_NOT_FOUND", `path '${path}'${why} is not valid, and ${who}`, {
+    hint: "Build it, copy it here, or look at substituters and trusted-public-keys.",
+  });
 }

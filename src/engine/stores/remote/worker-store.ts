@@ -2,7 +2,7 @@
 import type { Clock } from "../../clock.ts";
 import { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
-import { STORE_DIR, type StorePath } from "../../formats/store-path.ts";
+import { isStorePath, STORE_DIR, type StorePath } from "../../formats/store-path.ts";
 import type { LogListener } from "../../protocols/log-frame.ts";
 import { isRemoteError } from "../../protocols/remote-error.ts";
 import { WorkerConnection } from "../../protocols/worker/client.ts";
@@ -175,8 +175,18 @@ export class WorkerStore implements DestinationStore {
     return new Set(await this.#connections.ask((connection) => connection.querySubstitutablePaths(paths), signal));
   }
 
-  async ensurePath(path: StorePath, report: (progress: TransferProgress) => void, signal?: AbortSignal): Promise<void> {
-    await this.#transfer(true, signal, (connection) => connection.ensurePath(path, hearProgress(report)));
+  async ensurePath(
+    path: StorePath,
+    report: (progress: TransferProgress) => void,
+    signal?: AbortSignal,
+    copying: (path: StorePath, from: string) => void = () => undefined,
+  ): Promise<void> {
+    await this.#transfer(true, signal, (connection) => connection.ensurePath(path, hearProgress(report, copying)));
+  }
+
+  /** All valid paths, in no order. */
+  queryAllValidPaths(): Promise<StorePath[]> {
+    return this.#connections.ask((connection) => connection.queryAllValidPaths());
   }
 
   // ---- building ----
@@ -291,7 +301,10 @@ const PROGRESS_RESULT = 105;
 const COPY_PATH = 100;
 
 /** Hears the bytes of the paths a daemon copies into its store. */
-function hearProgress(report: (progress: TransferProgress) => void): LogListener {
+function hearProgress(
+  report: (progress: TransferProgress) => void,
+  copying: (path: StorePath, from: string) => void,
+): LogListener {
   const copies = new Map<bigint, TransferProgress>();
   return (frames) => {
     for (const frame of frames) {

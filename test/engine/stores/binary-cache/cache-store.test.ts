@@ -164,22 +164,22 @@ describe("what is remembered on disk", () => {
   it("spares questions for as long as it may", async () => {
     await using server = await startObjectServer();
     const clock = createFakeClock(1_000_000_000_000);
-    const disk = (): DiskCache => new DiskCache({ directory, clock, positiveTtl: 100, negativeTtl: 10 });
+    const disk = (negativeTtl: number): DiskCache => new DiskCache({ directory, clock, positiveTtl: 100, negativeTtl });
     const hello = sample("hello");
     const missing = sample("missing");
     const writer = cacheOver(httpPort(server.url).port, { diskCache: null });
     await writer.addPaths([hello.incoming], ADD);
-    const ask = async (believeMisses = true): Promise<number> => {
+    const ask = async (negativeTtl = 10): Promise<number> => {
       const before = server.requests.length;
-      const cache = disk();
-      const infos = await cacheOver(httpPort(server.url).port, { diskCache: cache, believeMisses }).queryPathInfos([hello.path, missing.path]);
+      const cache = disk(negativeTtl);
+      const infos = await cacheOver(httpPort(server.url).port, { diskCache: cache }).queryPathInfos([hello.path, missing.path]);
       cache.close();
       expect([...infos.keys()]).toEqual([hello.path]);
       return server.requests.length - before;
     };
     expect(await ask()).toBe(2);
     expect(await ask()).toBe(0);
-    expect(await ask(false)).toBe(1);
+    expect(await ask(0)).toBe(1);
     clock.advance(11_000);
     expect(await ask()).toBe(1);
     clock.advance(100_000);

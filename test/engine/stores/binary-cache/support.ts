@@ -62,7 +62,6 @@ export function cacheOver(port: GetPutPort, options: Partial<CacheStoreOptions> 
     port,
     clock: systemClock,
     diskCache: null,
-    believeMisses: true,
     parallel: 25,
     compression: "zstd",
     level: null,

@@ -23,6 +23,7 @@ import { rewriteText, type Rewrites } from "./rewrite.ts";
 import { type RunOutcome, run } from "./run.ts";
 import { bubblewrapCommand, fitsBubblewrap } from "./sandbox-bwrap.ts";
 import { chrootCommand, fillChroot, killInside } from "./sandbox-chroot.ts";
+import { hostMounts, notCovered } from "./host-paths.ts";
 import { resolveSandboxPaths } from "./sandbox-paths.ts";
 import { SANDBOX_UID, type SandboxCommand, type SandboxPlan, type Scratch } from "./sandbox-plan.ts";
 import { findSandboxShell, type SandboxShell } from "./sandbox-shell.ts";
@@ -183,7 +184,9 @@ export class Runner {
     const extra = resolveSandboxPaths(layout, settings.sandboxPaths ?? [], (paths) => database.closureOf(paths));
     const outputs = new Set<string>(build.scratchPaths.values());
     const all = new Map([...extra.inputs, ...inputs].map((input) => [input.path, input]));
-    const mounts = [...(surroundings.shell?.mounts ?? []), ...extra.mounts];
+    const host = hostMounts(build.options.impureHostDeps, settings.allowedImpureHostDeps);
+    const shellMounts = notCovered(surroundings.shell?.mounts ?? [], host);
+    const mounts = [...host, ...shellMounts, ...extra.mounts];
     if (settings.systemFeatures.includes("kvm") && existsSync("/dev/kvm")) {
       mounts.push({ target: "/dev/kvm", source: "/dev/kvm", writable: true });
     }
@@ -201,7 +204,7 @@ export class Runner {
       variables,
       builder: commandText(derivation.builder, rewrites),
       args: derivation.args.map((argument) => commandText(argument, rewrites)),
-      busyboxShell: surroundings.shell?.busybox ?? false,
+      busyboxShell: shellMounts.length > 0 && (surroundings.shell?.busybox ?? false),
       shmSize: settings.shmSize,
     };
   }

@@ -1,0 +1,120 @@
+// From the words of a command line to store paths: paths and links as they are, everything else evaluated; outputs of derivations by name.
+import { realpath } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { Clock } from "../clock.ts";
+import type { LoadedConfig } from "../config/load.ts";
+import type { Surroundings } from "../create-build-run.ts";
+import { EngineError } from "../errors.ts";
+import { runBuildFile } from "../evaluate/build-file/run-build-file.ts";
+import { evaluateInstallables } from "../evaluate/evaluate.ts";
+import { type Installable, type InstallableWords, parseInstallables } from "../evaluate/installable.ts";
+import type { EvaluationOptions } from "../evaluate/nix-options.ts";
+import { isStorePath, STORE_DIR, type StorePath } from "../formats/store-path.ts";
+import type { DerivedPath } from "../stores/store.ts";
+import { type AnyStore, openAnyStore } from "./open-any-store.ts";
+
+/** What there is to resolve, and with what. */
+export interface ResolveRequest {
+  readonly installables: InstallableWords;
+  readonly evaluation: Omit<EvaluationOptions, "store" | "settingsOverrides">;
+  readonly settingsOverrides: ReadonlyMap<string, string>;
+}
+
+/** Resolves words, opening the store of the settings only when something must be evaluated or a derivation looked into. */
+export class Resolver {
+  readonly #config: LoadedConfig;
+  readonly #surroundings: Surroundings;
+  readonly #clock: Clock;
+  readonly #notice: (message: string) => void;
+  #local: Promise<AnyStore> | null = null;
+
+  constructor(config: LoadedConfig, surroundings: Surroundings, clock: Clock, notice: (message: string) => void) {
+    this.#config = config;
+    this.#surroundings = surroundings;
+    this.#clock = clock;
+    this.#notice = notice;
+  }
+
+  /** The store of the settings. */
+  local(): Promise<AnyStore> {
+    this.#local ??= openAnyStore(this.#config.settings.store, this.#config, this.#surroundings, this.#clock, this.#notice);
+    return this.#local;
+  }
+
+  async close(): Promise<void> {
+    await (await this.#local?.catch(() => null))?.close();
+  }
+
+  /** What the words mean, derivations not yet replaced by their outputs. @throws EngineError of family `usage`, `config` or `store` */
+  async targets(request: ResolveRequest, signal: AbortSignal | null): Promise<DerivedPath[]> {
+    const { cwd, environment } = this.#surroundings;
+    const written = parseInstallables(request.installables);
+    const installables = await Promise.all(written.map((installable) => this.#followLink(installable)));
+    const evaluates = installables.some(({ type }) => type !== "derivation" && type !== "storePath");
+    const local = evaluates ? await this.local() : null;
+    return evaluateInstallables({
+      installables,
+      options: { ...request.evaluation, settingsOverrides: request.settingsOverrides, store: local?.nixStore ?? null },
+      context: { cwd, environment, onMessage: this.#notice, signal },
+      evaluateBuildFile: async (file, attributes) => {
+        const opened = await this.local();
+        if (opened.type === "cache" || opened.type === "machine") throw notHere(this.#config.settings.store);
+        const { arguments: given } = request.evaluation;
+        return runBuildFile({
+          ...{ file, attributes, cwd, environment, signal },
+          arguments: given,
+          store: opened.store,
+          onMessage: this.#notice,
+        });
+      },
+      root: null,
+    });
+  }
+
+  /** The store paths of the words; of derivations the outputs, which need not be valid. */
+  async paths(request: ResolveRequest, signal: AbortSignal | null): Promise<StorePath[]> {
+    const paths: StorePath[] = [];
+    for (const target of await this.targets(request, signal)) {
+      if (target.type === "opaque") paths.push(target.path);
+      else paths.push(...(await this.#outputs(target)));
+    }
+    return [...new Set(paths)];
+  }
+
+  async #outputs({ drvPath, outputs }: Extract<DerivedPath, { type: "built" }>): Promise<StorePath[]> {
+    const local = await this.local();
+    if (local.type === "cache" || local.type === "machine") throw notHere(this.#config.settings.store);
+    const known = await local.store.queryDerivationOutputs(drvPath);
+    return (outputs === "all" ? [...known.keys()] : outputs).map((name) => {
+      const path = known.get(name);
+      if (path) return path;
+      const why = path === undefined ? `has no output '${name}'` : `has not been built, so the path of its output '${name}' is not known`;
+      throw new EngineError("store", "OUTPUT_UNKNOWN", `derivation '${drvPath}' ${why}`, {
+        hint: path === undefined ? `it has: ${[...known.keys()].join(", ")}` : `build it first: tsbuild-top '${drvPath}^${name}'`,
+      });
+    });
+  }
+
+  /** A link such as `./result`, also into a store with a root of its own, is the path it leads to. */
+  async #followLink(installable: Installable): Promise<Installable> {
+    if (installable.type !== "place" || installable.attributes.length > 0) return installable;
+    const target = await realpath(resolve(this.#surroundings.cwd, installable.path)).catch(() => "");
+    const inStore = new RegExp(`${STORE_DIR}/[^/]+`).exec(target)?.[0] ?? "";
+    return isStorePath(inStore) ? { type: "storePath", path: inStore } : installable;
+  }
+}
+
+/** The request for words that are paths or links only. */
+export function onlyPaths(words: readonly string[], settingsOverrides: ReadonlyMap<string, string>): ResolveRequest {
+  return {
+    installables: { words, file: null, expression: null, attributes: [] },
+    evaluation: { arguments: [], lookupPath: [], showTrace: false, flakeFlags: [] },
+    settingsOverrides,
+  };
+}
+
+function notHere(store: string): EngineError {
+  return new EngineError("config", "STORE_NOT_A_DESTINATION", `store '${store}': expected a store on this machine to evaluate with`, {
+    hint: "give the other store with --from or --to, and store paths to copy",
+  });
+}

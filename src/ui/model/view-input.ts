@@ -1,0 +1,60 @@
+// Text that is typed and questions that are answered.
+import { sanitizeText } from "../format/sanitize.ts";
+import type { ViewContext } from "./context.ts";
+import { findLine, sourceOf } from "./select-log.ts";
+import { flash, only, request, type ViewChange } from "./view-change.ts";
+import { type ViewState, withScreen } from "./view-state.ts";
+
+/** A confirmation is answered with yes or no, and with nothing else. */
+export function answerQuestion(context: ViewContext, keyName: string): ViewChange {
+  const { view } = context;
+  if (view.confirm === null) return only(view);
+  const { request: asked } = view.confirm;
+  const closed = { ...view, confirm: null };
+  if (keyName === "y" || keyName === "Y" || keyName === "return") return request(closed, asked);
+  if (keyName === "n" || keyName === "N" || keyName === "escape" || keyName === "q")
+    return flash(closed, "nothing was cancelled", "warn", context.now);
+  return only(view);
+}
+
+/** Typing a filter applies it at once; Escape brings back what was there. */
+export function typeText(context: ViewContext, keyName: string): ViewChange {
+  const { view } = context;
+  const { input } = view;
+  if (input === null) return only(view);
+  if (keyName === "escape") return only({ ...applyText(context, input.before), input: null });
+  if (keyName === "return") return finishTyping(context);
+  let { text } = input;
+  if (keyName === "backspace" || keyName === "delete") {
+    if (text === "") return only({ ...applyText(context, ""), input: null });
+    text = Array.from(text).slice(0, -1).join("");
+  } else if (keyName === "ctrl+u") text = "";
+  else if (keyName === "space") text += " ";
+  else if (/^(?:ctrl\+.|up|down|left|right|pageup|pagedown|home|end|tab|shift\+tab)$/.test(keyName)) return only(view);
+  else text = (text + sanitizeText(keyName)).slice(0, 200);
+  const typed = { ...view, input: { ...input, text } };
+  return only(input.purpose === "filter" ? applyText({ ...context, view: typed }, text) : typed);
+}
+
+function finishTyping(context: ViewContext): ViewChange {
+  const { view, screen } = context;
+  if (view.input === null) return only(view);
+  const closed = { ...applyText(context, view.input.text), input: null };
+  if (view.input.purpose === "filter" || screen.type !== "log" || view.input.text === "") return only(closed);
+  return jumpToMatch({ ...context, view: closed, screen: { ...screen, search: view.input.text } }, 1);
+}
+
+function applyText(context: ViewContext, text: string): ViewState {
+  const { view, screen } = context;
+  if (screen.type === "log") return withScreen(view, { ...screen, search: text });
+  return screen.type === "board" || screen.type === "list" ? withScreen(view, { ...screen, filter: text }) : view;
+}
+
+/** Moves the log to the next line that contains the text searched for. */
+export function jumpToMatch(context: ViewContext, direction: 1 | -1): ViewChange {
+  const { screen, view, board, layout } = context;
+  if (screen.type !== "log") return only(view);
+  const found = findLine(sourceOf(board, screen), screen.search, layout.type === "log" ? layout.top : 0, direction);
+  if (found === null) return flash(view, `no line contains "${screen.search}"`, "warn", context.now);
+  return only(withScreen(view, { ...screen, top: found }));
+}

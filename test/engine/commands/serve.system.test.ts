@@ -1,0 +1,175 @@
+// `serve` without any Nix: our own client on it, many clients at once, one that is killed, and accounts without trust.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { systemClock } from "../../../src/engine/clock.ts";
+import type { BasicDerivation } from "../../../src/engine/derivation/derivation.ts";
+import { computeOutputPaths, derivationStorePath } from "../../../src/engine/derivation/hash-modulo.ts";
+import { printDerivation } from "../../../src/engine/derivation/print.ts";
+import { byteStringOf } from "../../../src/engine/formats/byte-string.ts";
+import { parseStorePath, type StorePath } from "../../../src/engine/formats/store-path.ts";
+import { hearBuild } from "../../../src/engine/protocols/build-log.ts";
+import { WorkerConnection } from "../../../src/engine/protocols/worker/client.ts";
+import { openChildProcess } from "../../../src/engine/transports/child-process.ts";
+import { hostSystem } from "../../support/builders.ts";
+import { until } from "../../support/processes.ts";
+import { removeDirectory, temporaryDirectory } from "../../support/temporary-directory.ts";
+import { buildOptions } from "../protocols/real-nix.ts";
+import { infoOf, narOf, pathOf } from "../protocols/support.ts";
+
+const PROGRAM = fileURLToPath(new URL("../../../bin/tsbuild-top.js", import.meta.url));
+const LISTENER = { phase: () => undefined, logged: () => undefined, noticed: () => undefined };
+
+describe("serve", () => {
+  let root: string;
+  const clients: WorkerConnection[] = [];
+  beforeEach(() => {
+    root = temporaryDirectory("serve");
+  });
+  afterEach(() => {
+    for (const client of clients.splice(0)) client.close();
+    removeDirectory(root);
+  });
+
+  async function connect(...more: readonly string[]): Promise<WorkerConnection> {
+    const command = [process.execPath, PROGRAM, "serve", "--stdio", "--store", root, ...more] as const;
+    const transport = await openChildProcess(
+      { command, environment: { PATH: process.env.PATH, HOME: root }, clock: systemClock, stopGraceMs: 5000 },
+      new AbortController().signal,
+    );
+    const client = await WorkerConnection.open(transport, { peer: "serve", clock: systemClock });
+    clients.push(client);
+    return client;
+  }
+
+  function script(name: string, text: string): { drvPath: StorePath; derivation: BasicDerivation; out: StorePath } {
+    const env = new Map([
+      ["builder", "/bin/sh"],
+      ["name", name],
+      ["out", ""],
+      ["system", hostSystem],
+    ]);
+    const plain = {
+      name,
+      outputs: new Map([["out", { type: "deferred" } as const]]),
+      inputDrvs: new Map(),
+      inputSrcs: new Set<StorePath>(),
+      platform: hostSystem,
+      builder: byteStringOf("/bin/sh"),
+      args: [byteStringOf("-c"), byteStringOf(text)],
+      env: new Map([...env].map(([key, value]) => [byteStringOf(key), byteStringOf(value)])),
+    };
+    const out = computeOutputPaths(plain, () => ({ type: "known", outputs: new Map() })).get("out")!;
+    const whole = {
+      ...plain,
+      outputs: new Map([["out", { type: "inputAddressed" as const, path: out }]]),
+      env: new Map([...plain.env, [byteStringOf("out"), byteStringOf(out)]]),
+    };
+    return { drvPath: derivationStorePath(whole), derivation: whole, out };
+  }
+
+  it("says who it is and trusts the owner of the store", async () => {
+    const client = await connect();
+    expect([client.nixVersion, client.trusted]).toEqual(["2.18.0", true]);
+    const stranger = await connect("--trusted-users", "nobody");
+    expect(stranger.trusted).toBe(false);
+  });
+
+  it("serves twenty clients at once, each building and reading back", async () => {
+    const results = await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        const client = await connect();
+        await client.setOptions(buildOptions);
+        const text = narOf(`input ${index % 5}`);
+        const info = infoOf(pathOf(`shared-${index % 5}`), text);
+        await client.addToStoreNar({ info, repair: false, checkSignatures: false }, once(text));
+        const { drvPath, derivation, out } = script(`build-${index % 10}`, `echo built ${index % 10} > $out`);
+        const result = await client.buildDerivation(drvPath, derivation, "normal");
+        const built = await client.queryPathInfo(out);
+        client.close();
+        return { status: result.status, size: built?.narSize };
+      }),
+    );
+    expect(results.filter(({ status }) => status !== "Built" && status !== "AlreadyValid")).toEqual([]);
+    expect(new Set(results.map(({ size }) => size)).size).toBe(1);
+    const last = await connect();
+    expect(await last.verifyStore(true, false)).toBe(false);
+    expect((await last.queryAllValidPaths()).length).toBe(15);
+  });
+
+  it("ends the builder when the client hangs up, and leaves a sound store", async () => {
+    const client = await connect();
+    await client.setOptions(buildOptions);
+    const mark = `marked-${process.pid}-${Date.now()}`;
+    const { drvPath, derivation } = script("endless", `: ${mark}; while :; do read -t 1 line; done < /dev/zero`);
+    let started: () => void = () => undefined;
+    const running = new Promise<void>((resolve) => {
+      started = resolve;
+    });
+    const building = client.buildDerivation(drvPath, derivation, "normal", hearBuild({ ...LISTENER, started }));
+    building.catch(() => undefined);
+    await running;
+    await until("the builder to run", () => processesWith(mark).length > 0);
+    client.close();
+    await until("the builder to be gone", () => processesWith(mark).length === 0);
+    await until("its server to be gone", () => processesWith(root).length === 0);
+    const work = join(root, "nix/var/nix/tsbuild-top");
+    expect(existsSync(work) ? readdirSync(work) : []).toEqual([]);
+    const next = await connect();
+    expect(await next.verifyStore(true, false)).toBe(false);
+  });
+
+  it("refuses what needs trust, in Nix's words, and builds from derivations it was given", async () => {
+    const client = await connect("--trusted-users", "nobody");
+    await client.setOptions(buildOptions);
+    const { drvPath, derivation, out } = script("closure", "echo by closure > $out");
+    await expect(client.buildDerivation(drvPath, derivation, "normal")).rejects.toThrow(
+      "you are not privileged to build input-addressed derivations",
+    );
+    const nar = narOf("unsigned");
+    const unsigned = infoOf(pathOf("unsigned"), nar);
+    await expect(
+      client.addToStoreNar({ info: unsigned, repair: false, checkSignatures: false }, once(nar)),
+    ).rejects.toThrow("lacks a valid signature");
+    const text = printDerivation({ ...derivation, inputDrvs: new Map() });
+    const added = await client.addToStore({ name: "closure.drv", method: "text:sha256", references: [] }, once(text));
+    expect(added.path).toBe(drvPath);
+    const results = await client.buildPathsWithResults([{ type: "built", drvPath, outputs: "all" }], "normal");
+    expect([...results.values()].map(({ status }) => status)).toEqual(["Built"]);
+    expect(await client.isValidPath(out)).toBe(true);
+  });
+
+  it("adds texts, files and trees as an evaluator sends them", async () => {
+    const client = await connect();
+    const text = await client.addToStore({ name: "hello.txt", method: "text:sha256", references: [] }, once(Buffer.from("hello")));
+    const flat = await client.addToStore({ name: "hello", method: "fixed:sha256", references: [] }, once(Buffer.from("hello")));
+    const tree = await client.addToStore({ name: "hello", method: "fixed:r:sha256", references: [] }, once(narOf("hello")));
+    expect([text, flat, tree].map(({ contentAddress }) => contentAddress?.replace(/:[^:]*$/, ""))).toEqual([
+      "text:sha256",
+      "fixed:sha256",
+      "fixed:r:sha256",
+    ]);
+    // nix-instantiate --eval -E 'builtins.toFile "hello.txt" "hello"'
+    expect(text.path).toBe(parseStorePath("/nix/store/q790zdjk75hm2cn42nh77pqw4gbv1b88-hello.txt"));
+    expect(await client.verifyStore(true, false)).toBe(false);
+  });
+});
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield bytes;
+}
+
+/** Processes whose command line mentions the text, our own left out. */
+function processesWith(text: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text);
+      } catch {
+        return false;
+      }
+    });
+}
