@@ -9,6 +9,9 @@ export async function build(invocation: BuildInvocation, surroundings: Surroundi
   const { settingsOverrides, installables, evaluation, check, outLink, dryRun } = invocation;
   const request = { settingsOverrides, installables, evaluation, check, outLink, dryRun };
   if (dryRun) return printDryRun((await createBuildRun(request, surroundings)).run, invocation);
-  const { exitStatus } = await showRun(request, invocation, surroundings, { printOutPaths: true, onEvents: () => undefined });
+  const { exitStatus } = await showRun(request, invocation, surroundings, {
+    printOutPaths: true,
+    onEvents: () => undefined,
+  });
   return exitStatus;
 }

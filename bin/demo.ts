@@ -1,5 +1,5 @@
 // `demo`: three builders on this machine, a run of builds on them, and whether it came out as designed.
-import { startDemo, type Surroundings } from "../src/engine/index.ts";
+import { type Surroundings, startDemo } from "../src/engine/index.ts";
 import type { DemoInvocation } from "./invocation.ts";
 import { showRun } from "./show-run.ts";
 
@@ -13,7 +13,10 @@ export async function demoCommand(invocation: DemoInvocation, surroundings: Surr
     const onEvents: Parameters<typeof showRun>[3]["onEvents"] = (events) => {
       for (const { event } of events) demo.judge.accept(event);
     };
-    const { outcome, exitStatus } = await showRun(demo.request, invocation, demo.surroundings, { printOutPaths: false, onEvents });
+    const { outcome, exitStatus } = await showRun(demo.request, invocation, demo.surroundings, {
+      printOutPaths: false,
+      onEvents,
+    });
     if (outcome.interrupted || exitStatus > 128) return exitStatus > 128 ? exitStatus : INTERRUPTED;
     const { asDesigned, lines } = demo.judge.report(demo.builders);
     const stream = asDesigned && !invocation.json ? process.stdout : process.stderr;

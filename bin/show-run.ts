@@ -53,7 +53,9 @@ export async function showRun(
     options.onEvents(events);
     renderer.accept(events);
   });
-  const signals = listenToSignals(renderer, () => run.request({ id: `r${++requests}` as RequestId, type: "stop", how: "cancel" }));
+  const signals = listenToSignals(renderer, () =>
+    run.request({ id: `r${++requests}` as RequestId, type: "stop", how: "cancel" }),
+  );
   try {
     renderer.start();
     const outcome = await run.run();

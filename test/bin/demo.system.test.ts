@@ -34,7 +34,8 @@ describe.runIf(isLinux)("demo", () => {
 
   it("works without namespaces and without busybox", async ({ skip }) => {
     if (process.getuid?.() !== 0) skip("SKIPPED: hiding programs needs root");
-    const hide = 'for f in /usr/bin/busybox /usr/bin/bwrap /usr/bin/unshare; do [ ! -e $f ] || mount --bind /dev/null $f; done; exec "$@"';
+    const hide =
+      'for f in /usr/bin/busybox /usr/bin/bwrap /usr/bin/unshare; do [ ! -e $f ] || mount --bind /dev/null $f; done; exec "$@"';
     const words = ["--mount", "/bin/sh", "-c", hide, "sh", process.execPath, PROGRAM, "demo"];
     const ended = await collect("unshare", words, { env: environment(), timeoutMs: 100_000 });
     expect(ended.status, ended.stdout + ended.stderr).toBe(0);
@@ -44,7 +45,10 @@ describe.runIf(isLinux)("demo", () => {
 
   it("leaves nothing behind when it is killed", async () => {
     const { spawn } = await import("node:child_process");
-    const child = spawn(process.execPath, [PROGRAM, "demo"], { env: environment(), stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(process.execPath, [PROGRAM, "demo"], {
+      env: environment(),
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     let printed = "";
     child.stderr.on("data", (chunk: Buffer) => {
       printed += chunk.toString();
@@ -57,7 +61,10 @@ describe.runIf(isLinux)("demo", () => {
 
 function mentions(pid: string, text: string): boolean {
   try {
-    return readFileSync(`/proc/${pid}/environ`, "utf8").includes(text) || readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text);
+    return (
+      readFileSync(`/proc/${pid}/environ`, "utf8").includes(text) ||
+      readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text)
+    );
   } catch {
     return false;
   }

@@ -33,7 +33,11 @@ const LAST_WORDS_PATIENCE = 2_000;
  * Serves until the client hangs up or this process is told to end, which kills the builds under way. Resolves with the exit status.
  * @throws EngineError `STORE_NOT_SERVABLE`, `SERVE_NOT_ALLOWED`, those of opening the store, and `PROTOCOL_…` for what is no client
  */
-export async function serveStore(request: ServeRequest, surroundings: Surroundings, clock: Clock = systemClock): Promise<number> {
+export async function serveStore(
+  request: ServeRequest,
+  surroundings: Surroundings,
+  clock: Clock = systemClock,
+): Promise<number> {
   const config = loadConfig(request.settingsOverrides);
   const root = servedRoot(config);
   const store = await openEmbedded(root, config, surroundings.environment, clock);
@@ -94,7 +98,12 @@ function servedRoot(config: LoadedConfig): string {
 function standardTransport(): { readonly transport: Transport; flushed(clock: Clock): Promise<void> } {
   const input = process.stdin;
   const output = standardOutput();
-  const left = new Promise<void>((resolve) => output.once("finish", resolve).once("close", resolve).once("error", () => resolve()));
+  const left = new Promise<void>((resolve) =>
+    output
+      .once("finish", resolve)
+      .once("close", resolve)
+      .once("error", () => resolve()),
+  );
   const transport = new StreamTransport({
     name: "client",
     input: input as Readable,

@@ -24,8 +24,8 @@ import { printFault } from "./embedded/verify.ts";
 import { addContents } from "./exposed/add-contents.ts";
 import { collect } from "./exposed/collect.ts";
 import { type BuildDefaults, servedBuildOptions } from "./exposed/limits.ts";
-import { Realiser } from "./exposed/realiser.ts";
 import { ServedRealisations } from "./exposed/realisations.ts";
+import { Realiser } from "./exposed/realiser.ts";
 
 /** What of the settings serving heeds beside those the store was opened with. */
 export interface ExposeOptions {
@@ -62,7 +62,11 @@ class ExposedStore implements StoreHandler {
     return (await this.#store.queryValidPaths([path])).has(path);
   }
 
-  async queryValidPaths(paths: readonly StorePath[], substitute: boolean, call: ServedCall): Promise<Iterable<StorePath>> {
+  async queryValidPaths(
+    paths: readonly StorePath[],
+    substitute: boolean,
+    call: ServedCall,
+  ): Promise<Iterable<StorePath>> {
     const valid = await this.#store.queryValidPaths(paths);
     if (!substitute || valid.size === new Set(paths).size) return valid;
     const missing = paths.filter((path) => !valid.has(path));
@@ -152,7 +156,11 @@ class ExposedStore implements StoreHandler {
     for await (const chunk of log) {
       size += chunk.length;
       if (size > MAX_LOG) {
-        throw new EngineError("store", "STORE_LOG_TOO_LONG", `the log of '${drvPath}': expected at most ${MAX_LOG} bytes, found more`);
+        throw new EngineError(
+          "store",
+          "STORE_LOG_TOO_LONG",
+          `the log of '${drvPath}': expected at most ${MAX_LOG} bytes, found more`,
+        );
       }
       // What is read from a stream may be overwritten by the next read.
       chunks.push(Uint8Array.from(chunk));
@@ -169,7 +177,11 @@ class ExposedStore implements StoreHandler {
   ): Promise<ServedBuild> {
     // Whoever may name an output may pass anything off as it (Nix: daemon.cc, BuildDerivation).
     if (!call.trusted && !isContentAddressed(derivation)) {
-      throw new EngineError("store", "STORE_NOT_PRIVILEGED", "you are not privileged to build input-addressed derivations");
+      throw new EngineError(
+        "store",
+        "STORE_NOT_PRIVILEGED",
+        "you are not privileged to build input-addressed derivations",
+      );
     }
     const named = call.trusted ? drvPath : derivationStorePath({ ...derivation, inputDrvs: new Map() });
     return this.#realiser(limits, call).buildOne(named, derivation, mode);
@@ -189,7 +201,8 @@ class ExposedStore implements StoreHandler {
       options: servedBuildOptions(limits, call.options, this.#options.defaults),
       maxJobs: Math.max(1, call.options?.maxBuildJobs ?? 1),
       keepGoing: call.options?.keepGoing ?? false,
-      substitute: call.options?.useSubstitutes ?? true,
+      // Limits come with the serve protocol, whose builds never substitute (Nix: nix-store.cc, opServe).
+      substitute: limits === null && (call.options?.useSubstitutes ?? true),
       call,
     });
   }
@@ -209,7 +222,11 @@ class ExposedStore implements StoreHandler {
 
   async addPermRoot(path: StorePath, link: string): Promise<string> {
     if (storePathIn(this.#store.layout, link) !== null) {
-      throw new EngineError("store", "STORE_ROOT_REFUSED", `creating a garbage collector root (${link}) in the Nix store is forbidden`);
+      throw new EngineError(
+        "store",
+        "STORE_ROOT_REFUSED",
+        `creating a garbage collector root (${link}) in the Nix store is forbidden`,
+      );
     }
     await this.#store.addTempRoots([path]);
     if (occupied(link, (target) => storePathIn(this.#store.layout, target) !== null)) {

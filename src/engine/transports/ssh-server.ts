@@ -58,12 +58,18 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
     connection.on("authentication", (attempt) => {
       const isKey = attempt.method === "publickey" && timingSafeEqual(digest(attempt.key.data), allowed);
       // Without a signature the client only asks whether the key would do.
-      if (isKey && (attempt.signature === undefined || clientKey.verify(attempt.blob ?? Buffer.alloc(0), attempt.signature) === true)) {
+      if (
+        isKey &&
+        (attempt.signature === undefined ||
+          clientKey.verify(attempt.blob ?? Buffer.alloc(0), attempt.signature) === true)
+      ) {
         attempt.accept();
       } else attempt.reject(["publickey"]);
     });
     connection.on("session", (accept) => {
-      accept().on("exec", (acceptCommand, _reject, { command }) => options.onCommand(commandOf(command, acceptCommand())));
+      accept().on("exec", (acceptCommand, _reject, { command }) =>
+        options.onCommand(commandOf(command, acceptCommand())),
+      );
     });
   });
   // Small answers must not wait for acknowledgements: half of each exchange would be spent so.
@@ -83,7 +89,13 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
 }
 
 function commandOf(command: string, channel: ServerChannel): SshCommand {
-  const transport = new StreamTransport({ name: "client", input: channel, output: channel, stderr: null, drop: () => channel.close() });
+  const transport = new StreamTransport({
+    name: "client",
+    input: channel,
+    output: channel,
+    stderr: null,
+    drop: () => channel.close(),
+  });
   const gone = (): void => transport.settle({ type: "closedThere", exitCode: null, signal: null });
   channel.once("close", gone).once("end", gone).on("error", gone);
   return {

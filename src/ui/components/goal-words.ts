@@ -35,7 +35,7 @@ export function goalWords(board: Board, goal: Goal, now: number, theme: Theme): 
       return {
         glyph: glyphs.down,
         tone: "transfer",
-        text: `fetching from ${sanitizeText(state.from)}${size}`,
+        text: `fetching${state.from === "" ? "" : ` from ${sanitizeText(state.from)}`}${size}`,
         time: formatLaneClock(now - state.since),
       };
     }

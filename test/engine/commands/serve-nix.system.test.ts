@@ -11,7 +11,7 @@ const generations = await nixGenerations();
 if (generations.length === 0) it.skip("SKIPPED: no Nix here to talk to", () => undefined);
 
 /** The program as it is installed, by a name without blanks. */
-const SCRIPT = "#!/bin/sh\nexec /checkout/node_modules/.bin/node /checkout/bin/tsbuild-top.js \"$@\"\n";
+const SCRIPT = '#!/bin/sh\nexec /checkout/node_modules/.bin/node /checkout/bin/tsbuild-top.js "$@"\n';
 
 describe.each(generations)("Nix $version", (generation) => {
   let instance: NixInstance;
@@ -72,7 +72,11 @@ describe.each(generations)("Nix $version", (generation) => {
     });
 
     it("copies closures to it and back", async () => {
-      const path = await instance.output("nix-build", ["--no-out-link", "-E", expression("copied", "echo $src > $out; echo $line")]);
+      const path = await instance.output("nix-build", [
+        "--no-out-link",
+        "-E",
+        expression("copied", "echo $src > $out; echo $line"),
+      ]);
       await instance.output("nix", ["copy", "--no-check-sigs", "--to", uri, path], { env: environment });
       const closure = await instance.output("nix-store", ["--query", "--requisites", path]);
       const there = await instance.output("nix", ["path-info", "--store", uri, "-r", path], { env: environment });
@@ -88,7 +92,15 @@ describe.each(generations)("Nix $version", (generation) => {
   it("opens the store that was served, and finds it sound", async () => {
     const root = "/homes/root/.local/share/tsbuild-top/root";
     await instance.output("nix-store", ["--store", root, "--verify", "--check-contents"]);
-    expect(await instance.output("nix-store", ["--store", root, "--query", "--requisites", ...(await outputsIn(instance, root))])).toContain("-good-ssh");
+    expect(
+      await instance.output("nix-store", [
+        "--store",
+        root,
+        "--query",
+        "--requisites",
+        ...(await outputsIn(instance, root)),
+      ]),
+    ).toContain("-good-ssh");
   });
 
   it("evaluates into it and builds in it", async () => {
@@ -108,7 +120,11 @@ describe.each(generations)("Nix $version", (generation) => {
     const refused = await instance.run("nix", ["copy", "--no-check-sigs", "--to", untrusted, path]);
     expect(refused.status).not.toBe(0);
     expect(refused.stderr).toMatch(/lacks a (valid )?signature/);
-    const text = await instance.output("nix-instantiate", ["--eval", "-E", 'builtins.toFile "free" "content-addressed"']);
+    const text = await instance.output("nix-instantiate", [
+      "--eval",
+      "-E",
+      'builtins.toFile "free" "content-addressed"',
+    ]);
     await instance.output("nix", ["copy", "--to", untrusted, JSON.parse(text) as string]);
     // Since 2.12 its builders are given the derivations then, which need no trust.
     if (!atLeast(generation, "2.12")) return;

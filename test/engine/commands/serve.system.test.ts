@@ -142,9 +142,18 @@ describe("serve", () => {
 
   it("adds texts, files and trees as an evaluator sends them", async () => {
     const client = await connect();
-    const text = await client.addToStore({ name: "hello.txt", method: "text:sha256", references: [] }, once(Buffer.from("hello")));
-    const flat = await client.addToStore({ name: "hello", method: "fixed:sha256", references: [] }, once(Buffer.from("hello")));
-    const tree = await client.addToStore({ name: "hello", method: "fixed:r:sha256", references: [] }, once(narOf("hello")));
+    const text = await client.addToStore(
+      { name: "hello.txt", method: "text:sha256", references: [] },
+      once(Buffer.from("hello")),
+    );
+    const flat = await client.addToStore(
+      { name: "hello", method: "fixed:sha256", references: [] },
+      once(Buffer.from("hello")),
+    );
+    const tree = await client.addToStore(
+      { name: "hello", method: "fixed:r:sha256", references: [] },
+      once(narOf("hello")),
+    );
     expect([text, flat, tree].map(({ contentAddress }) => contentAddress?.replace(/:[^:]*$/, ""))).toEqual([
       "text:sha256",
       "fixed:sha256",

@@ -69,23 +69,32 @@ export class DemoJudge {
     const wrong: string[] = this.#errors.map((message) => `error: ${message}`);
     const expect = (what: string, found: Iterable<string>, expected: readonly string[]): void => {
       const names = [...found].sort();
-      if (names.join() !== [...expected].sort().join()) wrong.push(`${what}: expected ${listed(expected)}, found ${listed(names)}`);
+      if (names.join() !== [...expected].sort().join())
+        wrong.push(`${what}: expected ${listed(expected)}, found ${listed(names)}`);
     };
     const special = new Set([...FAILS, ...NOT_BUILT]);
     expect("failed", this.#failed.keys(), FAILS);
     expect("not built", this.#notBuilt, NOT_BUILT);
     expect("not deterministic", this.#differing, DIFFERS);
-    if (!this.#retried.has(BREAKS_ONCE)) wrong.push(`tried again: expected ${BREAKS_ONCE}, found ${listed([...this.#retried])}`);
+    if (!this.#retried.has(BREAKS_ONCE))
+      wrong.push(`tried again: expected ${BREAKS_ONCE}, found ${listed([...this.#retried])}`);
     for (const [name, failure] of this.#failed) {
-      if (FAILS.includes(name) && failure.kind !== "final") wrong.push(`${name}: expected its own failure, found: ${failure.message}`);
+      if (FAILS.includes(name) && failure.kind !== "final")
+        wrong.push(`${name}: expected its own failure, found: ${failure.message}`);
     }
     const idle = machines.filter((machine) => !this.#machines.has(machine as MachineId));
     if (idle.length > 0) wrong.push(`builders without a build: ${listed(idle)}`);
     const total = this.#derivations.size;
     if (total !== DERIVATIONS) wrong.push(`derivations: expected ${DERIVATIONS}, found ${total}`);
-    const missing = [...this.#derivations].map((goal) => this.#nameOf(goal)).filter((name) => !special.has(name) && !this.#built.has(name));
+    const missing = [...this.#derivations]
+      .map((goal) => this.#nameOf(goal))
+      .filter((name) => !special.has(name) && !this.#built.has(name));
     if (missing.length > 0) wrong.push(`built: ${listed(missing)} missing`);
-    if (wrong.length > 0) return { asDesigned: false, lines: ["the demo did not come out as designed:", ...wrong.map((line) => `  ${line}`)] };
+    if (wrong.length > 0)
+      return {
+        asDesigned: false,
+        lines: ["the demo did not come out as designed:", ...wrong.map((line) => `  ${line}`)],
+      };
     return {
       asDesigned: true,
       lines: [

@@ -74,7 +74,13 @@ export async function startDemo(surroundings: Surroundings): Promise<Demo> {
       }),
     );
     const config = join(base, "ssh_config");
-    writeFileSync(config, sshConfig(base, started.map(({ port }) => port)));
+    writeFileSync(
+      config,
+      sshConfig(
+        base,
+        started.map(({ port }) => port),
+      ),
+    );
     const environment = { ...surroundings.environment, NIX_SSHOPTS: `-F '${config}'` };
     return {
       request: {
@@ -117,7 +123,12 @@ function listening(child: ChildProcess, name: string, request: BuilderRequest): 
   return new Promise((resolve, reject) => {
     const failed = (message: string, hint: string | null): void =>
       reject(
-        new EngineError("transport", "DEMO_BUILDER_FAILED", `the demo's builder '${name}' did not start: ${message}`, hint === null ? {} : { hint }),
+        new EngineError(
+          "transport",
+          "DEMO_BUILDER_FAILED",
+          `the demo's builder '${name}' did not start: ${message}`,
+          hint === null ? {} : { hint },
+        ),
       );
     child.once("error", (error) => failed(error.message, null));
     child.once("exit", (code, signal) => failed(`it ended with ${signal ?? `status ${code}`}`, null));

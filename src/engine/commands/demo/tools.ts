@@ -28,7 +28,8 @@ export function findDemoTools(): DemoTools {
     const program = find(name);
     paths.set(`${INSIDE}/${name}`, program);
     const { stdout } = spawnSync("ldd", [program], { encoding: "utf8", env: { PATH: searchPath() } });
-    for (const library of parseLibraries(stdout ?? "")) if (existsSync(library)) paths.set(library, realpathSync(library));
+    for (const library of parseLibraries(stdout ?? ""))
+      if (existsSync(library)) paths.set(library, realpathSync(library));
   }
   return { busybox: "", path: INSIDE, sandboxPaths: [...paths].map(([target, file]) => `${target}=${file}`) };
 }
@@ -38,7 +39,12 @@ function find(name: string): string {
     const program = `${directory}/${name}`;
     if (existsSync(program)) return realpathSync(program);
   }
-  throw new EngineError("usage", "DEMO_TOOL_MISSING", `the demo's builds need the program '${name}', which is not on this machine`, {
-    hint: "install busybox (its static variant) or coreutils and grep",
-  });
+  throw new EngineError(
+    "usage",
+    "DEMO_TOOL_MISSING",
+    `the demo's builds need the program '${name}', which is not on this machine`,
+    {
+      hint: "install busybox (its static variant) or coreutils and grep",
+    },
+  );
 }

@@ -1,9 +1,15 @@
 // Adds contents whose path follows from them: texts, files and trees, as evaluators send them (Nix: `Store::addToStoreFromDump`).
+
+import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { randomUUID } from "node:crypto";
-import { type ContentAddress, contentAddressedPath, parseMethodAlgorithm, printContentAddress } from "../../formats/content-address.ts";
+import {
+  type ContentAddress,
+  contentAddressedPath,
+  parseMethodAlgorithm,
+  printContentAddress,
+} from "../../formats/content-address.ts";
 import { createHasher } from "../../formats/hash.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import { notServed, type ServedContents } from "../../protocols/handler.ts";
@@ -34,7 +40,9 @@ export async function addContents(
     });
     const address: ContentAddress = { method, hash: { algorithm, digest: hasher.digest() } };
     const path = contentAddressedPath(request.name, address, { others: request.references, self: false });
-    const known = (await store.lockValidPaths([path])).has(path) ? (await store.queryPathInfos([path])).get(path) : undefined;
+    const known = (await store.lockValidPaths([path])).has(path)
+      ? (await store.queryPathInfos([path])).get(path)
+      : undefined;
     if (known !== undefined) return known;
     const packed = method === "nar" ? { narHash: nar.digest(), narSize: BigInt(size) } : await hashPath(spool);
     const info: PathInfo = {

@@ -34,7 +34,11 @@ async function deadPaths(store: EmbeddedStore, liveness: Liveness): Promise<Stor
   return (await store.queryAllValidPaths()).filter((path) => !alive.has(path));
 }
 
-async function deleteDead(store: EmbeddedStore, dead: readonly StorePath[], maxFreed: bigint | null): Promise<GcResult> {
+async function deleteDead(
+  store: EmbeddedStore,
+  dead: readonly StorePath[],
+  maxFreed: bigint | null,
+): Promise<GcResult> {
   if (dead.length === 0) return { paths: [], bytesFreed: 0n };
   if (maxFreed === null) return { paths: dead, bytesFreed: await store.deletePaths(dead) };
   const paths: StorePath[] = [];
@@ -60,7 +64,10 @@ async function referrersOf(store: EmbeddedStore, path: StorePath): Promise<Store
 /** The closure of all roots, with derivations and outputs as the settings keep them. */
 async function alivePaths(store: EmbeddedStore, liveness: Liveness): Promise<Set<StorePath>> {
   const valid = new Set(await store.queryAllValidPaths());
-  const roots = [...findRoots(store.layout, (path) => valid.has(path)).keys(), ...(await findTempRoots(store.layout)).keys()];
+  const roots = [
+    ...findRoots(store.layout, (path) => valid.has(path)).keys(),
+    ...(await findTempRoots(store.layout)).keys(),
+  ];
   let alive = await store.queryClosure(roots);
   for (let before = -1; alive.size !== before; ) {
     before = alive.size;
@@ -68,7 +75,8 @@ async function alivePaths(store: EmbeddedStore, liveness: Liveness): Promise<Set
     for (const path of alive) {
       if (liveness.keepDerivations) for (const deriver of await store.queryValidDerivers(path)) more.add(deriver);
       if (liveness.keepOutputs && path.endsWith(".drv")) {
-        for (const output of (await store.queryDerivationOutputs(path)).values()) if (output !== null && valid.has(output)) more.add(output);
+        for (const output of (await store.queryDerivationOutputs(path)).values())
+          if (output !== null && valid.has(output)) more.add(output);
       }
     }
     alive = await store.queryClosure(more);

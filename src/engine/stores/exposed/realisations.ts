@@ -1,6 +1,13 @@
 // What the outputs of a store's derivations are: stated by the derivation, or recorded when their contents were known.
 import type { BasicDerivation, Derivation } from "../../derivation/derivation.ts";
-import { createInputHashes, hashDerivationModulo, type HashModulo, type InputHashes, realisationId, statedOutputPaths } from "../../derivation/hash-modulo.ts";
+import {
+  createInputHashes,
+  type HashModulo,
+  hashDerivationModulo,
+  type InputHashes,
+  realisationId,
+  statedOutputPaths,
+} from "../../derivation/hash-modulo.ts";
 import { EngineError } from "../../errors.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import { readDerivation } from "../embedded/derivation-files.ts";

@@ -44,7 +44,9 @@ export class Realiser {
   async realise(targets: readonly DerivedPath[], mode: BuildMode): Promise<ServedBuild[]> {
     // All are begun before one is awaited; a rejection must not be found unhandled meanwhile.
     const settled = await Promise.allSettled(
-      targets.map((target) => (target.type === "opaque" ? this.#fetch(target.path) : this.#derivation(target.drvPath, target.outputs, mode))),
+      targets.map((target) =>
+        target.type === "opaque" ? this.#fetch(target.path) : this.#derivation(target.drvPath, target.outputs, mode),
+      ),
     );
     return settled.map((one) => {
       if (one.status === "fulfilled") return one.value;
@@ -119,11 +121,13 @@ export class Realiser {
       if (!isSuccess(source.result.status)) return source;
     }
     const failed = inputs.filter(({ result }) => !isSuccess(result.status)).length;
-    if (failed > 0) return failure("DependencyFailed", `${failed} dependencies of derivation '${drvPath}' failed to build`);
+    if (failed > 0)
+      return failure("DependencyFailed", `${failed} dependencies of derivation '${drvPath}' failed to build`);
 
     return this.#turns.take(async () => {
       call.signal.throwIfAborted();
-      if (this.#failed && !keepGoing) return failure("DependencyFailed", `'${drvPath}' was not built, since another build failed`);
+      if (this.#failed && !keepGoing)
+        return failure("DependencyFailed", `'${drvPath}' was not built, since another build failed`);
       const build = await this.#buildResolved(drvPath, derivation, mode);
       if (!isSuccess(build.result.status)) this.#failed = true;
       return build;
@@ -133,10 +137,16 @@ export class Realiser {
   async #buildResolved(drvPath: StorePath, derivation: Derivation, mode: BuildMode): Promise<ServedBuild> {
     const known = new Map<StorePath, ReadonlyMap<string, StorePath | null>>();
     for (const input of derivation.inputDrvs.keys()) known.set(input, await this.#realisations.outputsOf(input));
-    const resolution = resolveDerivation(derivation, chainedLookup((path) => known.get(path) ?? null));
+    const resolution = resolveDerivation(
+      derivation,
+      chainedLookup((path) => known.get(path) ?? null),
+    );
     if (resolution.type === "missing") {
       const from = typeof resolution.drvPath === "string" ? resolution.drvPath : "a derivation that is built";
-      return failure("MiscFailure", `'${drvPath}' needs output '${resolution.outputName}' of ${from}, whose path is not known`);
+      return failure(
+        "MiscFailure",
+        `'${drvPath}' needs output '${resolution.outputName}' of ${from}, whose path is not known`,
+      );
     }
     const build = await this.buildOne(drvPath, resolution.derivation, mode);
     if (!isSuccess(build.result.status)) return build;
@@ -175,7 +185,10 @@ export class Realiser {
     modulo: HashModulo | null,
   ): Promise<ReadonlyMap<string, StorePath> | null> {
     const hash = (): HashModulo =>
-      modulo ?? ("inputDrvs" in derivation ? this.#realisations.modulo(derivation) : this.#realisations.moduloOfResolved(derivation));
+      modulo ??
+      ("inputDrvs" in derivation
+        ? this.#realisations.modulo(derivation)
+        : this.#realisations.moduloOfResolved(derivation));
     const outputs = new Map<string, StorePath>();
     for (const [name, path] of await this.#realisations.known(derivation, hash)) {
       if (path === null) return null;
