@@ -10,6 +10,7 @@ export interface ShownRun {
   readonly outcome: RunOutcome;
   /** The outcome's, or that of the signal which ended the run. */
   readonly exitStatus: number;
+  readonly kind: RendererKind;
 }
 
 /** What a command adds to showing a run. */
@@ -61,7 +62,7 @@ export async function showRun(
     const outcome = await run.run();
     await renderer.finish();
     await recorder.close();
-    return { outcome, exitStatus: signals.received() ?? outcome.exitStatus };
+    return { outcome, exitStatus: signals.received() ?? outcome.exitStatus, kind };
   } finally {
     signals.stop();
     stopListening();

@@ -26,7 +26,9 @@ interface Room {
 const everyRoom = ["src/engine/errors.ts", "src/engine/clock.ts"];
 
 // The driver is several files; the rest of its folder decides and must stay pure.
-const driver = ["driver", "log-keeper", "machine-session", "perform-build", "machines"].map(
+const driver = ["driver", "log-keeper", "machine-session", "perform-build", "machines"]
+  .concat(["difference-keeper", "first-outputs", "perform-compared"])
+  .map(
   (name) => `src/engine/scheduler/${name}.ts`,
 );
 const sideRoom = {

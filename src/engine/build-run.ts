@@ -5,7 +5,9 @@ import type { Clock } from "./clock.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { MachinesResult } from "./config/machines.ts";
 import { type DryRun, dryRunOf } from "./dry-run.ts";
+import { openDifferences } from "./differences.ts";
 import { Durations } from "./durations.ts";
+import { EngineError } from "./errors.ts";
 import { readDrvFrom } from "./evaluate/drv-closure.ts";
 import { type EvaluateBuildFile, evaluateInstallables } from "./evaluate/evaluate.ts";
 import type { Installable } from "./evaluate/installable.ts";
@@ -41,6 +43,8 @@ export interface BuildRunOptions {
   readonly installables: readonly Installable[];
   readonly evaluation: Omit<EvaluationOptions, "store">;
   readonly check: "no" | "valid" | "build";
+  /** Differences are shown by diffoscope. */
+  readonly diffoscope: boolean;
   /** Base name of the result links; null makes none. */
   readonly outLink: string | null;
   /** Plans only. */
@@ -172,6 +176,7 @@ export class BuildRun {
       sshSettings,
       clock,
       wrap: wrapOpener,
+      environment,
     });
     return { transports, machines, destination, connector };
   }
@@ -236,6 +241,12 @@ export class BuildRun {
       post: (fact) => driver.post(fact),
     });
     this.#samplers = samplers;
+    const { environment, diffoscope } = this.#options;
+    const { machines } = scope;
+    const publish = (event: EngineEvent): void => this.#publish(event);
+    const differences = await openDifferences({
+      ...{ config, destination, machines, environment, diffoscope, runId, clock, publish },
+    });
     const driver = new Driver({
       plan: createPlan({
         ...this.#planOptions(destination),
@@ -247,17 +258,20 @@ export class BuildRun {
       derivations: plan.derivations,
       realisations: plan.realisations,
       connect: (machine, signal) => scope.connector.connect(machine, signal),
-      isPermanent: isPermanentFailure,
+      // What prints into the protocol does so every time.
+      isPermanent: (error) => isPermanentFailure(error) || (error instanceof EngineError && error.code === "PROTOCOL_BAD_GREETING"),
       buildOptions: {
         keepFailed: settings.keepFailed,
         maxSilentTime: settings.maxSilentTime,
         timeout: settings.timeout,
         maxLogSize: settings.maxBuildLogSize,
         cores: settings.cores,
-        keepCheck: settings.keepFailed || settings.runDiffHook,
+        keepCheck: false,
       },
       logs: new LogKeeper({ directory: join(settings.journalDir, "logs", runId), tailLines: settings.logLines }),
       hooks,
+      differences,
+      enforceDeterminism: settings.enforceDeterminism,
       outputsOf: (goal) => outputs.get(goal) ?? [],
       onFact: (fact) => {
         samplers.hear(fact);

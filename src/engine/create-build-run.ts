@@ -33,6 +33,7 @@ export interface BuildRunRequest {
   readonly installables: InstallableWords;
   readonly evaluation: Omit<EvaluationOptions, "store" | "settingsOverrides">;
   readonly check: "no" | "valid" | "build";
+  readonly diffoscope: boolean;
   readonly outLink: string | null;
   readonly dryRun: boolean;
 }
@@ -63,6 +64,7 @@ export function createBuildRun(
     installables: parseInstallables(request.installables),
     evaluation: { ...request.evaluation, settingsOverrides: request.settingsOverrides },
     check: request.check,
+    diffoscope: request.diffoscope,
     outLink: request.outLink,
     dryRun: request.dryRun,
     clock,

@@ -24,6 +24,8 @@ export type { RequestId } from "./events/ids.ts";
 export { printEventLine } from "./events/json-lines.ts";
 export { parseRecording, printRecordingHeader, type Recording } from "./events/recording.ts";
 export { createReplay, type Replay } from "./events/replay.ts";
+export { ReportBuilder } from "./rounds/report.ts";
+export { reportJson, reportTable } from "./rounds/report-text.ts";
 export type { EngineRequest } from "./events/request.ts";
 
 /** Makes a run of builds; see {@link CreatedBuildRun}. @throws EngineError of family `config` or `usage` */

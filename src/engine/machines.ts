@@ -6,9 +6,10 @@ import { printStoreReference, runsWithoutSsh } from "./config/store-reference.ts
 import { EngineError } from "./errors.ts";
 import { LOCAL_MACHINE, type MachineId } from "./events/ids.ts";
 import type { MachineSpec } from "./scheduler/fact.ts";
-import { MachineSession } from "./scheduler/machine-session.ts";
+import { openLocalScratch, openSshScratch } from "./rounds/scratch-store.ts";
+import { type MachineAccess, MachineSession } from "./scheduler/machine-session.ts";
 import type { ConnectedMachine } from "./scheduler/machines.ts";
-import type { OpenedDestination } from "./stores/open-destination.ts";
+import { findProgram, type OpenedDestination } from "./stores/open-destination.ts";
 import { type OpenedRemote, openRemote } from "./stores/open-remote.ts";
 import { sshCommandPlace } from "./stores/places.ts";
 import type { Transports } from "./transports/open.ts";
@@ -68,6 +69,7 @@ export interface ConnectorOptions {
   readonly sshSettings: SshSettings;
   readonly clock: Clock;
   readonly wrap: (opener: TransportOpener) => TransportOpener;
+  readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 /** Connects machines; a connection begun ahead is used by the first to ask for that machine. */
@@ -84,7 +86,8 @@ export class Connector {
     for (const machine of this.#options.machines) {
       if (machine.listed === null || machine.spec.slots === 0) continue;
       const opening = this.#open(machine, signal);
-      opening.catch(() => undefined);
+      // The first build's connection and what it must know of the machine are had in the same time.
+      opening.then(async ({ store, settings }) => Promise.all([store.warmUp(1), settings()])).catch(() => undefined);
       this.#ahead.set(machine.spec.machine, opening);
     }
   }
@@ -103,6 +106,7 @@ export class Connector {
         isDestination: true,
         trusted,
         buildersUseSubstitutes: false,
+        access: { nixVersion, protocol, command: null, openScratch: await this.#localScratch() },
       });
       return { session, nixVersion, protocol };
     }
@@ -116,6 +120,7 @@ export class Connector {
       isDestination: false,
       trusted,
       buildersUseSubstitutes: settings.buildersUseSubstitutes,
+      access: { nixVersion, protocol, ...this.#commands(id, machine) },
     });
     return { session, nixVersion, protocol };
   }
@@ -126,6 +131,27 @@ export class Connector {
     if (reference?.type !== "ssh" || runsWithoutSsh(reference.destination)) return null;
     const { transports, sshSettings, wrap } = this.#options;
     return wrap(transports.opener(sshCommandPlace(reference, command, sshSettings)));
+  }
+
+  /** What can be run on a machine beside its store: nothing where SSH does not lead to a shell. */
+  #commands(id: MachineId, machine: RunMachine): Pick<MachineAccess, "command" | "openScratch"> {
+    const { transports, sshSettings, clock, wrap } = this.#options;
+    const reference = machine.listed?.store;
+    if (reference?.type !== "ssh" || this.commandOpener(id, "true") === null) return { command: null, openScratch: null };
+    return {
+      command: (line) => wrap(transports.opener(sshCommandPlace(reference, line, sshSettings))),
+      openScratch: (signal) => openSshScratch({ reference, transports, sshSettings, clock, wrap }, signal),
+    };
+  }
+
+  /** The embedded store compares every output by itself; a Nix needs another store to. */
+  async #localScratch(): Promise<MachineAccess["openScratch"]> {
+    const { kind } = await this.#options.destination;
+    const { transports, clock, environment } = this.#options;
+    const nixDaemon = await findProgram("nix-daemon", environment);
+    if (kind !== "nix" || nixDaemon === null) return null;
+    const parent = environment.TMPDIR ?? "/var/tmp";
+    return (signal) => openLocalScratch({ transports, clock, nixDaemon, parent }, signal);
   }
 
   /** Ends what was begun ahead and never asked for. */

@@ -144,7 +144,13 @@ async function registering(directory: string): Promise<Measurement> {
   const infos = manyInfos();
   const load = infos
     .map((info) => {
-      const lines = [info.path, Buffer.from(info.narHash).toString("hex"), `${info.narSize}`, "", `${info.references.length}`];
+      const lines = [
+        info.path,
+        Buffer.from(info.narHash).toString("hex"),
+        `${info.narSize}`,
+        "",
+        `${info.references.length}`,
+      ];
       return [...lines, ...info.references].map((line) => `${line}\n`).join("");
     })
     .join("");

@@ -58,7 +58,7 @@ report({ started: true });
 
 /** Events carry the time they are shown at. */
 function hand(): void {
-  renderer.accept(script.take().map((event) => ({ ...event, at: event.at - script.now + Date.now() })));
+  renderer.accept(script.drain().map((event) => ({ ...event, at: event.at - script.now + Date.now() })));
 }
 
 let stopFeeding: () => void = () => undefined;

@@ -21,6 +21,7 @@ export function builtFile(path: string): string {
     join(ROOT, "src", "ui"),
     join(ROOT, "src", "engine", "events"),
     join(ROOT, "test", "support", "board-program.ts"),
+    join(ROOT, "test", "support", "event-script.ts"),
   ];
   if (!existsSync(entry) || Math.max(...sources.map(newest)) > statSync(entry).mtimeMs) compile();
   return join(OUT, path);

@@ -72,12 +72,13 @@ export class EventScript {
   readonly events: PublishedEvent[] = [];
   now: number = SCRIPT_START;
   private taken = 0;
+  private seq = 0;
   private claims = 0;
   private ids = 0;
 
   /** Adds any event. */
   add(event: EngineEvent): this {
-    this.events.push({ seq: this.events.length, at: this.now, event });
+    this.events.push({ seq: this.seq++, at: this.now, event });
     return this;
   }
 
@@ -91,6 +92,14 @@ export class EventScript {
   take(): readonly PublishedEvent[] {
     const fresh = this.events.slice(this.taken);
     this.taken = this.events.length;
+    return fresh;
+  }
+
+  /** As {@link take}, and forgets them: for runs without an end. */
+  drain(): readonly PublishedEvent[] {
+    const fresh = this.take();
+    this.events.length = 0;
+    this.taken = 0;
     return fresh;
   }
 

@@ -113,6 +113,7 @@ export async function openLocalScratch(options: LocalScratchOptions, signal: Abo
     explain: async (error) => error,
     queryOptions: queryOptions(false, false, new Map()),
     machineCores: async () => 0,
+    buildOverrides: new Map(),
   });
   const dispose = async (): Promise<void> => {
     await store.close().catch(() => undefined);

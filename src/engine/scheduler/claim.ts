@@ -39,4 +39,6 @@ export interface Claim {
   /** Asked to stop. */
   cancelling: boolean;
   end: ClaimEnd | null;
+  /** What Nix says of the outputs that differ, as the machine's comparison gave it. */
+  differences: readonly string[];
 }

@@ -23,6 +23,9 @@ export function onClaim(turn: Turn, fact: ClaimFact): void {
     case "claimStage":
       turn.events.push({ type: "buildStageChanged", claim: claim.id, stage: fact.stage });
       return;
+    case "claimDiffers":
+      claim.differences = fact.messages;
+      return;
     case "claimBuilt":
       if (claim.state.type === "running") onBuilt(turn, claim, fact);
       return;

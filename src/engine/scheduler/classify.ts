@@ -22,7 +22,7 @@ export interface Verdict {
   readonly effect: Effect;
 }
 
-type Evidence = "noSpace" | "noProcesses" | "wrongMachine" | "notTrusted" | "inputMissing" | "hashMismatch" | "notValidYet";
+type Evidence = "noSpace" | "noProcesses" | "wrongMachine" | "notTrusted" | "inputMissing" | "hashMismatch" | "notValidYet" | "notComparable";
 
 /** A line of the table; the first whose conditions all hold decides. A condition left out always holds. */
 export interface Rule {
@@ -46,6 +46,7 @@ export const FAILURE_RULES: readonly Rule[] = [
   { what: "no space for the inputs", origin: ["transfer"], evidence: "noSpace", verdict: machinery("diskFull") },
   { what: "no process to receive the inputs", origin: ["transfer"], evidence: "noProcesses", verdict: machinery("processTableFull") },
   { what: "the inputs did not arrive", origin: ["transfer"], verdict: machinery("suspect") },
+  { what: "it cannot be compared there", origin: ["local"], evidence: "notComparable", verdict: machinery("excluded") },
   { what: "something failed here", origin: ["local"], verdict: machinery("nothing") },
   { what: "no space where it builds", evidence: "noSpace", verdict: machinery("diskFull") },
   { what: "no process where it builds", evidence: "noProcesses", verdict: machinery("processTableFull") },
@@ -94,6 +95,7 @@ const PATTERNS: Readonly<Record<Exclude<Evidence, "noSpace" | "noProcesses">, Re
   notTrusted: /lacks a (?:valid )?signature|not privileged to build|not trusted/i,
   inputMissing: /dependency '.*' of '.*' does not exist|path '.*' is not valid|interrupted by the user/i,
   hashMismatch: /hash mismatch/i,
+  notComparable: /^cannot be compared there/,
   notValidYet: /are not valid, so checking is not possible/i,
 };
 const NO_SPACE = /no space left on device|disk quota exceeded|database or disk is full/i;

@@ -16,6 +16,8 @@ export type Command =
   | { readonly type: "cancelClaim"; readonly claim: ClaimId; readonly reason: string }
   /** Enforced determinism failed: the outputs must not stay valid in the destination store. Not answered. */
   | { readonly type: "takeBackOutputs"; readonly goal: GoalId; readonly claim: ClaimId }
+  /** Rounds that were built side by side differ: keep both results and say what differs. Not answered. */
+  | { readonly type: "recordDifference"; readonly goal: GoalId; readonly first: ClaimId; readonly claim: ClaimId }
   /** Answered by `hookStarted` and `hookEnded`. */
   | { readonly type: "runPostBuildHook"; readonly hook: HookId; readonly goal: GoalId; readonly claim: ClaimId }
   | { readonly type: "cancelHook"; readonly hook: HookId }

@@ -2,7 +2,7 @@
 import type { EngineEvent } from "../events/event.ts";
 import { onClaim } from "./claims.ts";
 import type { Command } from "./command.ts";
-import { dispatch, isHeld } from "./dispatch.ts";
+import { dispatch } from "./dispatch.ts";
 import type { Fact } from "./fact.ts";
 import { onGoalDue } from "./failures.ts";
 import { cancelledBy, finishGoal } from "./finish.ts";
@@ -51,6 +51,7 @@ function take(turn: Turn, fact: Fact): void {
       onMachine(turn, fact);
       return;
     case "claimStage":
+    case "claimDiffers":
     case "claimBuilt":
     case "outputsReceived":
     case "claimFailed":
@@ -110,7 +111,7 @@ function settle(turn: Turn, isTick: boolean): void {
       failImpossible(turn);
     }
   }
-  if (plan.fresh.length > 0) tellWaiting(turn);
+  if (plan.fresh.length > 0 || isTick) tellWaiting(turn);
   if (isTick) publishEstimate(turn);
   const isOver = (plan.complete || plan.halt !== null) && plan.unfinished === 0 && plan.hooks.size === 0;
   if (isOver) {
@@ -123,7 +124,7 @@ function settle(turn: Turn, isTick: boolean): void {
 function wake(turn: Turn): void {
   const { plan, now } = turn;
   let at = Math.min(plan.timers.peek()?.at ?? Number.POSITIVE_INFINITY, plan.reviewAt);
-  const isMoving = plan.machines.some((machine) => machine.running > 0) && !isHeld(plan);
+  const isMoving = plan.hooks.size > 0 || plan.machines.some((machine) => machine.running > 0);
   if (isMoving) at = Math.min(at, Math.max(plan.estimatedAt, now.mono) + ESTIMATE_EVERY_MS);
   if (at === Number.POSITIVE_INFINITY) return;
   if (plan.wakeAt !== null && plan.wakeAt <= at) return;

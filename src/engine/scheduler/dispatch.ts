@@ -1,7 +1,8 @@
 // Goes through the queues, most urgent goals first, and starts what can start; says of what is left why it waits.
 import type { ClaimId } from "../events/ids.ts";
 import type { Claim } from "./claim.ts";
-import { candidatesFor, lastingRefusals } from "./eligibility.ts";
+import { giveUpLocal } from "./class-members.ts";
+import { candidatesFor, goalRefusal, lastingRefusals } from "./eligibility.ts";
 import { expectedMsFor } from "./expect.ts";
 import { failUnmatchable } from "./finish.ts";
 import { type Goal, isUndecided, nextRound, wantsSlot } from "./goal.ts";
@@ -97,12 +98,13 @@ function passOver(turn: Turn, chooser: Chooser): void {
     mostUrgent(plan, queues, first);
     const { queue, lane, goal } = first;
     if (queue === null || goal === null) break;
-    if (look(turn, chooser, queue, goal)) {
+    const seen = look(turn, chooser, queue, goal);
+    if (seen === "started") {
       queues = queues.filter((each) => isOpen(each.goalClass));
       // Another round of it may start, too.
       if (wantsSlot(goal)) continue;
       goal.isQueued = false;
-    } else queue.left -= 1;
+    } else if (seen === "waits") queue.left -= 1;
     queue.places[lane]! += 1;
     if (queue.left > 0) continue;
     queues = queues.filter((each) => each !== queue);
@@ -117,32 +119,30 @@ function isQueued(goal: Goal): boolean {
   return goal.isQueued;
 }
 
-/** Looks at one goal; true when a round of it was started. */
-function look(turn: Turn, chooser: Chooser, queue: Queue, goal: Goal): boolean {
+/** Looks at one goal: a round of it was started, or it waits on, or it has left the queue. */
+function look(turn: Turn, chooser: Chooser, queue: Queue, goal: Goal): "started" | "waits" | "left" {
   const { plan } = turn;
   const { goalClass } = queue;
   if (!wantsSlot(goal)) {
     goal.isQueued = false;
-    return false;
+    return "left";
   }
-  let candidates = candidatesFor(plan, goal, inQuestion(goalClass, chooser));
-  // What prefers the local machine but cannot be built there goes where it can.
-  if (candidates.length === 0) candidates = candidatesFor(plan, goal, goalClass.others);
+  const candidates = candidatesFor(plan, goal, inQuestion(goalClass, chooser));
   if (candidates.length === 0) {
     goal.isQueued = false;
     setAside(turn, goalClass, goal);
-    return false;
+    return "left";
   }
   const choice = chooser.choose(goal, candidates);
   if (choice.type === "start") {
     start(turn, goal, choice);
-    return true;
+    return "started";
   }
   if (choice.type === "wait") {
     plan.reviewAt = Math.min(plan.reviewAt, Math.max(choice.at, turn.now.mono + REVIEW_AFTER_MS));
     tellWaitingForMachine(turn, goal, choice.machine, choice.at);
   }
-  return false;
+  return "waits";
 }
 
 function inQuestion(goalClass: GoalClass, chooser: Chooser): readonly Machine[] {
@@ -199,6 +199,11 @@ function setAside(turn: Turn, goalClass: GoalClass, goal: Goal): void {
     failUnmatchable(turn, goal, lasting);
     return;
   }
+  const { sample, possible } = goalClass;
+  if (sample.preferLocalBuild && possible.every((machine) => goalRefusal(plan, goal, machine) !== null)) {
+    giveUpLocal(plan, goal);
+    return;
+  }
   goalClass.aside.add(goal);
 }
 
@@ -220,6 +225,7 @@ function start(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }
     state: { type: "running" },
     cancelling: false,
     end: null,
+    differences: [],
   };
   goal.phase.rounds[index] = { type: "running", claim };
   goal.open = [...goal.open, claim];

@@ -10,8 +10,11 @@ import type { PathInfos } from "../stores/path-infos.ts";
 import type { BuildOptions, DestinationStore } from "../stores/store.ts";
 import type { Command, StartBuild } from "./command.ts";
 import { CopyEvents } from "./copy-events.ts";
+import { DifferenceKeeper } from "./difference-keeper.ts";
+import type { Differences } from "../rounds/runner.ts";
 import { decide } from "./decide.ts";
 import type { Fact } from "./fact.ts";
+import { presentAs } from "./first-outputs.ts";
 import type { BuildLog, LogKeeper } from "./log-keeper.ts";
 import { type ConnectedMachine, Machines } from "./machines.ts";
 import { performBuild } from "./perform-build.ts";
@@ -46,6 +49,9 @@ export interface DriverOptions {
   readonly buildOptions: BuildOptions;
   readonly logs: LogKeeper;
   readonly hooks: HookRunner;
+  readonly differences: Differences;
+  /** Whether rounds that differ fail and are taken back. */
+  readonly enforceDeterminism: boolean;
   /** Every goal's known outputs, for substitution. */
   readonly outputsOf: (goal: GoalId) => readonly OutputPath[];
   /** Sees every fact before it is decided on: the journal writes what must survive. */
@@ -67,8 +73,9 @@ export class Driver {
   readonly #machines: Machines;
   readonly #copies: CopyEvents;
   readonly #claims = new Map<ClaimId, RunningClaim>();
-  /** NAR hashes of first results: claim → output → hexadecimal. */
-  readonly #results = new Map<ClaimId, ReadonlyMap<string, string>>();
+  readonly #keeper: DifferenceKeeper;
+  /** Outputs being taken back: what is valid at the end must be settled before the end. */
+  readonly #takingBack = new Set<Promise<void>>();
   readonly #substitutions = new Map<GoalId, AbortController>();
   readonly #hooks = new Map<HookId, AbortController>();
   readonly #background = new Set<Promise<void>>();
@@ -80,6 +87,13 @@ export class Driver {
   constructor(options: DriverOptions) {
     this.#options = options;
     this.#copies = new CopyEvents(options.clock, options.publish);
+    this.#keeper = new DifferenceKeeper({
+      differences: options.differences,
+      enforced: options.enforceDeterminism,
+      destination: options.destination.store,
+      outputsOf: options.outputsOf,
+      publish: options.publish,
+    });
     this.#machines = new Machines({
       clock: options.clock,
       connect: options.connect,
@@ -119,6 +133,7 @@ export class Driver {
     for (const claim of this.#claims.values()) claim.abort.abort(new Error("the run ended"));
     for (const abort of [...this.#substitutions.values(), ...this.#hooks.values()])
       abort.abort(new Error("the run ended"));
+    await this.#keeper.settled(true);
     await this.#machines.close();
     await Promise.allSettled(this.#background);
   }
@@ -147,8 +162,14 @@ export class Driver {
       case "cancelClaim":
         this.#claims.get(command.claim)?.abort.abort(new Error(command.reason));
         return;
-      case "takeBackOutputs":
-        this.#inBackground(this.#takeBack(command.goal, command.claim));
+      case "takeBackOutputs": {
+        const work = this.#takeBack(command.goal, command.claim);
+        this.#takingBack.add(work);
+        this.#inBackground(work);
+        return;
+      }
+      case "recordDifference":
+        this.#keeper.record(command.goal, command.first, command.claim);
         return;
       case "runPostBuildHook":
         this.#inBackground(this.#runHook(command.hook, command.goal));
@@ -164,7 +185,7 @@ export class Driver {
       }
       case "finishRun":
         this.#takeBackWake();
-        this.#finished.resolve(command.outcome);
+        this.#inBackground(this.#finish(command.outcome));
         return;
     }
   }
@@ -183,11 +204,9 @@ export class Driver {
       this.#fail(running, session === null ? "the machine is not connected" : `${drvPath} was not read`);
       return;
     }
-    let expected: ReadonlyMap<string, string>;
     let resolved: ReadyDerivation;
     try {
       resolved = realisations.resolve(drvPath, derivation);
-      expected = await this.#expected(command);
     } catch (error) {
       this.#fail(running, messageOf(error));
       return;
@@ -201,17 +220,17 @@ export class Driver {
         isInputAddressed: [...resolved.derivation.outputs.values()].some((output) => output.type === "inputAddressed"),
         from: destination,
         options: this.#options.buildOptions,
-        expected,
+        keeper: this.#keeper,
         log,
         transfers: this.#copies.reporter(command.machine, command.claim),
         clock,
         publish,
         built: (outputs) => {
           running.outputs = [...outputs.values()];
+          this.#keeper.remember(command, session.store, outputs);
         },
         post: (fact) => {
           if (fact.type === "claimBuilt") {
-            this.#results.set(fact.claim, new Map(fact.outputs.map((output) => [output.name, output.narHash])));
             realisations.learn(drvPath, new Map(fact.outputs.map((output) => [output.name, output.path as StorePath])));
           }
           // Whether the machine is gone must be known before its claim's failure is judged.
@@ -239,8 +258,8 @@ export class Driver {
       if (session === null) throw new Error("the machine is not connected any more");
       if (!session.isDestination) {
         this.post({ type: "claimStage", claim, stage: "receivingOutputs" });
-        const paths = running.outputs.map((info) => info.path);
-        const present = await destination.store.lockValidPaths(paths, running.abort.signal);
+        await this.#keeper.quiet(command.goal);
+        const present = await presentAs(destination, running.outputs, running.abort.signal);
         const missing = running.outputs.filter((info) => !present.has(info.path));
         const reporter = this.#copies.reporter(command.machine, claim);
         const checkSignatures = destination.trusted === false;
@@ -307,6 +326,8 @@ export class Driver {
   /** Enforced determinism failed: outputs that came into the destination store are deleted there. */
   async #takeBack(goal: GoalId, claim: ClaimId): Promise<void> {
     this.#claims.delete(claim);
+    // Its results are still read, and shown to the hook.
+    await this.#keeper.quiet(goal);
     const paths = this.#options.realisations.outputs(goal as string as StorePath);
     try {
       await this.#options.destination.store.deletePaths(paths);
@@ -324,21 +345,11 @@ export class Driver {
     }
   }
 
-  /** The NAR hashes a compared result must have. */
-  async #expected(command: StartBuild): Promise<ReadonlyMap<string, string>> {
-    const { compare } = command;
-    if (compare.type === "none") return new Map();
-    if (compare.type === "round") return this.#results.get(compare.first) ?? new Map();
-    const outputs = this.#options.outputsOf(command.goal);
-    const infos = await this.#options.destination.store.queryPathInfos(
-      outputs.map((output) => output.path as StorePath),
-    );
-    const hashes = new Map<string, string>();
-    for (const output of outputs) {
-      const info = infos.get(output.path as StorePath);
-      if (info !== undefined) hashes.set(output.name, Buffer.from(info.narHash).toString("hex"));
-    }
-    return hashes;
+  /** What is still being said of differences is said before the end. */
+  async #finish(outcome: RunOutcome): Promise<void> {
+    await this.#keeper.settled(outcome.interrupted);
+    await Promise.allSettled(this.#takingBack);
+    this.#finished.resolve(outcome);
   }
 
   /** Keeps the log of a remote build where `nix log` looks; a store that refuses keeps its own peace. */

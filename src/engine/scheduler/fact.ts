@@ -71,6 +71,8 @@ export type MachineFact =
 
 export type ClaimFact =
   | { readonly type: "claimStage"; readonly claim: ClaimId; readonly stage: BuildStage }
+  /** Told before `claimBuilt` of a round that differs: what Nix says of each output, with where the other result is kept. */
+  | { readonly type: "claimDiffers"; readonly claim: ClaimId; readonly messages: readonly string[] }
   /** The builder succeeded; the slot is free, the outputs still lie on the machine. */
   | {
       readonly type: "claimBuilt";

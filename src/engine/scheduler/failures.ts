@@ -75,16 +75,18 @@ function retry(turn: Turn, claim: Claim, failure: ClaimFailure, verdict: Verdict
   const atOnce = failure.origin === "connection" || verdict.effect === "excluded" || failure.origin === "local";
   if (atOnce && hasAlternative(plan, machine, elsewhere)) {
     plan.fresh.push(goal);
-    if (goal.goalClass !== null) enqueue(goal.goalClass, goal, laneOf(goal));
-    return;
+  } else {
+    const until = turn.now.mono + jitteredWait(plan.options.backOff, goal.failures.length, plan.random);
+    goal.phase.rounds[index] = { type: "backOff", until };
+    setTimer(turn, until, { type: "goal", goal });
+    if (goal.open.length === 0) {
+      const attempt = goal.failures.length + 1;
+      tell(turn, goal, { type: "backOff", until: wallAt(turn, until), attempt, lastFailure: reason });
+    }
   }
-  const until = turn.now.mono + jitteredWait(plan.options.backOff, goal.failures.length, plan.random);
-  goal.phase.rounds[index] = { type: "backOff", until };
-  setTimer(turn, until, { type: "goal", goal });
-  if (goal.open.length === 0) {
-    const attempt = goal.failures.length + 1;
-    tell(turn, goal, { type: "backOff", until: wallAt(turn, until), attempt, lastFailure: reason });
-  }
+  // It may take a slot that is free elsewhere, and so may another round of it.
+  reviewAll(plan);
+  if (goal.goalClass !== null) enqueue(goal.goalClass, goal, laneOf(goal));
 }
 
 /** Marks the round of a lost claim as to be built again; returns its index. */

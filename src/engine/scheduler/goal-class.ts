@@ -17,8 +17,6 @@ export interface GoalClass {
   usable: readonly Machine[];
   /** Those being connected to, which may be worth waiting for. */
   arriving: readonly Machine[];
-  /** Usable machines that come into question only for goals that cannot use those: not empty when the local machine is preferred. */
-  others: readonly Machine[];
   /** What `possible` and `usable` were computed for. */
   stamp: number;
   /** Whether machines may have to be connected for it. */
@@ -55,7 +53,6 @@ export function createGoalClass(key: string, sample: GoalSpec, before: (a: Goal,
     possible: [],
     usable: [],
     arriving: [],
-    others: [],
     stamp: -1,
     isUnconnected: true,
     lanes: Array.from({ length: LANES }, () => new ReadyQueue(before)),
@@ -86,7 +83,8 @@ export function lastingRefusal(goal: GoalSpec, machine: Machine, options: PlanOp
   const refusal = refusalOf(goal, machine.spec, options);
   if (refusal !== null) return refusal;
   if (machine.condition.type === "off") return { type: "off", reason: machine.condition.reason };
-  return machine.slots === 0 && !machine.slotsSet ? { type: "noSlots" } : null;
+  // Slots that the user took away may come back.
+  return machine.slots === 0 && machine.spec.slots === 0 ? { type: "noSlots" } : null;
 }
 
 /** Brings a class up to date with the machines; `stamp` numbers their state. */
@@ -99,8 +97,7 @@ export function refreshClass(
   if (goalClass.stamp === stamp) return;
   goalClass.stamp = stamp;
   goalClass.isUnconnected = true;
-  const matching = machines.filter((machine) => lastingRefusal(goalClass.sample, machine, options) === null);
-  let possible = matching;
+  let possible = machines.filter((machine) => lastingRefusal(goalClass.sample, machine, options) === null);
   // A local machine that can take what prefers it takes all of it (`preferLocalBuild`).
   if (goalClass.sample.preferLocalBuild) {
     const local = possible.filter((machine) => machine.spec.isLocal && machine.hold === "none" && machine.slots > 0);
@@ -109,7 +106,6 @@ export function refreshClass(
   goalClass.possible = possible;
   goalClass.usable = possible.filter(isUsable);
   goalClass.arriving = possible.filter(isArriving);
-  goalClass.others = possible === matching ? [] : matching.filter((machine) => isUsable(machine) && !possible.includes(machine));
   const aside = [...goalClass.aside];
   goalClass.aside.clear();
   for (const goal of aside) enqueue(goalClass, goal, laneOf(goal));

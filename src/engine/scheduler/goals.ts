@@ -1,16 +1,15 @@
 // How goals come into the plan, and what it takes for them to be needed: only what a target cannot do without is ever worked on.
 import { EngineError } from "../errors.ts";
 import type { GoalDescription, GoalResult } from "../events/event.ts";
+import { joinClass } from "./class-members.ts";
 import { lastingRefusals } from "./eligibility.ts";
 import { assessWork } from "./expect.ts";
 import type { GoalSpec } from "./fact.ts";
 import { failUnmatchable, finishGoal, makeReady, notBuiltBy } from "./finish.ts";
 import { createGoal, endedBadly, type Goal, isDone, isUndecided } from "./goal.ts";
-import { classKey, createGoalClass, type GoalClass, refreshClass } from "./goal-class.ts";
+import type { GoalClass } from "./goal-class.ts";
 import { speedOf } from "./machine.ts";
 import { type Plan, reviewAll } from "./plan.ts";
-import { nixBefore } from "./policy-nix.ts";
-import { ownBefore } from "./policy-own.ts";
 import { noteToBuild } from "./progress.ts";
 import { raiseRanks } from "./ranks.ts";
 import type { Turn } from "./turn.ts";
@@ -152,21 +151,6 @@ function lacksSecondMachine(plan: Plan, goal: Goal, goalClass: GoalClass): boole
   return plan.options.roundsOn === "other" && goal.spec.rounds > 1 && goalClass.possible.length < 2;
 }
 
-function joinClass(plan: Plan, goal: Goal): void {
-  const key = classKey(goal.spec);
-  let goalClass = plan.classes.get(key);
-  if (goalClass === undefined) {
-    goalClass = createGoalClass(key, goal.spec, plan.options.policy === "nix" ? nixBefore : ownBefore);
-    plan.classes.set(key, goalClass);
-  }
-  refreshClass(goalClass, plan.machines, plan.options, plan.machineStamp);
-  // Its machines are connected when the queues are gone through next.
-  if (goalClass.members === 0) goalClass.isUnconnected = true;
-  goalClass.members += 1;
-  goal.goalClass = goalClass;
-  reviewAll(plan);
-}
-
 /** The first step of a needed goal whose inputs have taken theirs. */
 export function begin(turn: Turn, goal: Goal): void {
   const { plan } = turn;
@@ -213,7 +197,8 @@ function beginBuild(turn: Turn, goal: Goal): void {
 export function failImpossible(turn: Turn): void {
   const { plan } = turn;
   for (const goalClass of plan.classes.values()) {
-    if (goalClass.members === 0 || goalClass.possible.length > 1) continue;
+    const enough = plan.options.roundsOn === "other" ? 2 : 1;
+    if (goalClass.members === 0 || goalClass.possible.length >= enough) continue;
     for (const goal of plan.goals.values()) {
       if (goal.goalClass !== goalClass || goal.open.length > 0 || !isHopeless(plan, goal)) continue;
       if (goal.phase.type === "inputs" || isUndecided(goal)) failHopeless(turn, goal);

@@ -1,10 +1,13 @@
 // One machine while it is connected: which paths it has, so that each missing one is sent once, and its transfers.
+import { EngineError, messageOf } from "../errors.ts";
 import type { MachineId } from "../events/ids.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
+import type { ScratchStore } from "../rounds/scratch-store.ts";
 import { copyPaths } from "../stores/copy.ts";
 import { type PathInfos, referencesFirst } from "../stores/path-infos.ts";
 import type { MachineStore, PathSink, PathStore, TransferProgress } from "../stores/store.ts";
+import type { TransportOpener } from "../transports/transport.ts";
 
 /** Paths from this size (bytes) on go by themselves, so that what does not need them need not wait for them. */
 const BIG_PATH = 4n << 20n;
@@ -19,6 +22,18 @@ export interface TransferReporter {
   ): { progress(progress: TransferProgress): void; end(failure: string | null): void };
 }
 
+/** What a comparison needs of a machine. */
+export interface MachineAccess {
+  /** Null when the machine does not say. */
+  readonly nixVersion: string | null;
+  /** As `StoreDescription.protocol` says. */
+  readonly protocol: string;
+  /** Runs a command line on the machine; null where there is no way to. */
+  readonly command: ((line: string) => TransportOpener) | null;
+  /** Opens a store of its own on the machine; null where there can be none. */
+  readonly openScratch: ((signal: AbortSignal) => Promise<ScratchStore>) | null;
+}
+
 export interface MachineSessionOptions {
   readonly machine: MachineId;
   readonly store: MachineStore;
@@ -26,6 +41,7 @@ export interface MachineSessionOptions {
   readonly isDestination: boolean;
   readonly trusted: boolean | null;
   readonly buildersUseSubstitutes: boolean;
+  readonly access: MachineAccess;
 }
 
 /** A connected machine. */
@@ -34,6 +50,7 @@ export class MachineSession {
   readonly store: MachineStore;
   readonly isDestination: boolean;
   readonly trusted: boolean | null;
+  readonly access: MachineAccess;
   readonly #useSubstitutes: boolean;
   readonly #known = new Set<StorePath>();
   readonly #underWay = new Set<StorePath>();
@@ -45,6 +62,7 @@ export class MachineSession {
     this.store = options.store;
     this.isDestination = options.isDestination;
     this.trusted = options.trusted;
+    this.access = options.access;
     this.#useSubstitutes = options.buildersUseSubstitutes;
   }
 
@@ -92,7 +110,8 @@ export class MachineSession {
     if (this.isDestination || paths.length === 0) return;
     // Outputs may refer to each other, and come in the order of their names.
     const ordered = referencesFirst(new Map(paths.map((info) => [info.path, info])));
-    await transfer({ from: this.store, to, paths: ordered, checkSignatures, direction: "download", reporter, signal });
+    const peer = this.store.uri;
+    await transfer({ from: this.store, to, paths: ordered, checkSignatures, direction: "download", peer, reporter, signal });
   }
 
   /** Runs `work` while the paths count as being brought, so that nobody else brings them. */
@@ -137,7 +156,8 @@ export class MachineSession {
     for (const paths of [first, rest]) {
       if (paths.length === 0) continue;
       const checkSignatures = this.trusted === false;
-      await transfer({ from, to: this.store, paths, checkSignatures, direction: "upload", reporter, signal });
+      const peer = this.store.uri;
+      await transfer({ from, to: this.store, paths, checkSignatures, direction: "upload", peer, reporter, signal });
       this.#learn(paths.map((info) => info.path));
     }
   }
@@ -180,6 +200,8 @@ async function transfer(options: {
   paths: readonly PathInfo[];
   checkSignatures: boolean;
   direction: "upload" | "download";
+  /** The machine's store, for messages. */
+  peer: string;
   reporter: TransferReporter;
   signal: AbortSignal;
 }): Promise<void> {
@@ -190,9 +212,17 @@ async function transfer(options: {
     await copyPaths({ from, to, paths, checkSignatures, signal, report: (progress) => report.progress(progress) });
     report.end(null);
   } catch (error) {
-    report.end(error instanceof Error ? error.message : String(error));
-    throw error;
+    const named = withPeer(options.peer, error);
+    report.end(messageOf(named));
+    throw named;
   }
+}
+
+/** The same error, naming the machine: what it sent may have been refused by something that does not know where it came from. */
+function withPeer(peer: string, error: unknown): unknown {
+  if (!(error instanceof EngineError) || error.message.includes(peer)) return error;
+  const { family, code, message, hint } = error;
+  return new EngineError(family, code, `${peer}: ${message}`, { cause: error, ...(hint === null ? {} : { hint }) });
 }
 
 /** Waits for a promise that cannot be cancelled, but no longer than the signal lets. */

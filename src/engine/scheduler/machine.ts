@@ -17,8 +17,6 @@ export interface Machine {
   readonly spec: MachineSpec;
   /** Slots in force now. */
   slots: number;
-  /** Whether slots were set by the user, so that none of them is a state and not a setting. */
-  slotsSet: boolean;
   link: "down" | "connecting" | "up";
   /** When its connection was begun (monotonic ms). */
   connectingSince: number;
@@ -47,7 +45,6 @@ export function createMachine(spec: MachineSpec, index: number): Machine {
     index,
     spec,
     slots: spec.slots,
-    slotsSet: false,
     link: "down",
     connectingSince: 0,
     condition: { type: "open" },

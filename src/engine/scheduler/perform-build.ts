@@ -8,11 +8,13 @@ import type { EngineEvent } from "../events/event.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import type { PathInfos } from "../stores/path-infos.ts";
-import type { BuildMode, BuildOptions, BuildReporter, PathStore } from "../stores/store.ts";
+import type { BuildAnswer, BuildMode, BuildOptions, BuildReporter, BuildRequest, PathStore } from "../stores/store.ts";
 import type { StartBuild } from "./command.ts";
+import type { DifferenceKeeper } from "./difference-keeper.ts";
 import type { BuiltOutput, ClaimFact, ClaimFailure } from "./fact.ts";
 import type { BuildLog } from "./log-keeper.ts";
 import type { MachineSession, TransferReporter } from "./machine-session.ts";
+import { type BuiltClaim, performCompared } from "./perform-compared.ts";
 
 /** What a claim is performed with. */
 export interface BuildWork {
@@ -24,8 +26,8 @@ export interface BuildWork {
   readonly isInputAddressed: boolean;
   readonly from: { readonly store: PathStore; readonly infos: PathInfos };
   readonly options: BuildOptions;
-  /** What the result is compared with: output name → NAR hash in hexadecimal; empty when it is not compared. */
-  readonly expected: ReadonlyMap<string, string>;
+  /** Knows what results are compared with, and takes care of those that differ. */
+  readonly keeper: DifferenceKeeper;
   readonly log: BuildLog;
   readonly transfers: TransferReporter;
   readonly clock: Clock;
@@ -51,23 +53,28 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
       await session.provide(inputs, work.from, work.transfers, signal);
     }
     origin = "connection";
-    const mode = await modeFor(work, signal);
     post({ type: "claimStage", claim, stage: "building" });
-    const request = { drvPath: work.drvPath, derivation: work.derivation, mode, options: work.options };
-    const answer = throughClosure
-      ? await session.store.buildFromClosure(request, heard, signal)
-      : await session.store.build(request, heard, signal);
-    const durationMs = clock.now() - (heard.startedAt ?? begunAt);
+    let endedAt = clock.now();
+    const build = async (mode: BuildMode): Promise<BuildAnswer> => {
+      const request = { ...requestOf(work), mode };
+      const answer = throughClosure
+        ? await session.store.buildFromClosure(request, heard, signal)
+        : await session.store.build(request, heard, signal);
+      endedAt = clock.now();
+      return answer;
+    };
+    const done = isCompared(command)
+      ? await performCompared(work, work.keeper, build, requestOf(work), heard, signal)
+      : plainly(await build("normal"));
+    const durationMs = endedAt - (heard.startedAt ?? begunAt);
     await work.log.close();
-    const { result } = answer;
-    if (isSuccess(result.status)) {
-      for (const info of answer.outputs.values()) session.holds(info.path);
-      const outputs = [...answer.outputs].map(([name, info]) => builtOutput(name, info));
-      const differs = outputs
-        .filter((output) => (work.expected.get(output.name) ?? output.narHash) !== output.narHash)
-        .map((output) => output.name);
-      work.built(answer.outputs);
-      post({ type: "claimBuilt", claim, durationMs, executed: result.status === "Built", outputs, differs });
+    if (done.type === "built") {
+      const { executed, differs, messages } = done;
+      if (done.isValidThere) for (const info of done.outputs.values()) session.holds(info.path);
+      const outputs = [...done.outputs].map(([name, info]) => builtOutput(name, info));
+      work.built(done.outputs);
+      if (messages.length > 0) post({ type: "claimDiffers", claim, messages });
+      post({ type: "claimBuilt", claim, durationMs, executed, outputs, differs });
       return "built";
     }
     post({
@@ -75,9 +82,9 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
       claim,
       durationMs,
       failure: {
-        origin: "build",
-        status: result.status,
-        message: result.errorMessage,
+        origin: done.type === "failed" ? "build" : "local",
+        status: done.type === "failed" ? done.status : null,
+        message: done.type === "failed" ? done.message : done.reason,
         logTail: work.log.tail(),
         logFile: work.log.file(),
         keptDirectory: heard.keptDirectory,
@@ -110,14 +117,20 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
   }
 }
 
-/** A result that is compared is built again where it lies already, and built plainly elsewhere. */
-async function modeFor(work: BuildWork, signal: AbortSignal): Promise<BuildMode> {
-  if (work.command.compare.type === "none") return "normal";
-  const paths: StorePath[] = [];
-  for (const output of work.derivation.outputs.values()) if ("path" in output) paths.push(output.path);
-  if (paths.length === 0) return "normal";
-  const valid = await work.session.store.lockValidPaths(paths, signal);
-  return paths.every((path) => valid.has(path)) ? "check" : "normal";
+/** A check, or a round that another one was, or may have been, built before. */
+function isCompared({ compare, round }: StartBuild): boolean {
+  return compare.type !== "none" || round > 1;
+}
+
+/** A machine's comparison is worth nothing when it does not keep the other result until it is fetched. */
+function requestOf({ command, drvPath, derivation, options }: BuildWork): Omit<BuildRequest, "mode"> {
+  return { drvPath, derivation, options: { ...options, keepCheck: isCompared(command) } };
+}
+
+function plainly({ result, outputs }: BuildAnswer): BuiltClaim {
+  if (!isSuccess(result.status)) return { type: "failed", status: result.status, message: result.errorMessage };
+  const executed = result.status === "Built";
+  return { type: "built", executed, outputs, isValidThere: true, differs: [], messages: [] };
 }
 
 function builtOutput(name: string, info: PathInfo): BuiltOutput {
@@ -150,7 +163,8 @@ class Listener implements BuildReporter {
 
   noticed(message: string): void {
     const { command, session } = this.#work;
-    const kept = /keeping build directory '([^']+)'/.exec(message);
+    // Nix 2.34 quotes paths twice.
+    const kept = /keeping build directory ['"]([^'"]+)['"]/.exec(message);
     if (kept !== null) this.keptDirectory = `${session.machine}:${kept[1]}`;
     this.#work.publish({
       type: "noticeRaised",

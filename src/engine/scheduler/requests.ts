@@ -223,7 +223,6 @@ function setSlots(turn: Turn, request: RequestId, machine: Machine, slots: numbe
     return;
   }
   machine.slots = slots;
-  machine.slotsSet = true;
   turn.events.push({ type: "machineSlotsChanged", machine: machine.id, slots });
   changed(turn, machine);
   const over = machine.running - slots;

@@ -27,11 +27,13 @@ export function roundMayUse(
 }
 
 /**
- * How a round's result is compared: where an earlier round's result lies already, the machine builds again and compares; elsewhere the hashes are
- * compared afterwards.
+ * What a round's result is compared with while it is built: the first round's when that is there, else what an earlier round left on the machine.
+ * Without either, the hashes are compared when both rounds are over.
  */
 export function comparisonFor(goal: Goal, machine: Machine): StartBuild["compare"] {
   if (goal.spec.check) return { type: "check" };
+  const first = goal.phase.type === "building" ? goal.phase.rounds[0] : undefined;
+  if (first?.type === "built") return { type: "round", first: first.claim.id };
   const earlier = roundClaims(goal).find((claim) => claim.machine === machine && claim.end !== null);
   return earlier === undefined ? { type: "none" } : { type: "round", first: earlier.id };
 }
@@ -51,9 +53,10 @@ export function freeRoundNumber(goal: Goal): number {
 export function replaceLost(phase: BuildingPhase, index: number): number {
   if (index !== 0) return index;
   const heir = phase.rounds.findIndex(
-    (round) => (round.type === "running" || round.type === "built") && round.claim.compare.type === "none",
+    (round, at) =>
+      at > 0 && (round.type === "running" || round.type === "built") && round.claim.compare.type === "none",
   );
-  if (heir <= 0) return index;
+  if (heir < 0) return index;
   phase.rounds[0] = phase.rounds[heir]!;
   return heir;
 }
@@ -72,9 +75,10 @@ export function differencesOf(
       return claim.compare.first === first.id ? own : [...new Set([...own, ...differsOf(claim.compare.first)])];
     case "none": {
       const hashes = new Map(first.end?.outputs.map((output) => [output.name, output.narHash]));
-      return (claim.end?.outputs ?? [])
+      const others = (claim.end?.outputs ?? [])
         .filter((output) => hashes.has(output.name) && hashes.get(output.name) !== output.narHash)
         .map((output) => output.name);
+      return [...new Set([...own, ...others])];
     }
   }
 }

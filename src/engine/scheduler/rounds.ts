@@ -74,11 +74,16 @@ function judge(turn: Turn, goal: Goal & { phase: BuildingPhase }): void {
     known.set(claim.id, differs);
     roundFinished(turn, claim, isFirst ? "first" : differs.length > 0 ? "differs" : "same");
     if (differs.length === 0) continue;
+    // What the machine compared itself has been kept and told by whoever built it.
+    const isTold = claim.differences.length > 0;
+    if (!isTold && !goal.spec.check) {
+      turn.commands.push({ type: "recordDifference", goal: goal.id, first: reference.id, claim: claim.id });
+    }
     if (goal.spec.check || turn.plan.options.enforceDeterminism) {
       fail(turn, goal, claim, differs, reference.end);
       return;
     }
-    for (const message of roundDiffersMessages(goal, differs, reference.end)) {
+    for (const message of isTold ? claim.differences : roundDiffersMessages(goal, differs, reference.end)) {
       notice(turn, "warning", "ROUNDS_DIFFER", message, { goal: goal.id, machine: claim.machine.id });
     }
   }
@@ -110,7 +115,7 @@ export function restartRounds(plan: Plan, goal: Goal): void {
 function fail(turn: Turn, goal: Goal, claim: Claim, differs: readonly string[], end: ClaimEnd | null): void {
   const message = goal.spec.check
     ? checkFailedMessage(goal, differs, end)
-    : roundDiffersMessages(goal, differs, end).join("; ");
+    : (claim.differences.length > 0 ? claim.differences : roundDiffersMessages(goal, differs, end)).join("\n");
   const result: GoalResult = {
     type: "failed",
     failure: {

@@ -8,7 +8,7 @@ import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 import { type Turn, wallAt } from "./turn.ts";
 
-/** Reasons that concern whole queues, or that change with every build that ends, are not told more often than this. */
+/** Reasons that change with every build that ends are not told more often than this. */
 const TELL_EVERY_MS = 1000;
 
 /** At most this many inputs are named. */
@@ -58,14 +58,17 @@ export function tellWaiting(turn: Turn): void {
 }
 
 function tellClass(turn: Turn, goalClass: GoalClass): void {
-  if (turn.now.mono - goalClass.toldAt < TELL_EVERY_MS) return;
   const { type } = classReason(turn, goalClass);
   if (type === goalClass.told) return;
+  // Where builds wait for hooks, the reason comes and goes with every build.
+  const flickers = type === "hook" || goalClass.told === "hook";
+  if (flickers && turn.now.mono - goalClass.toldAt < TELL_EVERY_MS) return;
   goalClass.told = type;
   goalClass.toldAt = turn.now.mono;
   for (const goals of [...goalClass.lanes.map((lane) => lane.items()), goalClass.aside]) {
     for (const goal of goals) {
       if (goal.open.length > 0 || !wantsSlot(goal)) continue;
+      if (type === "slots" && goal.waiting?.type === "betterMachine") continue;
       const reason = reasonOf(turn, goal, goalClass);
       if (reason.type !== goal.waiting?.type) tell(turn, goal, reason);
     }

@@ -73,6 +73,9 @@ export async function copyPaths(options: CopyOptions): Promise<void> {
   try {
     const { checkSignatures } = options;
     const large = expectedBytes >= LARGE_TRANSFER;
+    // Bytes first, then a connection of `to`: waiting for a distant store must not keep others from a near one.
+    readAhead();
+    await ahead.get(0);
     await to.addPaths(incoming(), { checkSignatures, count: paths.length, large }, both);
   } finally {
     inner.abort(new Error("copy ended"));

@@ -116,6 +116,8 @@ function workerStore(options: OpenDestinationOptions, uri: string, opener: Trans
     queryOptions: queryOptions(settings.substitute, settings.fallback, overrides),
     // This machine's configuration is ours: what it says of cores has been read already.
     machineCores: async () => 0,
+    // The hook is run by this program, once for each build wherever it ran.
+    buildOverrides: settings.postBuildHook === null ? new Map() : new Map([["post-build-hook", ""]]),
   });
 }
 

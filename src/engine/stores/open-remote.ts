@@ -59,6 +59,7 @@ export async function openRemote(options: OpenRemoteOptions, signal: AbortSignal
     explain: (error) => explainOpening(reference, worker, error),
     queryOptions: queryOptions(options.useSubstitutes, false, new Map()),
     machineCores: async () => (await settings()).cores,
+    buildOverrides: new Map(),
   });
   try {
     return { store, description: await store.describe(signal), settings };

@@ -66,7 +66,7 @@ function coresText(board: Board): string {
 }
 
 function replayText(replay: ReplayState): string {
-  const speed = replay.isPaused ? "paused" : `${replay.speed}×`;
+  const speed = replay.isPaused ? "paused" : replay.speed === 0 ? "max" : `${replay.speed}×`;
   return `replay ${speed} ${formatClock(replay.position)}/${formatClock(replay.length)}`;
 }
 

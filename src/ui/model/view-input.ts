@@ -5,6 +5,8 @@ import { findLine, sourceOf } from "./select-log.ts";
 import { flash, only, request, type ViewChange } from "./view-change.ts";
 import { type ViewState, withScreen } from "./view-state.ts";
 
+const MAX_TYPED = 200;
+
 /** A confirmation is answered with yes or no, and with nothing else. */
 export function answerQuestion(context: ViewContext, keyName: string): ViewChange {
   const { view } = context;
@@ -15,6 +17,15 @@ export function answerQuestion(context: ViewContext, keyName: string): ViewChang
   if (keyName === "n" || keyName === "N" || keyName === "escape" || keyName === "q")
     return flash(closed, "nothing was cancelled", "warn", context.now);
   return only(view);
+}
+
+/** Pasted text goes where text is typed; anywhere else it could be a screenful of keys, and is refused. */
+export function pasteText(context: ViewContext, text: string): ViewChange {
+  const { view } = context;
+  if (view.input === null || view.confirm !== null)
+    return flash(view, "pasted text is not taken for keys", "warn", context.now);
+  const typed = { ...view, input: { ...view.input, text: (view.input.text + sanitizeText(text)).slice(0, MAX_TYPED) } };
+  return only(view.input.purpose === "filter" ? applyText({ ...context, view: typed }, typed.input.text) : typed);
 }
 
 /** Typing a filter applies it at once; Escape brings back what was there. */
@@ -31,7 +42,7 @@ export function typeText(context: ViewContext, keyName: string): ViewChange {
   } else if (keyName === "ctrl+u") text = "";
   else if (keyName === "space") text += " ";
   else if (/^(?:ctrl\+.|up|down|left|right|pageup|pagedown|home|end|tab|shift\+tab)$/.test(keyName)) return only(view);
-  else text = (text + sanitizeText(keyName)).slice(0, 200);
+  else text = (text + sanitizeText(keyName)).slice(0, MAX_TYPED);
   const typed = { ...view, input: { ...input, text } };
   return only(input.purpose === "filter" ? applyText({ ...context, view: typed }, text) : typed);
 }

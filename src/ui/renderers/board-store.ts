@@ -7,6 +7,7 @@ import { helpLines } from "../model/help.ts";
 import { reduce } from "../model/reduce.ts";
 import { interruptView, pressKey } from "../model/reduce-view.ts";
 import { type ViewChange, type ViewEffect, withFlash } from "../model/view-change.ts";
+import { pasteText } from "../model/view-input.ts";
 import { createView, currentScreen, type ViewState } from "../model/view-state.ts";
 
 /** Events that change what the board shows reach the screen within this time. */
@@ -28,6 +29,8 @@ export interface BoardStore {
   readonly view: () => ViewState;
   accept(events: readonly PublishedEvent[]): void;
   press(keyName: string): void;
+  /** Text that was pasted: typed where something is typed, and never taken for keys. */
+  paste(text: string): void;
   interrupt(): void;
   resize(size: Size): void;
   /** Starts the ticking of clocks. */
@@ -127,6 +130,10 @@ export function createBoardStore(ports: StorePorts): BoardStore {
       // A key is judged by what was on the screen only where it changes nothing: the selection follows the item anyway.
       context = null;
       change(pressKey(current(), keyName));
+    },
+    paste: (text) => {
+      context = null;
+      change(pasteText(current(), text));
     },
     interrupt: () =>
       change(interruptView(view, board.run.type === "finished", ports.replay() !== null, clock.wallTime())),

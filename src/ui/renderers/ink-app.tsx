@@ -1,10 +1,10 @@
 // The only file that mounts Ink: store in, pixels out, keys back.
-import { type Instance, render, useApp, useInput } from "ink";
+import { type Instance, render, useApp, useInput, usePaste } from "ink";
 import { type ReactNode, useEffect, useSyncExternalStore } from "react";
 import { App } from "../components/App.tsx";
 import type { Theme } from "../theme.ts";
 import type { BoardStore } from "./board-store.ts";
-import { keyName, splitHeld } from "./key-name.ts";
+import { keyName, splitTyped } from "./key-name.ts";
 
 /** Hands the terminal back to the shell until the callback is done. */
 export type Suspend = (callback: () => Promise<void>) => Promise<void>;
@@ -52,7 +52,8 @@ function Root({ store, theme, onSuspendReady }: Pick<MountOptions, "store" | "th
   useEffect(() => onSuspendReady(suspendTerminal), [onSuspendReady, suspendTerminal]);
   useInput((input, key) => {
     const name = keyName(input, key);
-    if (name !== null) for (const one of splitHeld(name)) store.press(one);
+    if (name !== null) for (const one of splitTyped(name)) store.press(one);
   });
+  usePaste((text) => store.paste(text));
   return <App context={context} theme={theme} />;
 }

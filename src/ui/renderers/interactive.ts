@@ -16,6 +16,9 @@ import type { Renderer, RendererPorts } from "./renderer.ts";
 import { clipboardSequence, createTerminalSigns, sizeOf } from "./terminal.ts";
 
 const REPLAY_JUMP_MS = 10_000;
+/** Bounds of the speed keys; 0 is as fast as possible. */
+const SLOWEST = 1 / 16;
+const FASTEST = 1024;
 /** Failures repeated with their log lines in the scrollback; the digest names all. */
 const REPEATED_FAILURES = 5;
 
@@ -78,6 +81,7 @@ class InteractiveRenderer implements Renderer {
     // Registered before Ink's own listener, so that the frame it draws has the new size already.
     this.stream.on("resize", this.onResize);
     process.on("SIGTSTP", this.onStopSignal);
+    process.on("exit", this.onExit);
     this.board = this.mount({
       store: this.store,
       theme: this.theme,
@@ -124,6 +128,7 @@ class InteractiveRenderer implements Renderer {
     this.store.stop();
     this.stream.off("resize", this.onResize);
     process.off("SIGTSTP", this.onStopSignal);
+    process.off("exit", this.onExit);
     board.app.unmount();
   }
 
@@ -205,8 +210,8 @@ class InteractiveRenderer implements Renderer {
     if (replay === null) return;
     const { speed, position, length } = replay.state();
     if (what === "pause") replay.togglePause();
-    else if (what === "slower") replay.setSpeed(Math.max(1 / 16, speed / 2));
-    else if (what === "faster") replay.setSpeed(Math.min(1024, speed * 2));
+    else if (what === "slower") replay.setSpeed(speed === 0 ? FASTEST : Math.max(SLOWEST, speed / 2));
+    else if (what === "faster") replay.setSpeed(speed === 0 ? 0 : Math.min(FASTEST, speed * 2));
     else {
       const target = Math.min(length, Math.max(0, position + (what === "back" ? -REPLAY_JUMP_MS : REPLAY_JUMP_MS)));
       if (target < position) this.store.restart();
@@ -230,6 +235,9 @@ class InteractiveRenderer implements Renderer {
   private readonly onStopSignal = (): void => {
     void this.suspendProgram("SIGSTOP");
   };
+
+  /** However the program ends, short of being killed. */
+  private readonly onExit = (): void => this.restore();
 
   private readonly onStreamError = (): void => {
     this.store.stop();

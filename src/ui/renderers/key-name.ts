@@ -20,6 +20,24 @@ export interface PressedKey {
   readonly meta: boolean;
 }
 
+const NAMED: ReadonlySet<string> = new Set([
+  "up",
+  "down",
+  "left",
+  "right",
+  "pageup",
+  "pagedown",
+  "home",
+  "end",
+  "return",
+  "escape",
+  "tab",
+  "shift+tab",
+  "backspace",
+  "delete",
+  "space",
+]);
+
 /** `j`, `G`, `up`, `ctrl+c`, `shift+tab`, `space`; longer text when several characters came at once; null for keys without a name. */
 export function keyName(input: string, key: PressedKey): string | null {
   if (key.ctrl && input.length === 1) return `ctrl+${input.toLowerCase()}`;
@@ -41,10 +59,7 @@ export function keyName(input: string, key: PressedKey): string | null {
   return input;
 }
 
-/** A held key may arrive many times in one piece; other text that comes at once was pasted and is one piece. */
-export function splitHeld(name: string): readonly string[] {
-  const characters = Array.from(name);
-  const [first] = characters;
-  const isText = characters.length > 1 && first !== undefined && characters.every((character) => character === first);
-  return isText ? characters : [name];
+/** Keys typed faster than they are read arrive in one piece; pasted text does not come this way. */
+export function splitTyped(name: string): readonly string[] {
+  return NAMED.has(name) || name.startsWith("ctrl+") ? [name] : Array.from(name);
 }

@@ -19,6 +19,7 @@ const request = {
   installables: { file, expression: null, attributes: [attribute], words: [] },
   evaluation: { arguments: [], lookupPath: [], showTrace: false, flakeFlags: [] },
   check: "no",
+  diffoscope: false,
   outLink: null,
   dryRun: false,
 } as const;

@@ -1,5 +1,5 @@
 // Every real Nix that can be had here uses `serve`: as its builder and as a store to copy to and from, by both protocols.
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hostSystem } from "../../support/builders.ts";
@@ -11,7 +11,8 @@ const generations = await nixGenerations();
 if (generations.length === 0) it.skip("SKIPPED: no Nix here to talk to", () => undefined);
 
 /** The program as it is installed, by a name without blanks. */
-const SCRIPT = '#!/bin/sh\nexec /checkout/node_modules/.bin/node /checkout/bin/tsbuild-top.js "$@"\n';
+const SCRIPT =
+  '#!/bin/sh\nPATH=/homes/root/bin:$PATH\nexec /checkout/node_modules/.bin/node /checkout/bin/tsbuild-top.js "$@"\n';
 
 describe.each(generations)("Nix $version", (generation) => {
   let instance: NixInstance;
@@ -25,6 +26,10 @@ describe.each(generations)("Nix $version", (generation) => {
       const program = join(machine.directory, "homes/root/tsbuild-top");
       writeFileSync(program, SCRIPT);
       chmodSync(program, 0o755);
+      // The unpacked suites have no ldd to find the libraries of their shell with.
+      mkdirSync(join(machine.directory, "homes/root/bin"));
+      if (existsSync("/usr/bin/busybox"))
+        copyFileSync("/usr/bin/busybox", join(machine.directory, "homes/root/bin/busybox"));
     }
     sshd = await startSshd({ instance: builder });
     const home = join(instance.directory, "homes/root/.ssh");
@@ -110,6 +115,29 @@ describe.each(generations)("Nix $version", (generation) => {
     expect(built.status, built.stderr).toBe(0);
   });
 
+  it("builds on it, and in it, what is addressed by its contents", async () => {
+    const floating = (name: string): string =>
+      `let ca = { system = "${hostSystem}"; builder = "/bin/sh"; __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256"; };
+       in derivation (ca // { name = "${name}"; args = [ "-c" "read line < \${derivation (ca // { name = "${name}-dep"; args = [ "-c" "echo floating > $out" ]; })}; echo $line > $out" ]; })`;
+    const worker = `ssh-ng://localhost?${program}`;
+    const line = `${worker} ${hostSystem} - 1 1 ca-derivations`;
+    const built = await instance.run("nix-build", [
+      "--no-out-link",
+      "-j0",
+      "--builders",
+      line,
+      "-E",
+      floating("on-it"),
+    ]);
+    expect(built.status, built.stderr).toBe(0);
+    expect(await instance.output("cat", [built.stdout.trim()])).toBe("floating");
+    const inside = ["build", "--impure", "--no-link", "--store", worker, "--expr", floating("in-it")];
+    const first = await instance.run("nix", inside);
+    expect(first.status, first.stderr).toBe(0);
+    const second = await instance.run("nix", inside);
+    expect(second.status, second.stderr).toBe(0);
+  });
+
   it("is told that an account without trust may not bring unsigned paths", async () => {
     const untrusted = `ssh-ng://localhost?${program}%20--trusted-users%20nobody`;
     const path = await instance.output("nix-build", [
@@ -122,6 +150,7 @@ describe.each(generations)("Nix $version", (generation) => {
     expect(refused.stderr).toMatch(/lacks a (valid )?signature/);
     const text = await instance.output("nix-instantiate", [
       "--eval",
+      "--read-write-mode",
       "-E",
       'builtins.toFile "free" "content-addressed"',
     ]);

@@ -132,6 +132,20 @@ describe("keys", () => {
     await board.close();
   });
 
+  it("are not lost when they come faster than they are read, and pasted text is no keys", async () => {
+    const board = await createBoardRig();
+    await board.play(busyScene());
+    await board.press("jx");
+    expect(await board.frame()).toContain("cancel gcc-13.2.0 on itchy?");
+    await board.press("n", "\x1b[200~qqy\x1b[201~");
+    expect(await board.frame()).toContain("pasted text is not taken for keys");
+    await board.press("/", "\x1b[200~linux\n\x1b[201~", "return");
+    expect(await board.frame()).toContain("linux-6.6.18");
+    expect(await board.frame()).not.toContain("gcc-13.2.0  ");
+    expect(board.requests).toEqual([]);
+    await board.close();
+  });
+
   it("answer when they mean nothing", async () => {
     const board = await createBoardRig();
     await board.play(busyScene());

@@ -96,6 +96,7 @@ export async function startDemo(surroundings: Surroundings): Promise<Demo> {
           flakeFlags: [],
         },
         check: "no",
+        diffoscope: false,
         outLink: null,
         dryRun: false,
       },

@@ -5,11 +5,19 @@ import type { ByteString } from "../../formats/byte-string.ts";
 import { pathBytes, pathString, readEntries, shownPath, Turns } from "./file-tree.ts";
 import { STORE_MTIME } from "./restore.ts";
 
+/** Whose files may be in a tree. */
+export interface ExpectedOwner {
+  readonly uid: number;
+  /** Files that were this owner's when they were met first; filled here, shared by the outputs of one build. */
+  readonly seen: Set<string>;
+}
+
 /**
- * Canonicalises a tree: modes 0444/0555 after the owner's execute bit, mtime 1, owned by this process.
- * @throws EngineError `STORE_BAD_FILE_TYPE` for devices, sockets and pipes.
+ * Canonicalises a tree: modes 0444/0555 after the owner's execute bit, mtime 1, owned by this process. With `owner` anything that is not
+ * theirs is refused, because it may be a hard link to a file of the system (Nix does the same).
+ * @throws EngineError `STORE_BAD_FILE_TYPE` for devices, sockets and pipes; `STORE_FOREIGN_FILE`.
  */
-export async function canonicalise(path: string): Promise<void> {
+export async function canonicalise(path: string, owner: ExpectedOwner | null = null): Promise<void> {
   const turns = new Turns();
   const uid = process.geteuid?.() ?? 0;
   const gid = process.getegid?.() ?? 0;
@@ -21,6 +29,7 @@ export async function canonicalise(path: string): Promise<void> {
     if (!stats.isFile() && !stats.isDirectory() && !stats.isSymbolicLink()) {
       throw new EngineError("store", "STORE_BAD_FILE_TYPE", `file '${shownPath(next)}' has an unsupported type`);
     }
+    if (owner !== null) demandOwner(next, stats, owner);
     if (stats.uid !== uid) lchownSync(bytes, uid, gid);
     if (stats.isDirectory()) {
       // A directory its owner may not list or enter has to be opened first.
@@ -36,6 +45,14 @@ export async function canonicalise(path: string): Promise<void> {
   for (const { path: directory, stats } of directories) {
     finish(directory, stats);
     if (turns.due()) await turns.pause();
+  }
+}
+
+function demandOwner(path: ByteString, stats: Stats, owner: ExpectedOwner): void {
+  const inode = `${stats.dev}:${stats.ino}`;
+  if (stats.uid === owner.uid) owner.seen.add(inode);
+  else if (stats.isDirectory() || !owner.seen.has(inode)) {
+    throw new EngineError("store", "STORE_FOREIGN_FILE", `invalid ownership on file '${shownPath(path)}'`);
   }
 }
 

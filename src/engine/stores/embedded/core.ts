@@ -1,6 +1,7 @@
 // What the parts of one open store share.
-import type { InputHashes } from "../../derivation/hash-modulo.ts";
+
 import type { Clock } from "../../clock.ts";
+import type { InputHashes } from "../../derivation/hash-modulo.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { GcLock } from "./gc-lock.ts";
 import type { StoreLayout } from "./layout.ts";

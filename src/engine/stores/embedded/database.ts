@@ -54,7 +54,9 @@ export class StoreDatabase {
         "store",
         "STORE_SCHEMA_UNSUPPORTED",
         `the database in '${layout.databaseDir}' has schema ${schema}, expected ${SCHEMA_NUMBER}`,
-        { hint: "Open the store once with a current Nix, which brings it up to date, or choose another one with --store." },
+        {
+          hint: "Open the store once with a current Nix, which brings it up to date, or choose another one with --store.",
+        },
       );
     }
     let connection: DatabaseSync | null = null;
@@ -74,7 +76,10 @@ export class StoreDatabase {
         "store",
         "STORE_DATABASE_FAILED",
         `cannot open the database '${layout.database}': ${messageOf(cause)}`,
-        { hint: "Look at free space and permissions; a damaged database can be rebuilt by verifying the store.", cause },
+        {
+          hint: "Look at free space and permissions; a damaged database can be rebuilt by verifying the store.",
+          cause,
+        },
       );
     }
   }
@@ -107,9 +112,14 @@ export class StoreDatabase {
     const deadline = this.#clock.now() + WRITE_PATIENCE;
     while (!this.#begin()) {
       if (this.#clock.now() > deadline) {
-        throw new EngineError("store", "STORE_DATABASE_BUSY", `the database '${this.#path}' has been busy for a minute`, {
-          hint: "See which process is writing to this store, and try again.",
-        });
+        throw new EngineError(
+          "store",
+          "STORE_DATABASE_BUSY",
+          `the database '${this.#path}' has been busy for a minute`,
+          {
+            hint: "See which process is writing to this store, and try again.",
+          },
+        );
       }
       const pause = WRITE_PAUSE[0] + this.#random() * (WRITE_PAUSE[1] - WRITE_PAUSE[0]);
       await new Promise<void>((resolve) => this.#clock.after(pause, resolve));
@@ -153,7 +163,7 @@ export class StoreDatabase {
   /** The row's number of a valid path, null for others. */
   idOf(path: StorePath): number | null {
     const row = this.statement("select id from ValidPaths where path = ?").get(path) as Row | undefined;
-    return row === undefined ? null : Number(row["id"]);
+    return row === undefined ? null : Number(row.id);
   }
 
   /** What is known of a valid path, null for others. Throws `STORE_DATABASE_CORRUPT`. */
@@ -162,24 +172,26 @@ export class StoreDatabase {
       "select id, hash, registrationTime, deriver, narSize, ultimate, sigs, ca from ValidPaths where path = ?",
     ).get(path) as Row | undefined;
     if (row === undefined) return null;
-    const id = Number(row["id"]);
-    const references = this.statement("select path from Refs join ValidPaths on reference = id where referrer = ?").all(id);
-    const deriver = row["deriver"];
+    const id = Number(row.id);
+    const references = this.statement("select path from Refs join ValidPaths on reference = id where referrer = ?").all(
+      id,
+    );
+    const deriver = row.deriver;
     try {
       return {
         id,
         info: {
           path,
           deriver: typeof deriver === "string" && isStorePath(deriver) ? deriver : null,
-          narHash: parseHash(String(row["hash"])).digest,
-          narSize: BigInt(Number(row["narSize"] ?? 0)),
+          narHash: parseHash(String(row.hash)).digest,
+          narSize: BigInt(Number(row.narSize ?? 0)),
           references: pathsIn(references).sort(),
-          registrationTime: BigInt(Number(row["registrationTime"])),
-          ultimate: row["ultimate"] === 1,
-          signatures: String(row["sigs"] ?? "")
+          registrationTime: BigInt(Number(row.registrationTime)),
+          ultimate: row.ultimate === 1,
+          signatures: String(row.sigs ?? "")
             .split(" ")
             .filter((signature) => signature !== ""),
-          contentAddress: typeof row["ca"] === "string" && row["ca"] !== "" ? row["ca"] : null,
+          contentAddress: typeof row.ca === "string" && row.ca !== "" ? row.ca : null,
         },
       };
     } catch (cause) {
@@ -221,8 +233,8 @@ export class StoreDatabase {
     ).all(drvPath) as Row[];
     const outputs = new Map<string, StorePath>();
     for (const row of rows) {
-      const path = String(row["path"]);
-      if (isStorePath(path)) outputs.set(String(row["id"]), path);
+      const path = String(row.path);
+      if (isStorePath(path)) outputs.set(String(row.id), path);
     }
     return outputs;
   }
@@ -230,7 +242,9 @@ export class StoreDatabase {
   /** Valid derivations that have this path as an output. */
   validDeriversOf(path: StorePath): StorePath[] {
     return pathsIn(
-      this.statement("select v.path from DerivationOutputs d join ValidPaths v on d.drv = v.id where d.path = ?").all(path),
+      this.statement("select v.path from DerivationOutputs d join ValidPaths v on d.drv = v.id where d.path = ?").all(
+        path,
+      ),
     );
   }
 
@@ -242,7 +256,7 @@ export class StoreDatabase {
   pathFromHashPart(hashPart: string): StorePath | null {
     const prefix = `/nix/store/${hashPart}`;
     const row = this.statement("select path from ValidPaths where path >= ? limit 1").get(prefix) as Row | undefined;
-    const path = String(row?.["path"] ?? "");
+    const path = String(row?.path ?? "");
     return path.startsWith(`${prefix}-`) && isStorePath(path) ? path : null;
   }
 }
@@ -250,7 +264,7 @@ export class StoreDatabase {
 function pathsIn(rows: unknown[]): StorePath[] {
   const paths: StorePath[] = [];
   for (const row of rows as Row[]) {
-    const path = row["path"];
+    const path = row.path;
     if (typeof path === "string" && isStorePath(path)) paths.push(path);
   }
   return paths;

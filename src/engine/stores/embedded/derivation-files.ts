@@ -12,9 +12,14 @@ export function readDerivation(layout: StoreLayout, drvPath: StorePath): Derivat
   try {
     return parseDerivation(readFileSync(realPathOf(layout, drvPath)), derivationNameOf(drvPath));
   } catch (cause) {
-    throw new EngineError("store", "STORE_DERIVATION_UNREADABLE", `cannot read derivation '${drvPath}': ${messageOf(cause)}`, {
-      cause,
-    });
+    throw new EngineError(
+      "store",
+      "STORE_DERIVATION_UNREADABLE",
+      `cannot read derivation '${drvPath}': ${messageOf(cause)}`,
+      {
+        cause,
+      },
+    );
   }
 }
 
@@ -23,7 +28,11 @@ export function readDerivation(layout: StoreLayout, drvPath: StorePath): Derivat
  * where it belongs, and so must those of its inputs.
  * @throws EngineError `STORE_DERIVATION_WRONG_OUTPUT`, `STORE_DERIVATION_UNREADABLE`.
  */
-export function checkedOutputs(layout: StoreLayout, inputHashes: InputHashes, drvPath: StorePath): Map<string, StorePath> {
+export function checkedOutputs(
+  layout: StoreLayout,
+  inputHashes: InputHashes,
+  drvPath: StorePath,
+): Map<string, StorePath> {
   const derivation = readDerivation(layout, drvPath);
   const [wrong] = wrongOutputPaths(derivation, inputHashes);
   if (wrong !== undefined) {

@@ -114,7 +114,11 @@ function dumpSmallFile(writer: NarWriter, full: ByteString, name: ByteString): b
   }
 }
 
-async function* dumpFile(writer: NarWriter, full: ByteString, name: ByteString): AsyncGenerator<Uint8Array, void, undefined> {
+async function* dumpFile(
+  writer: NarWriter,
+  full: ByteString,
+  name: ByteString,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const file = openSync(pathBytes(full), "r");
   let ahead: Promise<Buffer> | null = null;
   try {

@@ -116,7 +116,11 @@ export class EmbeddedStore implements DestinationStore {
   }
 
   /** See {@link PathStore.narFromPath}. Throws `STORE_PATH_NOT_VALID`; a `.check` beside a valid path may be asked for, too. */
-  async *narFromPath(path: StorePath, _sizeHint: bigint, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  async *narFromPath(
+    path: StorePath,
+    _sizeHint: bigint,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     const { database, layout } = this.#core;
     const real = realPathOf(layout, path);
     if (!database.isValid(path) && !(path.endsWith(".check") && existsSync(real))) throw notValid(path);

@@ -59,7 +59,7 @@ export function flock(
 
 /** Where system programs are, whatever the user's PATH says. */
 export function searchPath(): string {
-  const own = process.env["PATH"] ?? "";
+  const own = process.env.PATH ?? "";
   return `${own}${own === "" ? "" : ":"}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin`;
 }
 

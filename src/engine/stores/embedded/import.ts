@@ -46,7 +46,7 @@ export async function importPaths(
       signal?.throwIfAborted();
       if (checkSignatures) core.trust.demand(incoming.info);
       await core.tempRoots.add([incoming.info.path]);
-      batch.push(await unpack(core, work, incoming, signal));
+      batch.push(await unpack(work, incoming, signal));
       if (batch.length >= BATCH) await commit();
     }
   } catch (error) {
@@ -57,12 +57,7 @@ export async function importPaths(
   await commit();
 }
 
-async function unpack(
-  core: StoreCore,
-  work: WorkDir,
-  { info, nar }: IncomingPath,
-  signal: AbortSignal | null,
-): Promise<Unpacked> {
+async function unpack(work: WorkDir, { info, nar }: IncomingPath, signal: AbortSignal | null): Promise<Unpacked> {
   const file = work.fresh("incoming");
   const hasher = createHasher("sha256");
   let size = 0n;

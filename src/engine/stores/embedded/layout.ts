@@ -93,10 +93,15 @@ export function createLayout(layout: StoreLayout): void {
     mkdirSync(join(layout.gcRootsDir, "per-user"), { recursive: true });
     chmodSync(layout.workDir, 0o700);
   } catch (cause) {
-    throw new EngineError("store", "STORE_UNWRITABLE", `cannot create the store at '${layout.root}': ${String(cause)}`, {
-      hint: "Choose a directory you may write to with --store DIR.",
-      cause,
-    });
+    throw new EngineError(
+      "store",
+      "STORE_UNWRITABLE",
+      `cannot create the store at '${layout.root}': ${String(cause)}`,
+      {
+        hint: "Choose a directory you may write to with --store DIR.",
+        cause,
+      },
+    );
   }
   if (statSync(layout.storeDir).dev !== statSync(layout.workDir).dev) {
     throw new EngineError(

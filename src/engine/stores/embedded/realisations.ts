@@ -34,7 +34,11 @@ export async function registerRealisation(
     if (!hasTable(database)) database.connection.exec(CA_SCHEMA);
     const pathId = database.idOf(path);
     if (pathId === null) {
-      throw new EngineError("store", "STORE_PATH_NOT_VALID", `path '${path}' is not valid, so '${outputId}' cannot be it`);
+      throw new EngineError(
+        "store",
+        "STORE_PATH_NOT_VALID",
+        `path '${path}' is not valid, so '${outputId}' cannot be it`,
+      );
     }
     const known = queryRealisation(database, outputId);
     if (known === path) return;
@@ -62,10 +66,12 @@ export function queryRealisation(database: StoreDatabase, outputId: string): Sto
       "select o.path as path from Realisations r join ValidPaths o on o.id = r.outputPath where r.drvPath = ? and r.outputName = ?",
     )
     .get(derivationHash, outputName) as Record<string, unknown> | undefined;
-  const path = row?.["path"];
+  const path = row?.path;
   return typeof path === "string" && isStorePath(path) ? path : null;
 }
 
 function hasTable(database: StoreDatabase): boolean {
-  return database.statement("select 1 from sqlite_master where type = 'table' and name = 'Realisations'").get() !== undefined;
+  return (
+    database.statement("select 1 from sqlite_master where type = 'table' and name = 'Realisations'").get() !== undefined
+  );
 }

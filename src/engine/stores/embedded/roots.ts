@@ -129,7 +129,10 @@ function followIndirect(
 
 /** Programs, working directories, open and mapped files and environments of all processes we may look at. */
 function findRunning(layout: StoreLayout, found: (target: string, link: string) => void): void {
-  const mention = new RegExp(`(?:${quoted(STORE_DIR)}|${quoted(layout.storeDir)})/[0-9a-z]{32}-[0-9a-zA-Z+\\-._?=]+`, "g");
+  const mention = new RegExp(
+    `(?:${quoted(STORE_DIR)}|${quoted(layout.storeDir)})/[0-9a-z]{32}-[0-9a-zA-Z+\\-._?=]+`,
+    "g",
+  );
   const quietly = (look: () => void): void => {
     try {
       look();

@@ -1,7 +1,8 @@
 // Fetches paths from substituters, in the order of their priorities, and says beforehand what would be fetched and built.
-import { parseDerivationOptions } from "../../derivation/options.ts";
-import { statedOutputPaths } from "../../derivation/hash-modulo.ts";
+
 import { sortByReferences } from "../../derivation/closure.ts";
+import { statedOutputPaths } from "../../derivation/hash-modulo.ts";
+import { parseDerivationOptions } from "../../derivation/options.ts";
 import { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
@@ -128,7 +129,12 @@ export class Substitution {
   }
 
   /** Notes that a source failed a path, so that it is not asked for it again. */
-  async *#watched(from: Substituter, path: StorePath, size: bigint, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#watched(
+    from: Substituter,
+    path: StorePath,
+    size: bigint,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       yield* from.narFromPath(path, size, signal);
     } catch (error) {
@@ -182,7 +188,8 @@ export class Substitution {
       const plain = new Set<StorePath>();
       const built: { readonly drvPath: StorePath; readonly needed: Needed }[] = [];
       for (const target of layer) {
-        if (!fresh(target.type === "opaque" ? target.path : `${target.drvPath}^${[target.outputs].flat().join(",")}`)) continue;
+        if (!fresh(target.type === "opaque" ? target.path : `${target.drvPath}^${[target.outputs].flat().join(",")}`))
+          continue;
         if (target.type === "opaque") {
           if (!database.isValid(target.path)) plain.add(target.path);
         } else if (database.isValid(target.drvPath)) {
@@ -232,8 +239,7 @@ export class Substitution {
     }
     return {
       outputs: invalid.flatMap(([, path]) => path ?? []),
-      substitutable:
-        invalid.every(([, path]) => path !== null) && parseDerivationOptions(derivation).allowSubstitutes,
+      substitutable: invalid.every(([, path]) => path !== null) && parseDerivationOptions(derivation).allowSubstitutes,
       inputs,
     };
   }

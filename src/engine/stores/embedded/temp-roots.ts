@@ -1,7 +1,8 @@
 // Roots that live as long as this process: `temproots/<pid>`, locked by us, and told to a running collector over its socket.
+
+import { once } from "node:events";
 import { closeSync, constants, fstatSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
-import { once } from "node:events";
 import type { Clock } from "../../clock.ts";
 import { EngineError } from "../../errors.ts";
 import { isStorePath, type StorePath } from "../../formats/store-path.ts";

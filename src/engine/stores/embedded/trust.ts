@@ -2,7 +2,15 @@
 import { EngineError } from "../../errors.ts";
 import { isContentAddressed } from "../../formats/content-address.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
-import { parseSecretKey, type PublicKey, publicKeyMap, publicKeyOf, type SecretKey, signPath, validSignatures } from "../../formats/signature.ts";
+import {
+  type PublicKey,
+  parseSecretKey,
+  publicKeyMap,
+  publicKeyOf,
+  type SecretKey,
+  signPath,
+  validSignatures,
+} from "../../formats/signature.ts";
 
 /** The keys of one store. */
 export class Trust {

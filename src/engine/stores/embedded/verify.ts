@@ -79,7 +79,11 @@ export async function verifyStore(
   return { checked: valid.length, faults };
 }
 
-async function checkContents(layout: StoreLayout, database: StoreDatabase, path: StorePath): Promise<StoreFault | null> {
+async function checkContents(
+  layout: StoreLayout,
+  database: StoreDatabase,
+  path: StorePath,
+): Promise<StoreFault | null> {
   const known = database.find(path);
   if (known === null) return null;
   try {

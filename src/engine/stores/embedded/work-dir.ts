@@ -1,8 +1,8 @@
 // The private directory where this process makes things before they are renamed into the store, and the clearing up after dead ones.
 import { closeSync, existsSync, fstatSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { StoreLayout } from "./layout.ts";
 import { flock } from "./flock.ts";
+import type { StoreLayout } from "./layout.ts";
 import { deleteLockFile, openLockFile } from "./path-locks.ts";
 import { removeTree } from "./remove.ts";
 

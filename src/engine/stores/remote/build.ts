@@ -11,6 +11,14 @@ import type { ClientOptions } from "../../protocols/worker/codec.ts";
 import type { BuildAnswer, BuildReporter, BuildRequest } from "../store.ts";
 import { buildClientOptions } from "./client-options.ts";
 
+/** What is known of the machine a build is sent to. */
+export interface BuildMachine {
+  /** NIX_BUILD_CORES where the user asked for none, 0 all. */
+  readonly cores: number;
+  /** Settings every build there gets. */
+  readonly overrides: ReadonlyMap<string, string>;
+}
+
 /** The options last sent on each connection, so that they are sent again only when they change. */
 const sentOptions = new WeakMap<WorkerConnection, string>();
 
@@ -19,9 +27,9 @@ export async function buildOne(
   connection: WorkerConnection,
   request: BuildRequest,
   report: BuildReporter,
-  machineCores: number,
+  machine: BuildMachine,
 ): Promise<BuildAnswer> {
-  configure(connection, buildClientOptions(request.options, machineCores));
+  configure(connection, buildClientOptions(request.options, machine.cores, machine.overrides));
   const building = connection.buildDerivation(request.drvPath, request.derivation, request.mode, hearBuild(report));
   // The questions about the outputs travel right behind the request and are answered right behind its answer.
   const known = knownOutputs(request);
@@ -41,9 +49,9 @@ export async function buildFromClosure(
   connection: WorkerConnection,
   request: BuildRequest,
   report: BuildReporter,
-  machineCores: number,
+  machine: BuildMachine,
 ): Promise<BuildAnswer> {
-  configure(connection, buildClientOptions(request.options, machineCores));
+  configure(connection, buildClientOptions(request.options, machine.cores, machine.overrides));
   const target = { type: "built", drvPath: request.drvPath, outputs: [...request.derivation.outputs.keys()] } as const;
   const building = connection.buildPathsWithResults([target], request.mode, hearBuild(report)).then((results) => {
     const [result] = results.values();

@@ -26,9 +26,14 @@ export function queryOptions(
  * Options of a connection that builds. Substitution is off, since every input is there already and a machine with an unreachable cache would
  * stall on each build; `builders` is emptied, since Nix 2.30 and later would hand the build on to the machine's own builders.
  * @param machineCores the machine's own `cores`, kept unless the user set one; SetOptions cannot leave it as it is
+ * @param fixed overrides that hold for every build of the store
  */
-export function buildClientOptions(options: BuildOptions, machineCores: number): ClientOptions {
-  const overrides = new Map<string, string>([["builders", ""]]);
+export function buildClientOptions(
+  options: BuildOptions,
+  machineCores: number,
+  fixed: ReadonlyMap<string, string>,
+): ClientOptions {
+  const overrides = new Map<string, string>([["builders", ""], ...fixed]);
   if (options.timeout > 0) overrides.set("timeout", String(options.timeout));
   if (options.maxLogSize > 0n) overrides.set("max-build-log-size", String(options.maxLogSize));
   // A kept .check needs a diff hook to be set, and ours runs here.

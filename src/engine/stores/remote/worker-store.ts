@@ -20,7 +20,7 @@ import type {
   StoreDescription,
   TransferProgress,
 } from "../store.ts";
-import { buildFromClosure, buildOne } from "./build.ts";
+import { type BuildMachine, buildFromClosure, buildOne } from "./build.ts";
 import { Connections, collect, streamWithLease, withLease, withSignal } from "./connections.ts";
 import { probeTrust } from "./trust.ts";
 
@@ -40,6 +40,8 @@ export interface WorkerStoreOptions {
   readonly queryOptions: ClientOptions;
   /** The machine's own `cores`, asked for when the first build connection is opened; null when unknown. */
   readonly machineCores: () => Promise<number | null>;
+  /** Settings every build there gets, beside those of its request. */
+  readonly buildOverrides: ReadonlyMap<string, string>;
 }
 
 /** The store. Connections are opened as they are needed and kept until it is closed. */
@@ -47,6 +49,7 @@ export class WorkerStore implements DestinationStore {
   readonly uri: string;
   readonly #connections: Connections<WorkerConnection>;
   readonly #machineCores: () => Promise<number | null>;
+  readonly #buildOverrides: ReadonlyMap<string, string>;
   #description: Promise<StoreDescription> | null = null;
 
   constructor(options: WorkerStoreOptions) {
@@ -59,6 +62,7 @@ export class WorkerStore implements DestinationStore {
       onClose: () => options.opener.close(),
     });
     this.#machineCores = options.machineCores;
+    this.#buildOverrides = options.buildOverrides;
   }
 
   describe(signal?: AbortSignal): Promise<StoreDescription> {
@@ -192,12 +196,14 @@ export class WorkerStore implements DestinationStore {
   // ---- building ----
 
   async build(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
-    return this.#build(signal, async (connection) => buildOne(connection, request, report, await this.#cores(request)));
+    return this.#build(signal, async (connection) =>
+      buildOne(connection, request, report, await this.#machine(request)),
+    );
   }
 
   async buildFromClosure(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
     return this.#build(signal, async (connection) =>
-      buildFromClosure(connection, request, report, await this.#cores(request)),
+      buildFromClosure(connection, request, report, await this.#machine(request)),
     );
   }
 
@@ -205,8 +211,8 @@ export class WorkerStore implements DestinationStore {
     return this.#connections.builds.warmUp(count);
   }
 
-  async #cores(request: BuildRequest): Promise<number> {
-    return request.options.cores ?? (await this.#machineCores()) ?? 0;
+  async #machine(request: BuildRequest): Promise<BuildMachine> {
+    return { cores: request.options.cores ?? (await this.#machineCores()) ?? 0, overrides: this.#buildOverrides };
   }
 
   async #build(

@@ -64,7 +64,9 @@ describe("NARs and the disk", () => {
       fc.asyncProperty(trees, fc.integer({ min: 1, max: 500 }), async (tree, size) => {
         const nar = encodeTree(tree);
         const path = fresh();
-        const pieces = Array.from({ length: Math.ceil(nar.length / size) }, (_, at) => nar.subarray(at * size, (at + 1) * size));
+        const pieces = Array.from({ length: Math.ceil(nar.length / size) }, (_, at) =>
+          nar.subarray(at * size, (at + 1) * size),
+        );
         await restorePath(pieces, path);
         expect(Buffer.compare(await collect(dumpPath(path)), nar)).toBe(0);
         await removeTree(path);
@@ -127,7 +129,9 @@ describe("restoring", () => {
     const link = fresh();
     symlinkSync(path, link);
     await expect(restorePath([nar], link)).rejects.toMatchObject({ code: "STORE_WRITE_FAILED" });
-    await expect(restorePath([nar.subarray(0, nar.length - 8)], fresh())).rejects.toMatchObject({ code: "NAR_TRUNCATED" });
+    await expect(restorePath([nar.subarray(0, nar.length - 8)], fresh())).rejects.toMatchObject({
+      code: "NAR_TRUNCATED",
+    });
     await expect(restorePath([nar, nar.subarray(0, 8)], fresh())).rejects.toMatchObject({ code: "NAR_TRAILING" });
   });
 
@@ -137,7 +141,10 @@ describe("restoring", () => {
         type: "directory",
         entries: new Map([["x".repeat(name.length) as ByteString, { type: "symlink", target: "t" as ByteString }]]),
       });
-      const hostile = Buffer.from(Buffer.from(honest).toString("latin1").replace("x".repeat(name.length), name), "latin1");
+      const hostile = Buffer.from(
+        Buffer.from(honest).toString("latin1").replace("x".repeat(name.length), name),
+        "latin1",
+      );
       await expect(restorePath([hostile], fresh())).rejects.toMatchObject({ code: "NAR_MALFORMED" });
     }
   });

@@ -53,18 +53,21 @@ async function sameAnswers(instance: NixInstance, store: EmbeddedStore): Promise
   const absolute = (path: unknown): string => (String(path).startsWith("/") ? String(path) : `/nix/store/${path}`);
   for (const [path, info] of await store.queryPathInfos(paths)) {
     const entry = theirs.get(path)!;
-    expect((entry["references"] as string[]).map(absolute).sort()).toEqual(info.references);
-    expect(BigInt(entry["narSize"] as number)).toBe(info.narSize);
-    if (typeof entry["narHash"] === "string") {
-      expect(printHash(parseHash(entry["narHash"]), "hex", false)).toBe(Buffer.from(info.narHash).toString("hex"));
+    expect((entry.references as string[]).map(absolute).sort()).toEqual(info.references);
+    expect(BigInt(entry.narSize as number)).toBe(info.narSize);
+    if (typeof entry.narHash === "string") {
+      expect(printHash(parseHash(entry.narHash), "hex", false)).toBe(Buffer.from(info.narHash).toString("hex"));
     }
-    const deriver = entry["deriver"] ?? null;
+    const deriver = entry.deriver ?? null;
     expect(deriver === null ? null : absolute(deriver)).toBe(info.deriver);
-    expect(Boolean(entry["ultimate"])).toBe(info.ultimate);
+    expect(Boolean(entry.ultimate)).toBe(info.ultimate);
   }
   for (const path of paths.slice(0, 6)) {
     const ask = async (query: string): Promise<string[]> =>
-      (await instance.output("nix-store", ["--query", query, path])).split("\n").filter((line) => line !== "").sort();
+      (await instance.output("nix-store", ["--query", query, path]))
+        .split("\n")
+        .filter((line) => line !== "")
+        .sort();
     expect(await ask("--references")).toEqual((await store.queryPathInfos([path])).get(path)!.references);
     expect(await ask("--referrers")).toEqual(await store.queryReferrers(path));
     expect(await ask("--requisites")).toEqual([...(await store.queryClosure([path]))].sort());
@@ -79,7 +82,11 @@ describe.skipIf(generations.length === 0).each(generations)("with Nix $version",
     const store = await openTestStore(instance.directory);
     try {
       const lib = testPath("lib", file("library"));
-      const app = testPath("app", { type: "directory", entries: new Map([["run" as never, file(lib.info.path, true)]]) }, [lib.info.path]);
+      const app = testPath(
+        "app",
+        { type: "directory", entries: new Map([["run" as never, file(lib.info.path, true)]]) },
+        [lib.info.path],
+      );
       await store.addPaths([lib, app].map(incoming), { checkSignatures: false });
       await verified(instance);
 
@@ -208,7 +215,8 @@ describe.skipIf(generations.length === 0).each(generations)("with Nix $version",
     await using instance = await sharedMachine(generation);
     const store = await openTestStore(instance.directory);
     try {
-      const [drv] = await instantiateOn(instance, shellDerivation("slow", "read x < /proc/uptime; for i in $(busy); do :; done; i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; echo $x > $out"));
+      const script = "read x < /proc/uptime; i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; echo $x > $out";
+      const [drv] = await instantiateOn(instance, shellDerivation("slow", script));
       const nix = spawn(instance.command("nix-store"), ["--realise", drv!], { stdio: ["ignore", "pipe", "pipe"] });
       let said = "";
       nix.stderr.on("data", (chunk: Buffer) => {

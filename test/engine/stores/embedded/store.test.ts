@@ -3,7 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { contentAddressedPath, printContentAddress } from "../../../../src/engine/formats/content-address.ts";
-import { generateSecretKey, printPublicKey, printSecretKey, publicKeyOf, signPath } from "../../../../src/engine/formats/signature.ts";
+import {
+  generateSecretKey,
+  printPublicKey,
+  printSecretKey,
+  publicKeyOf,
+  signPath,
+} from "../../../../src/engine/formats/signature.ts";
 import { hashPartOf, parseStorePath, type StorePath } from "../../../../src/engine/formats/store-path.ts";
 import type { EmbeddedStore } from "../../../../src/engine/stores/embedded/embedded-store.ts";
 import { layoutOf, realPathOf } from "../../../../src/engine/stores/embedded/layout.ts";
@@ -72,7 +78,9 @@ describe("adding paths", () => {
     const lie = { ...lib, nar: testPath("x", file("librarY")).nar };
     await expect(add(store, lie)).rejects.toMatchObject({
       code: "STORE_HASH_MISMATCH",
-      message: expect.stringMatching(/^hash mismatch importing path '.*-lib';\n {2}specified: sha256:.*\n {2}got: {7}sha256:/),
+      message: expect.stringMatching(
+        /^hash mismatch importing path '.*-lib';\n {2}specified: sha256:.*\n {2}got: {7}sha256:/,
+      ),
     });
     const long = { ...lib, info: { ...lib.info, narSize: lib.info.narSize + 8n } };
     await expect(add(store, long)).rejects.toMatchObject({ code: "STORE_HASH_MISMATCH" });
@@ -111,7 +119,9 @@ describe("adding paths", () => {
     const addressed = { ...app.info, path, references: [], contentAddress: printContentAddress(address) };
     await checked({ ...app, info: addressed });
     const elsewhere = { ...addressed, path: lib.info.path, contentAddress: printContentAddress(address) };
-    await expect(add(store, { ...app, info: elsewhere })).rejects.toMatchObject({ code: "STORE_FALSE_CONTENT_ADDRESS" });
+    await expect(add(store, { ...app, info: elsewhere })).rejects.toMatchObject({
+      code: "STORE_FALSE_CONTENT_ADDRESS",
+    });
     expect(await store.queryValidPaths([path, lib.info.path])).toEqual(new Set([path, lib.info.path]));
   });
 
@@ -147,7 +157,9 @@ describe("verifying", () => {
       ["forgotten", other.info.path],
       ["modified", lib.info.path],
     ]);
-    expect(printFault(faults[1]!)).toMatch(/was modified! expected hash 'sha256:[0-9a-z]{52}', got 'sha256:[0-9a-z]{52}'$/);
+    expect(printFault(faults[1]!)).toMatch(
+      /was modified! expected hash 'sha256:[0-9a-z]{52}', got 'sha256:[0-9a-z]{52}'$/,
+    );
     expect(await store.queryValidPaths([other.info.path])).toEqual(new Set());
   });
 
@@ -255,7 +267,9 @@ describe("substituting", () => {
   it("believes only who is trusted", async () => {
     const store = await openStore({ requireSignatures: true }, [substituter(1, [lib])]);
     expect(await store.querySubstitutable([lib.info.path])).toEqual(new Set());
-    await expect(store.ensurePath(lib.info.path, () => undefined)).rejects.toMatchObject({ code: "SUBSTITUTE_NOT_FOUND" });
+    await expect(store.ensurePath(lib.info.path, () => undefined)).rejects.toMatchObject({
+      code: "SUBSTITUTE_NOT_FOUND",
+    });
     const trusting = await openStore({ requireSignatures: true }, [substituter(1, [lib], true)]);
     expect(await trusting.querySubstitutable([lib.info.path, app.info.path])).toEqual(new Set([lib.info.path]));
   });

@@ -2,8 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { systemClock } from "../../../../src/engine/clock.ts";
-import { needsResolving, resolveDerivation } from "../../../../src/engine/derivation/resolve.ts";
 import { parseDerivation } from "../../../../src/engine/derivation/parse.ts";
+import { needsResolving, resolveDerivation } from "../../../../src/engine/derivation/resolve.ts";
 import { hashBytes } from "../../../../src/engine/formats/hash.ts";
 import { makeStorePath } from "../../../../src/engine/formats/make-store-path.ts";
 import { encodeTree, type NarTree } from "../../../../src/engine/formats/nar/tree.ts";
@@ -93,10 +93,8 @@ export class Heard implements BuildReporter {
   readonly phases: string[] = [];
   readonly notices: string[] = [];
   starts = 0;
-  onStart: () => void = () => undefined;
   started(): void {
     this.starts++;
-    this.onStart();
   }
   phase(name: string): void {
     this.phases.push(name);
@@ -118,10 +116,7 @@ export interface BuildWish {
 
 /** Builds a derivation that lies in the store, and first (normally) what it needs. */
 export async function buildDrv(store: EmbeddedStore, drvPath: StorePath, wish: BuildWish = {}): Promise<BuildAnswer> {
-  const derivation = parseDerivation(
-    readFileSync(`${store.layout.root}${drvPath}`),
-    derivationNameOf(drvPath),
-  );
+  const derivation = parseDerivation(readFileSync(`${store.layout.root}${drvPath}`), derivationNameOf(drvPath));
   const outputs = new Map<StorePath, ReadonlyMap<string, StorePath | null>>();
   for (const input of derivation.inputDrvs.keys()) {
     const { result } = await buildDrv(store, input, wish.signal === undefined ? {} : { signal: wish.signal });

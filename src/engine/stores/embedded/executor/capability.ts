@@ -53,8 +53,32 @@ function probeBubblewrap(attempt: Try): Bubblewrap | null {
   const match = /(\d+)\.(\d+)/.exec(version.output);
   if (!version.ok || match === null) return null;
   const works = attempt("bwrap", [
-    ...["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--uid", "1000", "--gid", "100"],
-    ...["--die-with-parent", "--as-pid-1", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", "/bin/sh", "-c", ":"],
+    ...[
+      "--unshare-user",
+      "--unshare-pid",
+      "--unshare-ipc",
+      "--unshare-uts",
+      "--unshare-net",
+      "--uid",
+      "1000",
+      "--gid",
+      "100",
+    ],
+    ...[
+      "--die-with-parent",
+      "--as-pid-1",
+      "--ro-bind",
+      "/",
+      "/",
+      "--proc",
+      "/proc",
+      "--dev",
+      "/dev",
+      "--",
+      "/bin/sh",
+      "-c",
+      ":",
+    ],
   ]);
   if (!works.ok) return null;
   const filter = seccompFilter(process.arch);
@@ -65,7 +89,15 @@ function unshareWorks(attempt: Try): boolean {
   const inner = "exec unshare --user --map-user=1000 --map-group=100 --root=/ --wd=/ -- /bin/sh -c :";
   return attempt("unshare", [
     ...["--user", "--map-root-user", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL"],
-    ...["--ipc", "--uts", "--net", "--", "/bin/sh", "-c", `mount -t tmpfs none /tmp && mount -t proc none /proc && ${inner}`],
+    ...[
+      "--ipc",
+      "--uts",
+      "--net",
+      "--",
+      "/bin/sh",
+      "-c",
+      `mount -t tmpfs none /tmp && mount -t proc none /proc && ${inner}`,
+    ],
   ]).ok;
 }
 

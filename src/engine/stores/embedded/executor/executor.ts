@@ -11,8 +11,8 @@ import type { StoreCore } from "../core.ts";
 import { hashPath } from "../dump.ts";
 import { realPathOf } from "../layout.ts";
 import { lockPaths } from "../path-locks.ts";
-import { compareOutputs, installOutputs } from "./install.ts";
 import { BuildFailure, failureOf } from "./failure.ts";
+import { compareOutputs, installOutputs } from "./install.ts";
 import { outputFault } from "./output-checks.ts";
 import { examineOutputs, scratchPathOf } from "./outputs.ts";
 import { Runner } from "./runner.ts";
@@ -61,11 +61,19 @@ export class Executor {
     const { derivation, drvPath, mode } = request;
     const options = parseDerivationOptions(derivation);
     this.#demandMachine(request, options);
-    const stated = new Map([...derivation.outputs].map(([name, output]) => [name, "path" in output ? output.path : null]));
-    await core.tempRoots.add([drvPath, ...derivation.inputSrcs, ...[...stated.values()].filter((path) => path !== null)]);
+    const stated = new Map(
+      [...derivation.outputs].map(([name, output]) => [name, "path" in output ? output.path : null]),
+    );
+    await core.tempRoots.add([
+      drvPath,
+      ...derivation.inputSrcs,
+      ...[...stated.values()].filter((path) => path !== null),
+    ]);
     const inputs = this.#inputsOf(request);
 
-    const locked = [...stated].map(([name, path]) => realPathOf(core.layout, path ?? drvPath) + (path === null ? `.${name}` : ""));
+    const locked = [...stated].map(
+      ([name, path]) => realPathOf(core.layout, path ?? drvPath) + (path === null ? `.${name}` : ""),
+    );
     const onWait = (): void => report.noticed(`waiting for lock on '${drvPath}'`);
     const locks = await lockPaths(locked, { onWait, signal });
     let valid = false;
@@ -77,7 +85,10 @@ export class Executor {
         return { status: "AlreadyValid", outputs: this.#infos(known) };
       }
       if (!allValid && mode === "check") {
-        throw new BuildFailure("MiscFailure", `some outputs of '${drvPath}' are not valid, so checking is not possible`);
+        throw new BuildFailure(
+          "MiscFailure",
+          `some outputs of '${drvPath}' are not valid, so checking is not possible`,
+        );
       }
       const outputs = await this.#make(request, options, inputs, known, report, signal);
       valid = true;
@@ -117,6 +128,7 @@ export class Executor {
       const fresh = (kind: string): string => work.fresh(kind);
       const made = await examineOutputs({
         ...{ drvPath, derivation, options, store: build.store, scratchPaths, wanted, inputs },
+        owner: build.uid === null ? null : { uid: build.uid, seen: new Set() },
         ...{ fresh, discard },
       });
       signal.throwIfAborted();
@@ -136,7 +148,8 @@ export class Executor {
       return new Map([...this.#infos(known), ...installed]);
     } finally {
       // A comparison that finds a difference counts as failed, too: its build directory says why.
-      if (failed && request.options.keepFailed && !signal.aborted) report.noticed(`note: keeping build directory '${build.keep()}'`);
+      if (failed && request.options.keepFailed && !signal.aborted)
+        report.noticed(`note: keeping build directory '${build.keep()}'`);
       build.discard();
     }
   }

@@ -1,6 +1,7 @@
 // How a build can fail, with Nix's status and words.
-import type { BuildStatus } from "../../../derivation/build-result.ts";
+
 import { constants } from "node:os";
+import type { BuildStatus } from "../../../derivation/build-result.ts";
 import type { RunOutcome } from "./run.ts";
 
 /** Ends a build with a status and message of the result; nothing is wrong with the store. */

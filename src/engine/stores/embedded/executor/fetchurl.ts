@@ -7,8 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { BasicDerivation } from "../../../derivation/derivation.ts";
 import { EngineError, messageOf } from "../../../errors.ts";
 import { type ByteString, textOf } from "../../../formats/byte-string.ts";
-import { printHash } from "../../../formats/hash.ts";
-import { parseHash } from "../../../formats/hash.ts";
+import { parseHash, printHash } from "../../../formats/hash.ts";
 import { restorePath } from "../restore.ts";
 
 const MAX_REDIRECTS = 20;
@@ -89,7 +88,8 @@ async function fetchOne(address: string, unpack: boolean, context: FetchContext,
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       const again = error instanceof DownloadError ? error.again : !address.startsWith("file://") && !unpack;
-      if (!again || attempt >= ATTEMPTS) throw new DownloadError(`unable to download '${address}': ${messageOf(error)}`, false);
+      if (!again || attempt >= ATTEMPTS)
+        throw new DownloadError(`unable to download '${address}': ${messageOf(error)}`, false);
       const pause = FIRST_PAUSE * 2 ** (attempt - 1);
       context.log(`warning: unable to download '${address}': ${messageOf(error)}; retrying in ${pause} ms`);
       await context.pause(pause);
@@ -112,7 +112,10 @@ async function open(address: URL, context: FetchContext, signal: AbortSignal): P
     if (status === 200) return response;
     response.resume();
     // What Nix's transfers try again: timeouts, too many requests, and the server's own failures.
-    throw new DownloadError(`HTTP error ${status}`, status === 408 || status === 429 || (status >= 500 && status !== 501));
+    throw new DownloadError(
+      `HTTP error ${status}`,
+      status === 408 || status === 429 || (status >= 500 && status !== 501),
+    );
   }
   throw new DownloadError(`more than ${MAX_REDIRECTS} redirects`, false);
 }

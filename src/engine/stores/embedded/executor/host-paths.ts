@@ -13,7 +13,8 @@ export function hostMounts(wanted: readonly string[], allowed: readonly string[]
   const mounts: SandboxMount[] = [];
   for (const text of wanted) {
     const path = normalize(text).replace(/\/$/, "");
-    const isAllowed = path.startsWith("/") && allowed.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
+    const isAllowed =
+      path.startsWith("/") && allowed.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
     if (!isAllowed) {
       throw new BuildFailure(
         "InputRejected",
@@ -27,5 +28,7 @@ export function hostMounts(wanted: readonly string[], allowed: readonly string[]
 
 /** Leaves out mounts that would lie inside of others already there. */
 export function notCovered(mounts: readonly SandboxMount[], by: readonly SandboxMount[]): SandboxMount[] {
-  return mounts.filter(({ target }) => !by.some((outer) => target === outer.target || target.startsWith(`${outer.target}/`)));
+  return mounts.filter(
+    ({ target }) => !by.some((outer) => target === outer.target || target.startsWith(`${outer.target}/`)),
+  );
 }

@@ -84,6 +84,7 @@ function parseMessage(text: string): LogItem | null | undefined {
   if (value.action === "setPhase" && "phase" in value && typeof value.phase === "string") {
     return { type: "phase", name: value.phase };
   }
-  if (value.action === "msg" && "msg" in value && typeof value.msg === "string") return { type: "message", text: value.msg };
+  if (value.action === "msg" && "msg" in value && typeof value.msg === "string")
+    return { type: "message", text: value.msg };
   return null;
 }

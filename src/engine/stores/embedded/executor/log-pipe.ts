@@ -12,6 +12,8 @@ const BATCH = 8;
 /** Both ends of a pipe. */
 export interface LogPipe {
   readonly input: Socket;
+  /** The pipe itself; everyone may write to it. */
+  readonly path: string;
   /** For the child; close it here once the child has it, else the log never ends. */
   readonly descriptor: number;
   /** Gives the pipe back; only when its log has ended, since a straggler would write into the next build's. */
@@ -46,13 +48,13 @@ export class LogPipes {
     const descriptor = openSync(own, constants.O_WRONLY);
     closeSync(both);
     const input = new Socket({ fd: reading, readable: true, writable: false });
-    return { input, descriptor, reuse: () => void this.#free.push(own) };
+    return { input, path: own, descriptor, reuse: () => void this.#free.push(own) };
   }
 
   #make(): Promise<void> {
     const paths = Array.from({ length: BATCH }, () => this.#fresh("log"));
     return new Promise((resolve, reject) => {
-      const child = spawn("mkfifo", ["-m", "600", ...paths], { stdio: "ignore", env: { PATH: searchPath() } });
+      const child = spawn("mkfifo", ["-m", "622", ...paths], { stdio: "ignore", env: { PATH: searchPath() } });
       const fail = (reason: string, cause?: unknown): void => {
         reject(
           new EngineError("build", "EXECUTOR_NO_PIPE", `cannot make a pipe for build logs: ${reason}`, {

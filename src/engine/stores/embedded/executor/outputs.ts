@@ -1,6 +1,11 @@
 // Looks at what a builder made: canonical metadata, references, hashes, and the path each output gets (Nix: `registerOutputs`).
 import { createReadStream, lstatSync, renameSync, type Stats } from "node:fs";
-import type { BasicDerivation, ContentAddressMethod, DerivationOutput, HashAlgorithm } from "../../../derivation/derivation.ts";
+import type {
+  BasicDerivation,
+  ContentAddressMethod,
+  DerivationOutput,
+  HashAlgorithm,
+} from "../../../derivation/derivation.ts";
 import type { DerivationOptions } from "../../../derivation/options.ts";
 import type { ByteString } from "../../../formats/byte-string.ts";
 import { contentAddressedPath, printContentAddress } from "../../../formats/content-address.ts";
@@ -9,7 +14,7 @@ import { makeStorePath, outputPathName } from "../../../formats/make-store-path.
 import type { PathInfo } from "../../../formats/path-info.ts";
 import { ReferenceScanner } from "../../../formats/references.ts";
 import { baseNameOf, hashPartOf, type StorePath } from "../../../formats/store-path.ts";
-import { canonicalise } from "../canonicalise.ts";
+import { canonicalise, type ExpectedOwner } from "../canonicalise.ts";
 import { dumpPath, hashPath } from "../dump.ts";
 import { hasCode } from "../file-tree.ts";
 import { restorePath } from "../restore.ts";
@@ -39,6 +44,8 @@ export interface OutputSource {
   readonly wanted: ReadonlySet<string>;
   /** The closure of the inputs. */
   readonly inputs: ReadonlySet<StorePath>;
+  /** Whom the files must belong to, where the builder did not run as this process's user. */
+  readonly owner: ExpectedOwner | null;
   /** Gives unused names on the store's file system. */
   readonly fresh: (kind: string) => string;
   readonly discard: (path: string) => void;
@@ -56,7 +63,11 @@ interface Raw {
 /** Where a builder writes an output whose path nobody knows before (Nix: `makeFallbackPath`). */
 export function scratchPathOf(drvPath: StorePath, derivationName: string, outputName: string): StorePath {
   const none: Hash = { algorithm: "sha256", digest: new Uint8Array(32) };
-  return makeStorePath(`rewrite:${baseNameOf(drvPath)}:name:${outputName}`, none, outputPathName(derivationName, outputName));
+  return makeStorePath(
+    `rewrite:${baseNameOf(drvPath)}:name:${outputName}`,
+    none,
+    outputPathName(derivationName, outputName),
+  );
 }
 
 /**
@@ -94,14 +105,13 @@ async function lookAt(source: OutputSource, name: string, candidates: readonly S
     throw rejected(`builder for '${source.drvPath}' failed to produce output path for output '${name}' at '${path}'`);
   }
   if (!stats.isSymbolicLink() && (stats.mode & 0o022) !== 0) {
-    throw rejected(
-      `suspicious ownership or permission on '${path}' for output '${name}'; rejecting this build output`,
-    );
+    throw rejected(`suspicious ownership or permission on '${path}' for output '${name}'; rejecting this build output`);
   }
   try {
-    await canonicalise(real);
+    await canonicalise(real, source.owner);
   } catch (error) {
-    if (hasCode(error, "STORE_BAD_FILE_TYPE") && error instanceof Error) throw rejected(error.message);
+    if (hasCode(error, "STORE_BAD_FILE_TYPE", "STORE_FOREIGN_FILE") && error instanceof Error)
+      throw rejected(error.message);
     throw error;
   }
   const scanner = new ReferenceScanner(candidates);
@@ -136,7 +146,11 @@ function inOrder(source: OutputSource, raws: ReadonlyMap<string, Raw>): Raw[] {
   return order;
 }
 
-async function finish(source: OutputSource, raw: Raw, rewrites: ReadonlyMap<ByteString, ByteString>): Promise<MadeOutput> {
+async function finish(
+  source: OutputSource,
+  raw: Raw,
+  rewrites: ReadonlyMap<ByteString, ByteString>,
+): Promise<MadeOutput> {
   const output = source.derivation.outputs.get(raw.name)!;
   const scratch = source.scratchPaths.get(raw.name)!;
   const touched = raw.references.some((path) => rewrites.has(hashPartOf(path) as string as ByteString));
@@ -249,7 +263,11 @@ function infoOf(source: OutputSource, raw: Raw, path: StorePath, contentAddress:
 }
 
 /** Replaces what lies at `real` by its rewritten form. */
-async function replace(source: OutputSource, real: string, rewrites: ReadonlyMap<ByteString, ByteString>): Promise<void> {
+async function replace(
+  source: OutputSource,
+  real: string,
+  rewrites: ReadonlyMap<ByteString, ByteString>,
+): Promise<void> {
   const other = source.fresh("rewrite");
   await restorePath(rewriteStream(dumpPath(real), rewrites), other);
   const old = source.fresh("old");

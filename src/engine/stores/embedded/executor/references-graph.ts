@@ -17,11 +17,17 @@ export interface GraphSource {
  * The closure of what is exported, sorted: with the outputs (and their closures) of the derivations in it (Nix: `exportReferences`).
  * @throws EngineError `DRV_BAD_OPTION` for what is no store path or no input of the derivation.
  */
-export function exportedPaths(source: GraphSource, exported: readonly string[], inputs: ReadonlySet<StorePath>): StorePath[] {
+export function exportedPaths(
+  source: GraphSource,
+  exported: readonly string[],
+  inputs: ReadonlySet<StorePath>,
+): StorePath[] {
   const roots = exported.map((text) => storePathOf(text));
   for (const path of roots) {
     if (!inputs.has(path)) {
-      throw refused(`cannot export references of path '${path}' because it is not in the input closure of the derivation`);
+      throw refused(
+        `cannot export references of path '${path}' because it is not in the input closure of the derivation`,
+      );
     }
   }
   const closure = source.closureOf(roots);

@@ -80,7 +80,9 @@ export async function hashModulo(
   const hasher = createHasher(algorithm);
   const positions: number[] = [];
   const zeros = "\0".repeat(hashPart.length) as ByteString;
-  const rewriter = new StreamRewriter(new Map([[hashPart as ByteString, zeros]]), (position) => positions.push(position));
+  const rewriter = new StreamRewriter(new Map([[hashPart as ByteString, zeros]]), (position) =>
+    positions.push(position),
+  );
   for await (const chunk of chunks) hasher.update(rewriter.push(chunk));
   hasher.update(rewriter.finish());
   for (const position of positions) hasher.update(`|${position}`);

@@ -80,7 +80,9 @@ export async function run(request: RunRequest, clock: Clock, signal: AbortSignal
       child.once("error", (cause) => {
         pipe.input.destroy();
         reject(
-          new EngineError("build", "EXECUTOR_CANNOT_START", `cannot run '${request.program}': ${messageOf(cause)}`, { cause }),
+          new EngineError("build", "EXECUTOR_CANNOT_START", `cannot run '${request.program}': ${messageOf(cause)}`, {
+            cause,
+          }),
         );
       });
       child.once("exit", (code, killedBy) => {

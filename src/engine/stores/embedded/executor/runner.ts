@@ -17,13 +17,13 @@ import { type Capability, probeCapability, UNSANDBOXED_NOTICE } from "./capabili
 import { makeEnvironment } from "./environment.ts";
 import { BuildFailure } from "./failure.ts";
 import { fetchUrl } from "./fetchurl.ts";
+import { hostMounts, notCovered } from "./host-paths.ts";
 import { LogPipes } from "./log-pipe.ts";
 import { exportedPaths, type GraphSource, printGraphJson, printGraphText } from "./references-graph.ts";
-import { rewriteText, type Rewrites } from "./rewrite.ts";
+import { type Rewrites, rewriteText } from "./rewrite.ts";
 import { type RunOutcome, run } from "./run.ts";
 import { bubblewrapCommand, fitsBubblewrap } from "./sandbox-bwrap.ts";
 import { chrootCommand, fillChroot, killInside } from "./sandbox-chroot.ts";
-import { hostMounts, notCovered } from "./host-paths.ts";
 import { resolveSandboxPaths } from "./sandbox-paths.ts";
 import { SANDBOX_UID, type SandboxCommand, type SandboxPlan, type Scratch } from "./sandbox-plan.ts";
 import { findSandboxShell, type SandboxShell } from "./sandbox-shell.ts";
@@ -47,6 +47,8 @@ export interface BuilderLeavings {
   readonly outcome: RunOutcome;
   /** The directory that was `/nix/store`. */
   readonly store: string;
+  /** The user the builder ran as, null when it was this process's. */
+  readonly uid: number | null;
   /** Moves the build directory to where it stays, and says where that is. */
   keep(): string;
   /** Removes everything else, in the background. */
@@ -87,7 +89,12 @@ export class Runner {
       const surroundings = await this.#surroundings;
       if (surroundings.capability.type === "chroot" && !builtin) this.#warn(build.report);
       const scratch = makeScratch(dir, surroundings.capability.type === "chroot");
-      const log = new BuildLog(this.#core.layout, build.request.drvPath, build.report, this.#core.settings.keepBuildLog);
+      const log = new BuildLog(
+        this.#core.layout,
+        build.request.drvPath,
+        build.report,
+        this.#core.settings.keepBuildLog,
+      );
       let outcome: RunOutcome;
       try {
         outcome = builtin
@@ -99,6 +106,7 @@ export class Runner {
       return {
         outcome,
         store: scratch.store,
+        uid: surroundings.capability.type === "chroot" && !builtin ? SANDBOX_UID : null,
         keep: () => this.#keep(build.request, scratch),
         discard: () => work.discard(dir),
       };
@@ -139,9 +147,9 @@ export class Runner {
     const { capability } = surroundings;
     const plan = this.#plan(build, scratch, surroundings);
     const inRoot = capability.type === "chroot";
-    if (inRoot) await fillChroot(plan);
     const command = wrapped(commandFor(capability, plan), surroundings.setarch, request.derivation.platform);
     const pipe = await surroundings.pipes.open();
+    if (inRoot) await fillChroot(plan, pipe.path);
     const descriptors = command.inputs.map((input, index) => {
       const file = `${scratch.dir}/input-${index}`;
       writeFileSync(file, input, { mode: 0o600 });
@@ -310,7 +318,10 @@ function commandText(word: ByteString, rewrites: Rewrites): string {
   const rewritten = rewriteText(word, rewrites);
   const text = textOf(rewritten);
   if (byteStringOf(text) === rewritten) return text;
-  throw new BuildFailure("MiscFailure", `the builder's argument '${text}' is not valid UTF-8, which this executor cannot pass`);
+  throw new BuildFailure(
+    "MiscFailure",
+    `the builder's argument '${text}' is not valid UTF-8, which this executor cannot pass`,
+  );
 }
 
 function commandFor(capability: Capability, plan: SandboxPlan): SandboxCommand {
@@ -336,6 +347,9 @@ function wrapped(command: SandboxCommand, setarch: boolean, platform: string): S
 }
 
 function canSetarch(): boolean {
-  const { status } = spawnSync("setarch", ["-R", "/bin/sh", "-c", ":"], { stdio: "ignore", env: { PATH: searchPath() } });
+  const { status } = spawnSync("setarch", ["-R", "/bin/sh", "-c", ":"], {
+    stdio: "ignore",
+    env: { PATH: searchPath() },
+  });
   return status === 0;
 }

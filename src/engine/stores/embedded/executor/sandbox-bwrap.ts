@@ -1,7 +1,14 @@
 // The sandbox made by bubblewrap: user, mount, process, network, IPC and UTS namespaces (Nix 2.8 `startBuilder`, `runChild`); pure.
 import type { ByteString } from "../../../formats/byte-string.ts";
 import { BUILD_DIR } from "./environment.ts";
-import { namedCommand, programName, SANDBOX_GID, SANDBOX_UID, type SandboxCommand, type SandboxPlan } from "./sandbox-plan.ts";
+import {
+  namedCommand,
+  programName,
+  SANDBOX_GID,
+  SANDBOX_UID,
+  type SandboxCommand,
+  type SandboxPlan,
+} from "./sandbox-plan.ts";
 
 /** bubblewrap takes no more arguments than this, whichever way they are passed (bubblewrap.c, MAX_ARGS). */
 export const MAX_BWRAP_ARGUMENTS = 9000;
@@ -17,7 +24,9 @@ export interface Bubblewrap {
 
 /** Whether the plan is small enough for bubblewrap. */
 export function fitsBubblewrap(plan: SandboxPlan): boolean {
-  return 60 + 3 * (plan.inputs.length + plan.mounts.length + plan.variables.size) + plan.args.length < MAX_BWRAP_ARGUMENTS;
+  return (
+    60 + 3 * (plan.inputs.length + plan.mounts.length + plan.variables.size) + plan.args.length < MAX_BWRAP_ARGUMENTS
+  );
 }
 
 /** The command line. Options travel in a file, so that values of variables may be any bytes and are seen by no other user. */
@@ -42,6 +51,13 @@ export function bubblewrapCommand(bubblewrap: Bubblewrap, plan: SandboxPlan): Sa
     "--as-pid-1",
     "--new-session",
     "--clearenv",
+    // Made here, because bubblewrap gives the directories it makes by itself to nobody but the builder.
+    ...parentsOf(["/nix/store", ...plan.mounts.map(({ target }) => target)]).flatMap((dir) => [
+      "--perms",
+      "0755",
+      "--dir",
+      dir,
+    ]),
     ...["--bind", bytesOf(plan.scratch.store), "/nix/store"],
     ...["--bind", bytesOf(plan.scratch.build), BUILD_DIR],
     ...["--bind", bytesOf(plan.scratch.tmp), "/tmp"],
@@ -72,6 +88,20 @@ export function bubblewrapCommand(bubblewrap: Bubblewrap, plan: SandboxPlan): Sa
       ...(bubblewrap.filter === null ? [] : [bubblewrap.filter]),
     ],
   };
+}
+
+/** The directories above some paths, those nearer to the root first. */
+function parentsOf(paths: readonly string[]): string[] {
+  const parents = new Set<string>();
+  for (const path of paths) {
+    for (let slash = path.indexOf("/", 1); slash > 0; slash = path.indexOf("/", slash + 1))
+      parents.add(path.slice(0, slash));
+  }
+  // What is mounted there brings its own.
+  return [...parents]
+    .filter((dir) => !/^\/(?:etc|dev|proc|tmp|build)(?:\/|$)|^\/nix\/store/.test(dir))
+    .map(bytesOf)
+    .sort();
 }
 
 function bytesOf(text: string): ByteString {

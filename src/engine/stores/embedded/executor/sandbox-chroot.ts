@@ -1,7 +1,17 @@
 // The last resort, for root where no namespaces are allowed (containers): a private root directory, shared with nothing but the kernel.
 // Not a sandbox: the builder sees the host's network and processes. The command is pure; filling the directory is not.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, cpSync, linkSync, lstatSync, mkdirSync, readdirSync, readlinkSync, symlinkSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  symlinkSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import type { ByteString } from "../../../formats/byte-string.ts";
 import { hasCode, pathBytes, pathString, readEntries, Turns } from "../file-tree.ts";
@@ -32,16 +42,22 @@ export function chrootCommand(plan: SandboxPlan): SandboxCommand {
   return { program: "/bin/sh", args: ["/proc/self/fd/3"], inputs: [Buffer.from(`${script}\n`, "latin1")] };
 }
 
-/** Fills the private root: inputs as hard links, mounts as copies, devices where root may make them. */
-export async function fillChroot(plan: SandboxPlan): Promise<void> {
+/**
+ * Fills the private root: inputs and mounted directories as hard links, mounted files as copies, devices where root may make them, and the log as what `/dev/stdout` and
+ * `/dev/stderr` name, since there is no `/proc` to find them by.
+ */
+export async function fillChroot(plan: SandboxPlan, logPipe: string): Promise<void> {
   const { root } = plan.scratch;
   const turns = new Turns();
   for (const name of readdirSync(plan.etc)) cpSync(`${plan.etc}/${name}`, `${root}/etc/${name}`, { recursive: true });
   for (const { path, real } of plan.inputs) await linkTree(pathString(real), pathString(`${root}${path}`), turns);
   for (const { source, target } of plan.mounts) {
     mkdirSync(dirname(`${root}${target}`), { recursive: true });
-    cpSync(source, `${root}${target}`, { recursive: true, dereference: true, force: true });
+    const real = realpathSync(source);
+    if (lstatSync(real).isDirectory()) await linkTree(pathString(real), pathString(`${root}${target}`), turns);
+    else copyFileSync(real, `${root}${target}`);
   }
+  for (const name of ["stdout", "stderr"]) linkSync(logPipe, `${root}/dev/${name}`);
   // A failure leaves them out: most builders need none but null.
   spawnSync("cp", ["-a", ...DEVICES.map((name) => `/dev/${name}`), `${root}/dev/`], {
     stdio: "ignore",
@@ -75,7 +91,7 @@ async function linkTree(from: ByteString, to: ByteString, turns: Turns): Promise
   const stats = lstatSync(source);
   if (turns.due()) await turns.pause();
   if (stats.isDirectory()) {
-    mkdirSync(target, 0o755);
+    mkdirSync(target, { recursive: true });
     for (const { name } of readEntries(from)) {
       await linkTree(`${from}/${name}` as ByteString, `${to}/${name}` as ByteString, turns);
     }
@@ -86,7 +102,7 @@ async function linkTree(from: ByteString, to: ByteString, turns: Turns): Promise
       linkSync(source, target);
     } catch (error) {
       if (!hasCode(error, "EMLINK", "EPERM", "EXDEV")) throw error;
-      copyFileSync(source, target);
+      if (stats.isFile()) copyFileSync(source, target);
     }
   }
 }

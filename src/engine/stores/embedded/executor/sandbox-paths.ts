@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { EngineError } from "../../../errors.ts";
 import { STORE_DIR, type StorePath } from "../../../formats/store-path.ts";
-import { storePathIn } from "../roots.ts";
 import { realPathOf, type StoreLayout } from "../layout.ts";
+import { storePathIn } from "../roots.ts";
 import type { SandboxInput, SandboxMount } from "./sandbox-plan.ts";
 
 /** An entry of the setting. */
@@ -42,7 +42,8 @@ export function resolveSandboxPaths(
   for (const { target, source, optional } of texts.map(parseSandboxPath)) {
     const path = storePathIn(layout, source);
     if (path !== null) roots.push(path);
-    const real = source.startsWith(`${STORE_DIR}/`) && path !== null ? layout.storeDir + source.slice(STORE_DIR.length) : source;
+    const real =
+      source.startsWith(`${STORE_DIR}/`) && path !== null ? layout.storeDir + source.slice(STORE_DIR.length) : source;
     if (!existsSync(real)) {
       if (optional) continue;
       throw new EngineError("config", "EXECUTOR_BAD_SANDBOX_PATH", `sandbox-paths: '${source}' does not exist`, {

@@ -91,4 +91,16 @@ export function namedCommand(plan: SandboxPlan): readonly string[] {
 }
 
 /** Variables busybox's shell sets or reads itself. */
-const SHELL_OWN = new Set(["SHLVL", "IFS", "OPTIND", "PS1", "PS2", "PS4", "LINENO", "RANDOM", "ENV", "OLDPWD", "FUNCNAME"]);
+const SHELL_OWN = new Set([
+  "SHLVL",
+  "IFS",
+  "OPTIND",
+  "PS1",
+  "PS2",
+  "PS4",
+  "LINENO",
+  "RANDOM",
+  "ENV",
+  "OLDPWD",
+  "FUNCNAME",
+]);

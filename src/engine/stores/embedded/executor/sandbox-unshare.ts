@@ -22,15 +22,17 @@ export function unshareCommand(plan: SandboxPlan): SandboxCommand {
     "for node in full null random tty urandom zero; do : > dev/$node; mount --bind /dev/$node dev/$node; done",
     "mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 none dev/pts && ln -s pts/ptmx dev/ptmx || true",
     "ln -s /proc/self/fd dev/fd",
-    "for pair in 0:stdin 1:stdout 2:stderr; do ln -s /proc/self/fd/${pair%%:*} dev/${pair##*:}; done",
-    'bind() { if [ -d "$1" ]; then mkdir -p "$2"; else mkdir -p "${2%/*}"; : > "$2"; fi; mount --rbind "$1" "$2"; }',
+    "set -- stdin stdout stderr; for fd in 0 1 2; do ln -s /proc/self/fd/$fd dev/$1; shift; done",
+    'bind() { if [ -d "$1" ]; then mkdir -p "$2"; else mkdir -p "$(dirname "$2")"; : > "$2"; fi; mount --rbind "$1" "$2"; }',
     // Flags the host's mount carries may not be dropped in a user namespace, and are not told by an older kernel.
     'bindro() { bind "$1" "$2"; for flags in "" ,nosuid,nodev ,nosuid,nodev,noatime ,nosuid,nodev,noexec; do ' +
       'mount -o "remount,ro,bind$flags" "$2" 2>/dev/null && return; done; echo "cannot make $2 read-only" >&2; exit 1; }',
-    ...plan.mounts.map(({ source, target, writable }) => `${writable ? "bind" : "bindro"} ${quote(source)} ${quote(`.${target}`)}`),
+    ...plan.mounts.map(
+      ({ source, target, writable }) => `${writable ? "bind" : "bindro"} ${quote(source)} ${quote(`.${target}`)}`,
+    ),
     ...plan.inputs.map(({ path, real }) => `bindro ${quote(real)} ${quote(`.${path}`)}`),
     ...(plan.network ? [] : ["ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null || true"]),
-    "echo localhost > /proc/sys/kernel/hostname || true",
+    "hostname localhost 2>/dev/null || busybox hostname localhost 2>/dev/null || true",
     "exec 3<&-",
     `program=$(command -v unshare)`,
     // From here on the variables are the builder's.
@@ -56,9 +58,14 @@ export function unshareCommand(plan: SandboxPlan): SandboxCommand {
 export function refuseLoaderVariables(plan: SandboxPlan): void {
   for (const name of plan.variables.keys()) {
     if (!name.startsWith("LD_") && name !== "GLIBC_TUNABLES") continue;
-    throw new EngineError("build", "EXECUTOR_NEEDS_BWRAP", `a builder with the variable '${name}' can only be run by bubblewrap here`, {
-      hint: "Install bubblewrap.",
-    });
+    throw new EngineError(
+      "build",
+      "EXECUTOR_NEEDS_BWRAP",
+      `a builder with the variable '${name}' can only be run by bubblewrap here`,
+      {
+        hint: "Install bubblewrap.",
+      },
+    );
   }
 }
 

@@ -1,5 +1,15 @@
 // Makes the directories one build uses, and puts into them what cannot be mounted.
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { type ByteString, toBytes } from "../../../formats/byte-string.ts";
 import { baseNameOf, type StorePath } from "../../../formats/store-path.ts";
 import { realPathOf, type StoreLayout } from "../layout.ts";
@@ -29,7 +39,11 @@ export function makeScratch(dir: string, insideRoot: boolean): Scratch {
   mkdirSync(dir, 0o755);
   mkdirSync(root, 0o755);
   if (insideRoot) for (const name of ["nix", "etc", "dev", "bin"]) mkdirSync(`${root}/${name}`, 0o755);
-  for (const [path, mode] of [[scratch.store, 0o1775], [scratch.build, 0o700], [scratch.tmp, 0o1777]] as const) {
+  for (const [path, mode] of [
+    [scratch.store, 0o1775],
+    [scratch.build, 0o700],
+    [scratch.tmp, 0o1777],
+  ] as const) {
     mkdirSync(path);
     chmodSync(path, mode);
     if (insideRoot) chownSync(path, SANDBOX_UID, SANDBOX_GID);

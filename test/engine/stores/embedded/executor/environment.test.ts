@@ -26,9 +26,7 @@ function environment(env: Record<string, string>, more: { fixed?: boolean; rewri
     hostEnvironment: { http_proxy: "http://proxy" },
     outputs: new Map([["out", out]]),
     graphs: new Map(),
-    rewrites: new Map(
-      Object.entries(more.rewrites ?? {}).map(([from, to]) => [byteStringOf(from), byteStringOf(to)]),
-    ),
+    rewrites: new Map(Object.entries(more.rewrites ?? {}).map(([from, to]) => [byteStringOf(from), byteStringOf(to)])),
   });
   return {
     variables: Object.fromEntries([...variables].map(([name, value]) => [textOf(name), textOf(value)])),
@@ -61,7 +59,7 @@ describe("the builder's environment", () => {
     const [name] = Object.keys(files);
     expect(name).toMatch(/^\.attr-[0-9a-df-np-sv-z]{52}$/);
     expect(files).toEqual({ [name!]: "contents" });
-    expect(variables["bigPath"]).toBe(`/build/${name}`);
+    expect(variables.bigPath).toBe(`/build/${name}`);
     expect(variables).not.toHaveProperty("big");
     expect(variables).toHaveProperty("passAsFile");
   });
@@ -81,7 +79,7 @@ describe("the builder's environment", () => {
       { out: "/placeholder", passAsFile: "text", text: "to /placeholder" },
       { rewrites: { "/placeholder": out } },
     );
-    expect(variables["out"]).toBe(out);
+    expect(variables.out).toBe(out);
     expect(Object.values(files)).toEqual([`to ${out}`]);
   });
 

@@ -74,7 +74,9 @@ describe("output checks", () => {
     expect(fault(json({ out: { maxClosureSize: 299 } }), [lib])).toBe(
       `closure of path '${out}' is too large at 300 bytes; limit is 299 bytes`,
     );
-    expect(fault(json({ out: { maxSize: 100, maxClosureSize: 300 }, dev: { allowedReferences: [] } }), [lib])).toBeNull();
+    expect(
+      fault(json({ out: { maxSize: 100, maxClosureSize: 300 }, dev: { allowedReferences: [] } }), [lib]),
+    ).toBeNull();
     expect(fault(json({ out: { disallowedRequisites: ["out"] } }), [])).toBe(refused(out));
   });
 });

@@ -23,7 +23,13 @@ const source: GraphSource = {
   find: (of) => {
     const known = references.get(of);
     if (known === undefined) return null;
-    return { path: of, narSize: 10n, narHash: new Uint8Array(32), references: known, contentAddress: null } as unknown as PathInfo;
+    return {
+      path: of,
+      narSize: 10n,
+      narHash: new Uint8Array(32),
+      references: known,
+      contentAddress: null,
+    } as unknown as PathInfo;
   },
   closureOf: (paths) => {
     const closure = new Set<StorePath>();

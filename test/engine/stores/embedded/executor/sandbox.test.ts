@@ -6,8 +6,8 @@ import { bubblewrapCommand, fitsBubblewrap } from "../../../../../src/engine/sto
 import { parseSandboxPath } from "../../../../../src/engine/stores/embedded/executor/sandbox-paths.ts";
 import { namedCommand, type SandboxPlan } from "../../../../../src/engine/stores/embedded/executor/sandbox-plan.ts";
 import { isStaticElf, parseLibraries } from "../../../../../src/engine/stores/embedded/executor/sandbox-shell.ts";
-import { seccompFilter } from "../../../../../src/engine/stores/embedded/executor/seccomp.ts";
 import { unshareCommand } from "../../../../../src/engine/stores/embedded/executor/sandbox-unshare.ts";
+import { seccompFilter } from "../../../../../src/engine/stores/embedded/executor/seccomp.ts";
 
 const input = parseStorePath("/nix/store/00000000000000000000000000000000-in");
 const plan: SandboxPlan = {

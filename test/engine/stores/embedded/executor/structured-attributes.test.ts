@@ -18,7 +18,10 @@ describe("structured attributes", () => {
   });
 
   it("take what is put in instead of what was there", () => {
-    const attributes = attributesWith(byteStringOf('{"outputs":["out"],"x":1}'), new Map([["outputs", '{"out":"/o"}']]));
+    const attributes = attributesWith(
+      byteStringOf('{"outputs":["out"],"x":1}'),
+      new Map([["outputs", '{"out":"/o"}']]),
+    );
     expect(printAttributes(attributes)).toBe('{"outputs":{"out":"/o"},"x":1}');
   });
 

@@ -1,0 +1,30 @@
+// Which class a goal belongs to, and how it changes to another.
+import type { GoalSpec } from "./fact.ts";
+import type { Goal } from "./goal.ts";
+import { classKey, createGoalClass, enqueue, laneOf, refreshClass } from "./goal-class.ts";
+import { type Plan, reviewAll } from "./plan.ts";
+import { nixBefore } from "./policy-nix.ts";
+import { ownBefore } from "./policy-own.ts";
+
+/** Makes a goal a member of the class of goals like `spec`, which is its own unless said otherwise. */
+export function joinClass(plan: Plan, goal: Goal, spec: GoalSpec = goal.spec): void {
+  const key = classKey(spec);
+  let goalClass = plan.classes.get(key);
+  if (goalClass === undefined) {
+    goalClass = createGoalClass(key, spec, plan.options.policy === "nix" ? nixBefore : ownBefore);
+    plan.classes.set(key, goalClass);
+  }
+  refreshClass(goalClass, plan.machines, plan.options, plan.machineStamp);
+  // Its machines are connected when the queues are gone through next.
+  if (goalClass.members === 0) goalClass.isUnconnected = true;
+  goalClass.members += 1;
+  goal.goalClass = goalClass;
+  reviewAll(plan);
+}
+
+/** What prefers the local machine but cannot be built there goes where it can. */
+export function giveUpLocal(plan: Plan, goal: Goal): void {
+  if (goal.goalClass !== null) goal.goalClass.members -= 1;
+  joinClass(plan, goal, { ...goal.spec, preferLocalBuild: false });
+  if (goal.goalClass !== null) enqueue(goal.goalClass, goal, laneOf(goal));
+}

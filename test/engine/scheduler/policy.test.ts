@@ -1,0 +1,151 @@
+import { describe, expect, it } from "vitest";
+import type { MachineId } from "../../../src/engine/events/ids.ts";
+import type { PlanOptions } from "../../../src/engine/scheduler/options.ts";
+import { drv, goal, machine, Scenario } from "./scenario.ts";
+
+const target = (name: string, requiredFeatures: string[] = []) =>
+  goal(name, [], { isTarget: true, system: "i686-linux", requiredFeatures });
+const system = { systems: ["i686-linux"] };
+// Nix manual, Remote Builds.
+const manual = [
+  machine("scratchy", { ...system, slots: 8, speedFactor: 1, supportedFeatures: ["kvm"] }),
+  machine("itchy", { ...system, slots: 8, speedFactor: 2 }),
+  machine("poochie", { ...system, slots: 1, speedFactor: 2, supportedFeatures: ["kvm"], mandatoryFeatures: ["benchmark"] }),
+];
+
+describe.each(["nix", "own"] as const)("the manual's example by the policy %s, with nothing known", (policy) => {
+  it.each([
+    [[], "itchy"],
+    [["kvm"], "scratchy"],
+    [["benchmark"], "poochie"],
+    [["benchmark", "kvm"], "poochie"],
+  ])("%j goes to %s", (features, wanted) => {
+    const run = new Scenario({ policy }).machines(...manual).goals(target("x", features));
+    expect(run.machineOf("x")).toBe(wanted);
+  });
+
+  it("prefers itchy for regular builds, and uses scratchy when it is full", () => {
+    const names = Array.from({ length: 17 }, (_, index) => `g${index}`);
+    const run = new Scenario({ policy }).machines(...manual).goals(...names.map((name) => target(name)));
+    const counts = Map.groupBy(run.starts(), (start) => start.machine);
+    expect(run.starts()[0]!.machine).toBe("itchy");
+    expect(counts.get("itchy" as MachineId)).toHaveLength(8);
+    expect(counts.get("scratchy" as MachineId)!.length).toBeGreaterThan(0);
+    expect(counts.has("poochie" as MachineId)).toBe(false);
+  });
+});
+
+describe("Nix's policy", () => {
+  const start = (...names: string[]) => names.map((name) => target(name));
+
+  it("takes goals in the order they came, machines by load over speed, then speed, then load", () => {
+    const machines = [machine("slow", { ...system, slots: 4 }), machine("fast", { ...system, slots: 4, speedFactor: 2 })];
+    const run = new Scenario({ policy: "nix" }).machines(...machines).goals(...start("p", "q", "r", "s", "t"));
+    // fast 0/2, then slow 0/1 beats fast 1/2, then fast 1/2, then both 1: the faster, then slow 1/1 beats fast 3/2.
+    expect(run.starts().map(({ goal: id, machine: on }) => `${id === drv("p") ? "p" : ""}${on}`)).toEqual([
+      "pfast",
+      "slow",
+      "fast",
+      "fast",
+      "slow",
+    ]);
+  });
+
+  it("asks remote machines before it builds here, but what prefers the local machine stays", () => {
+    const machines = [machine("local", { ...system, slots: 2 }), machine("a", system)];
+    const run = new Scenario({ policy: "nix" }).machines(...machines);
+    run.goals(goal("mine", [], { isTarget: true, system: "i686-linux", preferLocalBuild: true }), ...start("p", "q"));
+    expect([run.machineOf("mine"), run.machineOf("p"), run.machineOf("q")]).toEqual(["local", "a", "local"]);
+  });
+});
+
+describe("preferring the local machine", () => {
+  it("waits for it, unless it cannot build it at all", () => {
+    const options: Partial<PlanOptions> = { policy: "own" };
+    const mine = (name: string) => goal(name, [], { isTarget: true, preferLocalBuild: true });
+    const run = new Scenario(options).machines(machine("local"), machine("a", { slots: 5, speedFactor: 9 }));
+    run.goals(mine("x"), mine("y"));
+    expect(run.starts().map((each) => each.machine)).toEqual(["local"]);
+    run.done("x");
+    expect(run.machineOf("y")).toBe("local");
+    const none = new Scenario(options).machines(machine("local", { slots: 0 }), machine("a")).goals(mine("x"));
+    expect(none.machineOf("x")).toBe("a");
+  });
+});
+
+describe("our own policy", () => {
+  it("builds the longest chain first", () => {
+    const lengths: Record<string, number> = { short: 1000, long: 50_000, base: 1000, app: 60_000 };
+    const run = new Scenario({ durations: ({ name }) => lengths[name] ?? null }).machines(machine("a"));
+    run.goals(
+      goal("short", [], { isTarget: true }),
+      goal("long", [], { isTarget: true }),
+      goal("base"),
+      goal("app", ["base"], { isTarget: true }),
+    );
+    for (const name of ["base", "long", "app", "short"]) run.done(name);
+    expect(run.starts().map((start) => start.goal)).toEqual(["base", "long", "app", "short"].map(drv));
+  });
+
+  it("waits for a faster machine when that ends sooner, says so, and thinks again when it takes longer", () => {
+    const durations: PlanOptions["durations"] = (_, { speedFactor }) => 100_000 / speedFactor;
+    const run = new Scenario({ durations }).machines(machine("fast", { speedFactor: 10 }), machine("slow"));
+    run.goals(goal("x", [], { isTarget: true }), goal("y", [], { isTarget: true }));
+    expect(run.machineOf("x")).toBe("fast");
+    expect(run.machineOf("y")).toBeNull();
+    expect(run.waits("y")).toEqual({ type: "betterMachine", machine: "fast", expectedAt: 1_000_000 + 10_000 });
+    // A quarter of the time so far is what an overdue build is expected to take yet: at some point the slow machine ends sooner.
+    for (let now = 1000; now <= 600_000 && run.machineOf("y") === null; now += 1000) run.tick(now);
+    expect(run.machineOf("y")).toBe("slow");
+    expect(run.now).toBeGreaterThan(100_000);
+  });
+
+  it("prefers the machine that has the inputs when sending them would take longer", () => {
+    const transferMs: PlanOptions["transferMs"] = (bytes) => bytes / 1000;
+    const run = new Scenario({ transferMs, durations: () => 10_000 }).machines(machine("a"), machine("b"));
+    run.goals(goal("lib"), goal("app", ["lib"], { isTarget: true }), goal("small"), goal("tool", ["small"], { isTarget: true }));
+    const where = run.machineOf("lib")!;
+    const big = { name: "out", path: "p", narHash: "aa", narSize: 100_000_000n };
+    run.built(run.claim("small"));
+    run.received(run.claim("small"));
+    run.built(run.claim("lib"), [big]);
+    run.received(run.claim("lib"));
+    expect(run.machineOf("app")).toBe(where);
+  });
+
+  it("counts load that is not its own against a machine", () => {
+    const run = new Scenario({ durations: () => 10_000 }).machines(machine("a", { speedFactor: 1.1 }), machine("b"));
+    run.say({ type: "machineLoad", machine: "a" as MachineId, load1: 32, cores: 8 });
+    run.goals(goal("x", [], { isTarget: true }));
+    expect(run.machineOf("x")).toBe("b");
+  });
+
+  it("waits a moment for a faster machine that is being connected to, not for ever", () => {
+    const durations: PlanOptions["durations"] = (_, { speedFactor }) => 60_000 / speedFactor;
+    const run = new Scenario({ durations });
+    for (const spec of [machine("here"), machine("far", { speedFactor: 4 })]) run.say({ type: "machineAdded", spec });
+    run.goals(goal("x", [], { isTarget: true }));
+    run.connected("here");
+    expect(run.machineOf("x")).toBeNull();
+    for (let now = 1000; now <= 400_000 && run.machineOf("x") === null; now += 1000) run.tick(now);
+    expect(run.machineOf("x")).toBe("here");
+    expect(run.now).toBeGreaterThan(5000);
+  });
+
+  it("tries first where an interrupted run was building", () => {
+    const resumed = new Map([[drv("x"), "slow" as MachineId]]);
+    const run = new Scenario({ resumed }).machines(machine("fast", { speedFactor: 9 }), machine("slow"));
+    run.goals(goal("x", [], { isTarget: true }));
+    expect(run.machineOf("x")).toBe("slow");
+    expect(run.happened("buildAssigned")[0]!.explanation).toBe("an earlier run was interrupted while it built there");
+  });
+
+  it("explains its choice", () => {
+    const run = new Scenario({ durations: (_, { speedFactor }) => 30_000 / speedFactor });
+    run.machines(machine("fast", { speedFactor: 2 }), machine("slow")).goals(goal("lib"), goal("x", ["lib"], { isTarget: true }));
+    expect(run.happened("buildAssigned")[0]).toMatchObject({
+      explanation: "ends first on fast, in 15 s (known from earlier builds); next best slow in 30 s; builds worth 30 s wait for it",
+      expectedMs: 15_000,
+    });
+  });
+});
