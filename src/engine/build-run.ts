@@ -71,6 +71,8 @@ export class BuildRun {
   #driver: Driver | null = null;
   #samplers: Samplers | null = null;
   #durations: Durations | null = null;
+  /** Targets that failed, whose outputs may be valid all the same: a check found a difference. */
+  readonly #failed = new Set<string>();
   #stopAsked: Extract<EngineRequest, { type: "stop" }> | null = null;
 
   constructor(options: BuildRunOptions) {
@@ -326,6 +328,7 @@ export class BuildRun {
         linked.push({ targetIndex, output: "out", path: target.path });
         continue;
       }
+      if (this.#failed.has(target.drvPath)) continue;
       const known = plan.realisations.outputsOf(target.drvPath);
       const names = target.outputs === "all" ? [...known.keys()] : target.outputs;
       for (const output of names) {
@@ -361,6 +364,8 @@ export class BuildRun {
   }
 
   #publish(event: EngineEvent): void {
+    if (event.type === "goalFinished" && event.result.type === "failed") this.#failed.add(event.goal);
+    if (event.type === "goalReopened") this.#failed.delete(event.goal);
     this.events.publish(event);
   }
 }

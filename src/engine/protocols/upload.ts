@@ -12,12 +12,14 @@ export async function* gather(
   let parts: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of chunks) {
-    if (size > 0 && size + chunk.length > GATHER_BYTES) {
+    const isBig = chunk.length >= GATHER_BYTES / 2;
+    // What was gathered goes out before a chunk that passes by itself.
+    if (size > 0 && (isBig || size + chunk.length > GATHER_BYTES)) {
       yield Buffer.concat(parts);
       parts = [];
       size = 0;
     }
-    if (chunk.length >= GATHER_BYTES / 2) {
+    if (isBig) {
       yield chunk;
     } else {
       parts.push(chunk);

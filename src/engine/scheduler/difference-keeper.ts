@@ -1,4 +1,5 @@
 // What rounds and checks are compared with, and what is still being said of their differences: nothing is taken away before all is said.
+import type { BasicDerivation } from "../derivation/derivation.ts";
 import type { ClaimId, GoalId, MachineId } from "../events/ids.ts";
 import { messageOf } from "../errors.ts";
 import type { EngineEvent, OutputPath } from "../events/event.ts";
@@ -46,12 +47,13 @@ export class DifferenceKeeper {
   /** A claim as a build that is compared; its `first` is null when the first result is not there yet. @throws what the store throws */
   async comparedBuild(
     command: StartBuild,
+    derivation: BasicDerivation,
     signal: AbortSignal,
   ): Promise<Omit<ComparedBuild, "first"> & { readonly first: FirstResult | null }> {
     const { compare } = command;
     const first =
       compare.type === "check"
-        ? await this.#valid(command.goal, signal)
+        ? await this.#valid(command.goal, derivation, signal)
         : compare.type === "round"
           ? this.#first(compare.first)
           : null;
@@ -120,14 +122,15 @@ export class DifferenceKeeper {
     return { machine: command.machine, store, outputs, staysValid: !this.#options.enforced };
   }
 
-  async #valid(goal: GoalId, signal: AbortSignal): Promise<FirstResult> {
+  async #valid(goal: GoalId, derivation: BasicDerivation, signal: AbortSignal): Promise<FirstResult> {
     const { destination, outputsOf } = this.#options;
-    const known = outputsOf(goal);
-    const paths = known.map(({ path }) => path as StorePath);
-    const infos = await destination.queryPathInfos(paths, signal);
+    // Every output counts, also those nobody asked for.
+    const known = new Map(outputsOf(goal).map(({ name, path }) => [name, path as StorePath]));
+    for (const [name, output] of derivation.outputs) if ("path" in output) known.set(name, output.path);
+    const infos = await destination.queryPathInfos(known.values(), signal);
     const outputs = new Map<string, PathInfo>();
-    for (const { name, path } of known) {
-      const info = infos.get(path as StorePath);
+    for (const [name, path] of known) {
+      const info = infos.get(path);
       if (info !== undefined) outputs.set(name, info);
     }
     const machine: MachineId = LOCAL_MACHINE;

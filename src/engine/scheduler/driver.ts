@@ -330,7 +330,8 @@ export class Driver {
     await this.#keeper.quiet(goal);
     const paths = this.#options.realisations.outputs(goal as string as StorePath);
     try {
-      await this.#options.destination.store.deletePaths(paths);
+      // They were made in this run, whose own roots are all that keeps them.
+      await this.#options.destination.store.deletePaths(paths, true);
       for (const path of paths) this.#options.destination.infos.forget(path);
     } catch (error) {
       this.#options.publish({

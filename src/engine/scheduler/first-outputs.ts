@@ -26,7 +26,7 @@ export async function presentAs(
   };
   const others = outputs.filter(isOther).map(({ path }) => path);
   if (others.length === 0) return present;
-  await store.deletePaths(others);
+  await store.deletePaths(others, true);
   for (const path of others) infos.forget(path);
   return new Set([...present].filter((path) => !others.includes(path)));
 }

@@ -43,7 +43,7 @@ export async function performCompared(
   let isValidThere = true;
   const answer = await buildCompared(
     {
-      build: await keeper.comparedBuild(command, signal),
+      build: await keeper.comparedBuild(command, derivation, signal),
       derivation,
       machine: { store: session.store, nixVersion, command: commandThere, nixStore: "nix-store" },
       protocol,

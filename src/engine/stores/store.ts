@@ -167,8 +167,11 @@ export interface KeepingStore {
   addIndirectRoot(link: string): Promise<void>;
   /** Keeps a build log where `nix log` finds it. May be refused without trust. */
   addBuildLog(drvPath: StorePath, log: Uint8Array): Promise<void>;
-  /** Deletes paths, refusing with `STORE_PATH_ALIVE` what is still alive; returns the bytes freed. */
-  deletePaths(paths: readonly StorePath[]): Promise<bigint>;
+  /**
+   * Deletes paths, refusing with `STORE_PATH_ALIVE` what is still alive; returns the bytes freed. With `ignoreLiveness`, roots of this program do not
+   * count as far as the store lets us say so.
+   */
+  deletePaths(paths: readonly StorePath[], ignoreLiveness?: boolean): Promise<bigint>;
   /** Output name → path, null while unknown, of a valid derivation. */
   queryDerivationOutputs(drvPath: StorePath): Promise<Map<string, StorePath | null>>;
   /** Records what a content-addressed output turned out to be. `outputId` is `sha256:<hex>!<name>`. */

@@ -25,6 +25,7 @@ const rows: readonly Row[] = [
   ["no space for the inputs", transfer("write: No space left on device"), "input", ["machinery", "other", "diskFull"]],
   ["no process to receive the inputs", transfer("cannot fork"), "input", ["machinery", "other", "processTableFull"]],
   ["the inputs did not arrive", transfer("hash mismatch importing path"), "input", ["machinery", "other", "suspect"]],
+  ["it cannot be compared there", failure("cannot be compared there: no", { origin: "local", status: null }), "input", ["machinery", "other", "excluded"]],
   ["something failed here", failure("not connected", { origin: "local", status: null }), "input", ["machinery", "other", "nothing"]],
   ["it cannot be compared there", failure("cannot be compared there: no scratch store", { origin: "local", status: null }), "input", ["machinery", "other", "excluded"]],
   ["no space where it builds", built("PermanentFailure", "exit 1", { logTail: ["cp: No space left on device"] }), "input", ["machinery", "other", "diskFull"]],

@@ -78,8 +78,13 @@ export class Connections<C extends Poolable> {
     return this.#options.open("query", signal);
   }
 
-  /** Drops the shared connection, and with it the temporary roots it holds. */
-  async dropShared(): Promise<void> {
+  /** Drops the connections nobody uses, and with them the temporary roots they hold. */
+  async dropUnused(): Promise<void> {
+    for (const pool of [this.builds, this.#small, this.#large]) pool.dropIdle();
+    await this.#dropShared();
+  }
+
+  async #dropShared(): Promise<void> {
     const current = this.#shared;
     this.#shared = null;
     (await current?.catch(() => null))?.close();
@@ -89,7 +94,7 @@ export class Connections<C extends Poolable> {
     const reason = new Error(`${this.#options.peer} was closed`);
     this.#closed = reason;
     for (const pool of [this.builds, this.#small, this.#large]) pool.close(reason);
-    await this.dropShared();
+    await this.#dropShared();
     this.#options.onClose();
   }
 }

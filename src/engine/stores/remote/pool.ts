@@ -85,6 +85,14 @@ export class Pool<C extends Poolable> {
     this.#hand(connection);
   }
 
+  /** Closes the connections nobody uses. */
+  dropIdle(): void {
+    for (const connection of this.#idle.splice(0)) {
+      connection.close();
+      this.#all.delete(connection);
+    }
+  }
+
   /** Closes every connection, on loan or not; waiting holders are refused with `reason`. */
   close(reason: Error): void {
     this.#closing.abort(reason);

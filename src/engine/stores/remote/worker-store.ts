@@ -1,4 +1,5 @@
 // A store behind the worker protocol: a Nix daemon on this machine or over SSH, or another tsbuild-top.
+import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
 import { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
@@ -26,6 +27,9 @@ import { probeTrust } from "./trust.ts";
 
 /** Paths up to this size (bytes) are fetched on the shared connection, whole. */
 const SMALL_PATH = 1n << 20n;
+/** How often, and after how many ms again, a path is deleted that only our own roots keep. */
+const DELETE_TRIES = 12;
+const DELETE_AGAIN_MS = 25;
 /** A path that cannot exist, to ask something small about. */
 const NOBODY = `${STORE_DIR}/${"0".repeat(32)}-ping` as StorePath;
 
@@ -237,15 +241,24 @@ export class WorkerStore implements DestinationStore {
     await this.#connections.ask((connection) => connection.addBuildLog(drvPath, [log]));
   }
 
-  async deletePaths(paths: readonly StorePath[]): Promise<bigint> {
+  async deletePaths(paths: readonly StorePath[], ignoreLiveness = false): Promise<bigint> {
     // Our own connections hold temporary roots: they must be gone first.
-    await this.#connections.dropShared();
+    await this.#connections.dropUnused();
+    // A Nix lets nobody pass over roots; but those of our own closed connections go in a moment.
+    return this.#deletePaths(paths, ignoreLiveness ? DELETE_TRIES : 1);
+  }
+
+  async #deletePaths(paths: readonly StorePath[], tries: number): Promise<bigint> {
     const connection = await this.#connections.fresh();
     try {
       const { bytesFreed } = await connection.collectGarbage({ action: "deleteSpecific", paths, maxFreed: null });
       return bytesFreed;
     } catch (error) {
       if (!isRemoteError(error) || !/still alive/.test(error.remoteMessage)) throw error;
+      if (tries > 1) {
+        await delay(DELETE_AGAIN_MS);
+        return await this.#deletePaths(paths, tries - 1);
+      }
       throw new EngineError("store", "STORE_PATH_ALIVE", error.remoteMessage, {
         cause: error,
         hint: "find out why with: nix-store --query --roots PATH",
