@@ -121,7 +121,7 @@ const rooms: Readonly<Record<string, Room>> = {
     files: ["src/ui/format/"],
     imports: [],
     node: [],
-    packages: ["string-width", "cli-truncate"],
+    packages: ["string-width"],
     pure: true,
   },
   "ui theme": { files: ["src/ui/theme.ts"], imports: [], node: [], pure: true },

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import type { Clock } from "./clock.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { MachinesResult } from "./config/machines.ts";
-import { type DryRun, dryRunOf } from "./dry-run.ts";
 import { openDifferences } from "./differences.ts";
+import { type DryRun, dryRunOf } from "./dry-run.ts";
 import { Durations } from "./durations.ts";
 import { EngineError } from "./errors.ts";
 import { readDrvFrom } from "./evaluate/drv-closure.ts";
@@ -261,7 +261,8 @@ export class BuildRun {
       realisations: plan.realisations,
       connect: (machine, signal) => scope.connector.connect(machine, signal),
       // What prints into the protocol does so every time.
-      isPermanent: (error) => isPermanentFailure(error) || (error instanceof EngineError && error.code === "PROTOCOL_BAD_GREETING"),
+      isPermanent: (error) =>
+        isPermanentFailure(error) || (error instanceof EngineError && error.code === "PROTOCOL_BAD_GREETING"),
       buildOptions: {
         keepFailed: settings.keepFailed,
         maxSilentTime: settings.maxSilentTime,

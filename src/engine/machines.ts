@@ -5,8 +5,8 @@ import { type Machine, machineNames } from "./config/machine.ts";
 import { printStoreReference, runsWithoutSsh } from "./config/store-reference.ts";
 import { EngineError } from "./errors.ts";
 import { LOCAL_MACHINE, type MachineId } from "./events/ids.ts";
-import type { MachineSpec } from "./scheduler/fact.ts";
 import { openLocalScratch, openSshScratch } from "./rounds/scratch-store.ts";
+import type { MachineSpec } from "./scheduler/fact.ts";
 import { type MachineAccess, MachineSession } from "./scheduler/machine-session.ts";
 import type { ConnectedMachine } from "./scheduler/machines.ts";
 import { findProgram, type OpenedDestination } from "./stores/open-destination.ts";
@@ -137,7 +137,8 @@ export class Connector {
   #commands(id: MachineId, machine: RunMachine): Pick<MachineAccess, "command" | "openScratch"> {
     const { transports, sshSettings, clock, wrap } = this.#options;
     const reference = machine.listed?.store;
-    if (reference?.type !== "ssh" || this.commandOpener(id, "true") === null) return { command: null, openScratch: null };
+    if (reference?.type !== "ssh" || this.commandOpener(id, "true") === null)
+      return { command: null, openScratch: null };
     return {
       command: (line) => wrap(transports.opener(sshCommandPlace(reference, line, sshSettings))),
       openScratch: (signal) => openSshScratch({ reference, transports, sshSettings, clock, wrap }, signal),

@@ -72,7 +72,17 @@ async function comparison(fleet: Fleet, client: Client, paths: readonly string[]
   const timeoutMs = 120_000;
   const ours = async (): Promise<Copied> => {
     const [node, program] = PROGRAM;
-    const words = ["--import", TELL_MEMORY, program, "copy", "--quiet", "--no-check-sigs", "--to", builder!.uri, ...paths];
+    const words = [
+      "--import",
+      TELL_MEMORY,
+      program,
+      "copy",
+      "--quiet",
+      "--no-check-sigs",
+      "--to",
+      builder!.uri,
+      ...paths,
+    ];
     const start = performance.now();
     const run = await client.instance.run(node, words, { env, timeoutMs });
     const ms = performance.now() - start;
@@ -81,7 +91,10 @@ async function comparison(fleet: Fleet, client: Client, paths: readonly string[]
   };
   const theirs = async (): Promise<number> => {
     const start = performance.now();
-    await client.instance.output("nix", ["copy", "--no-check-sigs", "--to", builder!.uri, ...paths], { env, timeoutMs });
+    await client.instance.output("nix", ["copy", "--no-check-sigs", "--to", builder!.uri, ...paths], {
+      env,
+      timeoutMs,
+    });
     return performance.now() - start;
   };
   const mine: Copied[] = [];

@@ -52,7 +52,8 @@ describe.skipIf(!usable)("building (skipped without root, nix-bin, openssh-serve
         const expected = await byNix(salt);
         expect(path).toBe(expected.path);
         expect(await client.instance.output("nix-store", ["--query", "--hash", path])).toBe(expected.hash);
-        const uri = scheme === "" ? `ssh://${fleet.builders[index]!.alias}` : `${scheme}://${fleet.builders[index]!.alias}`;
+        const uri =
+          scheme === "" ? `ssh://${fleet.builders[index]!.alias}` : `${scheme}://${fleet.builders[index]!.alias}`;
         expect(first.stderr).toMatch(new RegExp(`^building '/nix/store/[a-z0-9]{32}-top.drv' on '${uri}'`, "m"));
         expect(first.stderr).not.toContain("warning");
         const second = await client.run([...closure(salt), ...remote(machines)]);
@@ -82,7 +83,9 @@ describe.skipIf(!usable)("building (skipped without root, nix-bin, openssh-serve
     const finished = events.at(-1)?.event;
     expect(finished).toMatchObject({ type: "runFinished", outcome: { exitStatus: 0, built: 10, failed: 0 } });
     const path = finished?.type === "runFinished" ? finished.outcome.outputs[0]! : "";
-    expect(await client.instance.output("cat", [path])).toBe([1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => `wide ${n}`).join("\n"));
+    expect(await client.instance.output("cat", [path])).toBe(
+      [1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => `wide ${n}`).join("\n"),
+    );
     await client.verify();
   });
 
@@ -104,9 +107,13 @@ describe.skipIf(!usable)("building (skipped without root, nix-bin, openssh-serve
   });
 
   it("keeps the log of a remote build where nix log finds it", async () => {
-    const drv = await client.instance.output("nix-instantiate", [file, "-A", "right", "--argstr", "salt", "one-0-ssh-ng"], {
-      env: { NIX_PATH: `nixpkgs=${await standInNixpkgs()}` },
-    });
+    const drv = await client.instance.output(
+      "nix-instantiate",
+      [file, "-A", "right", "--argstr", "salt", "one-0-ssh-ng"],
+      {
+        env: { NIX_PATH: `nixpkgs=${await standInNixpkgs()}` },
+      },
+    );
     expect(await client.instance.output("nix-store", ["--read-log", drv])).toBe("building right");
     expect(await client.instance.output("nix", ["log", drv])).toBe("building right");
   });
@@ -123,7 +130,9 @@ describe.skipIf(!usable)("building (skipped without root, nix-bin, openssh-serve
     expect(target("result")).toMatch(/-left$/);
     expect(target("result-dev")).toMatch(/-left-dev$/);
     expect(target("result-2")).toMatch(/-base$/);
-    expect(built.stdout.trim().split("\n").sort()).toEqual([target("result"), target("result-dev"), target("result-2")].sort());
+    expect(built.stdout.trim().split("\n").sort()).toEqual(
+      [target("result"), target("result-dev"), target("result-2")].sort(),
+    );
 
     const unlinked = await client.run([...closure("unlinked", "--no-out-link"), ...links]);
     const named = await client.run(["-f", file, "base", "--argstr", "salt", "named", "-o", "mine", ...links]);
@@ -137,7 +146,11 @@ describe.skipIf(!usable)("building (skipped without root, nix-bin, openssh-serve
 
   it("refuses to overwrite what is no result link", async () => {
     client.write("occupied", "mine");
-    const run = await client.run([...closure("occupied", "-o", "occupied", "-j0", "--ui", "plain"), "--builders", fleet.machines()]);
+    const run = await client.run([
+      ...closure("occupied", "-o", "occupied", "-j0", "--ui", "plain"),
+      "--builders",
+      fleet.machines(),
+    ]);
     expect(run.status).toBe(1);
     expect(run.stderr).toContain("cannot make the result link");
   });
@@ -148,14 +161,21 @@ describe.skipIf(!usable)("building (skipped without root, nix-bin, openssh-serve
     expect(dry.stderr).toContain("these 5 derivations will be built:");
     expect(dry.stderr).toMatch(/top: could go to .*b1/);
     const json = await client.run([...closure("dry", "--dry-run", "--json"), "-j0", "--builders", fleet.machines()]);
-    const plan = JSON.parse(json.stdout) as { derivations: string[]; placement: { name: string; machines: string[] }[] };
+    const plan = JSON.parse(json.stdout) as {
+      derivations: string[];
+      placement: { name: string; machines: string[] }[];
+    };
     expect(plan.derivations).toHaveLength(5);
     for (const { machines } of plan.placement) expect(machines).toEqual(fleet.builders.map(({ alias }) => alias));
     expect(client.instance.processes()).toEqual([]);
   });
 
   it("prints events line by line, numbered without a gap", async () => {
-    const { result, events } = await client.events([...closure("events", "-j0", "--no-out-link"), "--builders", fleet.machines()]);
+    const { result, events } = await client.events([
+      ...closure("events", "-j0", "--no-out-link"),
+      "--builders",
+      fleet.machines(),
+    ]);
     expect(result.status, result.stderr).toBe(0);
     expect(result.stderr).toBe("");
     const [first] = events;
@@ -171,7 +191,15 @@ describe.skipIf(!usable)("building (skipped without root, nix-bin, openssh-serve
          b = runCommandLocal "local-one" { inherit salt; } "echo b > $out"; } "cat $a $b > $out"; }`,
     );
     const words = ["-f", preferring, "top", "--no-out-link"];
-    const mixed = await client.events([...words, "--argstr", "salt", "mixed", "-j1", "--builders", fleet.machines({ speed: 10 })]);
+    const mixed = await client.events([
+      ...words,
+      "--argstr",
+      "salt",
+      "mixed",
+      "-j1",
+      "--builders",
+      fleet.machines({ speed: 10 }),
+    ]);
     expect(mixed.result.status, mixed.result.stderr).toBe(0);
     expect(placesOf(mixed.events).get("local-one")).toBe("local");
     const alone = await client.events([...words, "--argstr", "salt", "alone", "-j", "auto", "--builders", ""]);

@@ -38,7 +38,10 @@ export interface Client {
   /** Runs the program in the account's home; never rejects because of an exit status. */
   readonly run: (args: readonly string[], options?: RunOptions) => Promise<RunResult>;
   /** `--ui json`, with its events; fails when a line is not one. */
-  readonly events: (args: readonly string[], options?: RunOptions) => Promise<{ readonly result: RunResult; readonly events: PublishedEvent[] }>;
+  readonly events: (
+    args: readonly string[],
+    options?: RunOptions,
+  ) => Promise<{ readonly result: RunResult; readonly events: PublishedEvent[] }>;
   /** Writes a file into the account's home and answers its path on the instance. */
   readonly write: (name: string, text: string, user?: Account) => string;
   /** The key of a builder where that account can read it. */

@@ -49,18 +49,30 @@ describe.skipIf(!usable)("hostile builders (skipped without root, nix-bin, opens
   });
 
   const lineOf = (alias: string): string => fleet.builders.find((builder) => builder.alias === alias)!.machineLine();
-  const words = (attribute: string, salt: string) => ["-f", file, attribute, "--argstr", "salt", salt, "-j0", "--no-out-link"];
+  const words = (attribute: string, salt: string) => [
+    "-f",
+    file,
+    attribute,
+    "--argstr",
+    "salt",
+    salt,
+    "-j0",
+    "--no-out-link",
+  ];
 
   for (const { mode, says } of [{ mode: "chatty", says: /Welcome to this machine|magic/ }, ...MODES]) {
     it(`names a builder with the fault '${mode}' and registers nothing`, async () => {
-      const run = await client.run([
-        ...[...words("top", mode), "--ui", "plain", "--builders", lineOf(mode)],
-        ...["--option", "max-attempts", "1"],
-      ], { timeoutMs: 20_000 });
+      const run = await client.run(
+        [...[...words("top", mode), "--ui", "plain", "--builders", lineOf(mode)], ...["--option", "max-attempts", "1"]],
+        { timeoutMs: 20_000 },
+      );
       expect(run.status, run.stderr).toBeGreaterThan(0);
       // One line says both who and what.
       const lines = run.stderr.split("\n").filter((line) => line.includes(`ssh-ng://${mode}`));
-      expect(lines.some((line) => says.test(line)), run.stderr).toBe(true);
+      expect(
+        lines.some((line) => says.test(line)),
+        run.stderr,
+      ).toBe(true);
       const drv = /\/nix\/store\/[a-z0-9]{32}-top\.drv/.exec(run.stderr)?.[0];
       if (drv !== undefined) {
         const out = await client.instance.output("nix-store", ["--query", "--outputs", drv]);
@@ -70,7 +82,11 @@ describe.skipIf(!usable)("hostile builders (skipped without root, nix-bin, opens
     });
 
     it(`goes on at another machine beside one with the fault '${mode}'`, async () => {
-      const { result, events } = await client.events([...words("many", mode), "--builders", `${lineOf(mode)}\n${lineOf("honest")}`]);
+      const { result, events } = await client.events([
+        ...words("many", mode),
+        "--builders",
+        `${lineOf(mode)}\n${lineOf("honest")}`,
+      ]);
       expect(result.status, result.stderr).toBe(0);
       expect(new Set(placesOf(events).values())).toEqual(new Set(["honest"]));
       await client.verify();

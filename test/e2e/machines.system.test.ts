@@ -99,7 +99,20 @@ describe.skipIf(!usable)("itchy, scratchy and poochie (skipped without root, nix
   it("names file, line and field of a bad machine line, and uses the others", async () => {
     const bad = client.write("bad-machines", `${fleet.builders[1]!.machineLine()}\nssh://other ${hostSystem} - many\n`);
     const run = await client.run([
-      ...["-f", file, "many", "--argstr", "salt", "bad", "-j0", "--no-out-link", "--ui", "plain", "--builders", `@${bad}`],
+      ...[
+        "-f",
+        file,
+        "many",
+        "--argstr",
+        "salt",
+        "bad",
+        "-j0",
+        "--no-out-link",
+        "--ui",
+        "plain",
+        "--builders",
+        `@${bad}`,
+      ],
     ]);
     expect(run.status, run.stderr).toBe(0);
     expect(run.stderr).toMatch(/bad-machines:2.*many/);

@@ -44,7 +44,8 @@ describe.skipIf(!usable)("reaching builders (skipped without root, nix-bin, open
     await fleet?.stop();
   });
 
-  const ping = (alias: string, scheme = "ssh-ng") => client.run(["ping-store", "--store", `${scheme}://${alias}`], { env, timeoutMs: 20_000 });
+  const ping = (alias: string, scheme = "ssh-ng") =>
+    client.run(["ping-store", "--store", `${scheme}://${alias}`], { env, timeoutMs: 20_000 });
 
   for (const [index, generation] of generations.entries()) {
     it(`reaches Nix ${generation.version} by both schemes`, async () => {
@@ -60,7 +61,10 @@ describe.skipIf(!usable)("reaching builders (skipped without root, nix-bin, open
     ["nowhere", /cannot connect to 'nowhere'.*(not found|ENOTFOUND|resolve|address|EAI_AGAIN)/i],
     ["gone", /cannot connect to 'gone'.*refused/i],
     ["unknown", /cannot connect to 'unknown'.*host key/is],
-    ["changed", /cannot connect to 'changed'.*host key.*chang|cannot connect to 'changed'.*chang.*key|cannot connect to 'changed'.*expected.*key/is],
+    [
+      "changed",
+      /cannot connect to 'changed'.*host key.*chang|cannot connect to 'changed'.*chang.*key|cannot connect to 'changed'.*expected.*key/is,
+    ],
     ["stranger", /cannot connect to 'stranger'.*rejected.*stranger_key/i],
     ["bare", /cannot connect to 'bare'.*nix-(daemon|store): command not found[^]*PATH/],
   ];
@@ -83,8 +87,14 @@ describe.skipIf(!usable)("reaching builders (skipped without root, nix-bin, open
     expect(text.stdout).toMatch(/bare[^]*command not found/);
     expect(text.stdout).toMatch(/gone[^]*refused/);
     const json = await client.run(["builders", "--json", "--builders", `@${list}`], { env });
-    const { builders } = JSON.parse(json.stdout) as { builders: { name: string; answer: { type: string; trusted?: boolean } }[] };
-    expect(builders.map(({ answer }) => answer.type)).toEqual([...generations.map(() => "reachable"), "failed", "failed"]);
+    const { builders } = JSON.parse(json.stdout) as {
+      builders: { name: string; answer: { type: string; trusted?: boolean } }[];
+    };
+    expect(builders.map(({ answer }) => answer.type)).toEqual([
+      ...generations.map(() => "reachable"),
+      "failed",
+      "failed",
+    ]);
     expect(builders[0]!.answer.trusted).toBe(true);
   });
 

@@ -37,7 +37,9 @@ describe.skipIf(!usable)("transfers (skipped without root, nix-bin, openssh-serv
       { timeoutMs: 90_000 },
     );
     expect(result.status, result.stderr).toBe(0);
-    const order = events.flatMap(({ event }) => (event.type === "goalFinished" ? [event.goal.replace(/^.*?-|\.drv$/g, "")] : []));
+    const order = events.flatMap(({ event }) =>
+      event.type === "goalFinished" ? [event.goal.replace(/^.*?-|\.drv$/g, "")] : [],
+    );
     expect(order.at(-1)).toBe("big");
     expect(order.slice(-4)).toEqual(["small-1", "small-2", "small-3", "big"]);
     const downloads = events.filter(({ event }) => event.type === "copyStarted" && event.direction === "download");

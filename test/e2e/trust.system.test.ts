@@ -18,8 +18,16 @@ describe.skipIf(!usable)("trust (skipped without root, nix-bin, openssh-server a
   beforeAll(async () => {
     fleet = await startBuilders([
       { alias: "as-root" },
-      ...generations.map((generation, index) => ({ generation, alias: `trusted-${index}`, account: "tsbt-trusted" as const })),
-      ...generations.map((generation, index) => ({ generation, alias: `plain-${index}`, account: "tsbt-plain" as const })),
+      ...generations.map((generation, index) => ({
+        generation,
+        alias: `trusted-${index}`,
+        account: "tsbt-trusted" as const,
+      })),
+      ...generations.map((generation, index) => ({
+        generation,
+        alias: `plain-${index}`,
+        account: "tsbt-plain" as const,
+      })),
       { alias: "serve-only", scheme: "ssh", sshd: { forceCommand: "nix-store --serve --write" } },
     ]);
     client = await createClient(fleet, { generation: generations[0]!, daemon: true });
@@ -54,7 +62,14 @@ describe.skipIf(!usable)("trust (skipped without root, nix-bin, openssh-server a
     return { machine: fields.join(" "), env: { NIX_SSHOPTS: `-F ${config}` } };
   };
 
-  const build = async (alias: string, user: Account, file: string, attribute: string, salt: string, features: string[] = []) => {
+  const build = async (
+    alias: string,
+    user: Account,
+    file: string,
+    attribute: string,
+    salt: string,
+    features: string[] = [],
+  ) => {
     const { machine, env } = reachable(alias, user, features);
     const words = attribute === "" ? [] : [attribute];
     return client.events(
@@ -78,7 +93,9 @@ describe.skipIf(!usable)("trust (skipped without root, nix-bin, openssh-server a
   for (const [index, generation] of generations.entries()) {
     it(`builds content-addressed derivations at an account of Nix ${generation.version} that is not trusted`, async () => {
       const { result, events } = await build(`plain-${index}`, "root", files.fixed, "", `plain-${index}`);
-      const identified = events.find(({ event }) => event.type === "machineIdentified" && event.machine !== "local")?.event;
+      const identified = events.find(
+        ({ event }) => event.type === "machineIdentified" && event.machine !== "local",
+      )?.event;
       expect(identified).toMatchObject({ trusted: false });
       // The builder's input, busybox, is a source: content-addressed, so the account may be given it.
       expect(result.status, result.stdout.slice(-2000)).toBe(0);
@@ -88,7 +105,9 @@ describe.skipIf(!usable)("trust (skipped without root, nix-bin, openssh-server a
   it("falls back to the serve protocol where the account allows nothing else", async () => {
     const { result, events } = await build("serve-only", "root", files.closure, "top", "serve");
     expect(result.status, result.stdout.slice(-2000)).toBe(0);
-    const identified = events.find(({ event }) => event.type === "machineIdentified" && event.machine === "serve-only")?.event;
+    const identified = events.find(
+      ({ event }) => event.type === "machineIdentified" && event.machine === "serve-only",
+    )?.event;
     expect(identified?.type === "machineIdentified" ? identified.protocol : "").toMatch(/^serve 2\./);
     await client.verify();
   });
@@ -120,7 +139,20 @@ describe.skipIf(!usable)("trust (skipped without root, nix-bin, openssh-server a
   it("says why nothing can be done when only other machines may build and the user is not trusted", async () => {
     const { machine, env } = reachable("as-root", "tsbt-plain");
     const run = await client.run(
-      ["-f", files.closure, "top", "--argstr", "salt", "stuck", "-j0", "--no-out-link", "--ui", "plain", "--builders", machine],
+      [
+        "-f",
+        files.closure,
+        "top",
+        "--argstr",
+        "salt",
+        "stuck",
+        "-j0",
+        "--no-out-link",
+        "--ui",
+        "plain",
+        "--builders",
+        machine,
+      ],
       { user: "tsbt-plain", env },
     );
     expect(run.status).toBeGreaterThan(0);

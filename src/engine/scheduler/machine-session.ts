@@ -111,7 +111,16 @@ export class MachineSession {
     // Outputs may refer to each other, and come in the order of their names.
     const ordered = referencesFirst(new Map(paths.map((info) => [info.path, info])));
     const peer = this.store.uri;
-    await transfer({ from: this.store, to, paths: ordered, checkSignatures, direction: "download", peer, reporter, signal });
+    await transfer({
+      from: this.store,
+      to,
+      paths: ordered,
+      checkSignatures,
+      direction: "download",
+      peer,
+      reporter,
+      signal,
+    });
   }
 
   /** Runs `work` while the paths count as being brought, so that nobody else brings them. */

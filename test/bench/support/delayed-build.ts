@@ -1,8 +1,9 @@
 // The program's `build` with every machine some milliseconds away, each way: `node delayed-build.ts MS FILE ATTRIBUTE MACHINES`.
 //
 // It runs the compiled program, which reaches machines through a wrapped opener. Prints the run's outcome as JSON.
-import type { createBuildRun as CreateBuildRun } from "../../../src/engine/create-build-run.ts";
+
 import type { systemClock as SystemClock } from "../../../src/engine/clock.ts";
+import type { createBuildRun as CreateBuildRun } from "../../../src/engine/create-build-run.ts";
 import type { delayedOpener as DelayedOpener } from "../../../src/engine/transports/delay.ts";
 
 const built = (module: string): string => new URL(`../../../dist/src/engine/${module}.js`, import.meta.url).href;
@@ -25,7 +26,9 @@ const request = {
 } as const;
 const surroundings = { environment: process.env, cwd: process.cwd(), program: "benchmark" };
 const speed = { delayMs: Number(delay), bytesPerSecond: null };
-const { run } = createBuildRun(request, surroundings, systemClock, (opener) => delayedOpener(opener, systemClock, speed));
+const { run } = createBuildRun(request, surroundings, systemClock, (opener) =>
+  delayedOpener(opener, systemClock, speed),
+);
 const outcome = await run.run();
 process.stdout.write(`${JSON.stringify(outcome)}\n`);
 process.exit(outcome.exitStatus);

@@ -37,7 +37,8 @@ export async function deletePaths(deletion: Deletion, paths: readonly StorePath[
     socket = await CollectorSocket.open(layout.gcSocket);
     const roots = findRoots(layout, (path) => database.isValid(path));
     const tempRoots = await findTempRoots(layout);
-    for (const path of tempRoots.keys()) socket.addRoot(hashPartOf(path));
+    // A path with a root is not deleted, whoever asks.
+    if (!deletion.ignoreLiveness) for (const path of tempRoots.keys()) socket.addRoot(hashPartOf(path));
     const wanted = new Set(paths);
     const dead = new Set<StorePath>();
     let freed = 0n;
