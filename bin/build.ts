@@ -7,8 +7,8 @@ import { showRun } from "./show-run.ts";
 
 /** Runs the command; resolves with the exit status. @throws EngineError before anything is shown */
 export async function build(invocation: BuildInvocation, surroundings: Surroundings): Promise<number> {
-  const { settingsOverrides, installables, evaluation, check, diffoscope, outLink, dryRun } = invocation;
-  const request = { settingsOverrides, installables, evaluation, check, diffoscope, outLink, dryRun };
+  const { settingsOverrides, installables, evaluation, check, diffoscope, outLink, dryRun, uploadTo } = invocation;
+  const request = { settingsOverrides, installables, evaluation, check, diffoscope, outLink, dryRun, uploadTo };
   if (dryRun) return printDryRun((await createBuildRun(request, surroundings)).run, invocation);
   const reporter = new DeterminismReporter(invocation.report);
   const { exitStatus, kind } = await showRun(request, invocation, surroundings, {

@@ -39,7 +39,9 @@ export async function copyCommand(invocation: CopyInvocation, surroundings: Surr
           process.stdout.write(`${JSON.stringify({ copied, alreadyThere, narBytes: String(bytes), durationMs })}\n`);
         } else if (!quiet && planned > 0) {
           const rate = formatRate((Number(outcome.bytes) * 1000) / Math.max(1, outcome.durationMs));
-          line.say(`copied ${planned} ${planned === 1 ? "path" : "paths"}, ${formatBytes(Number(outcome.bytes))} (${rate})`);
+          line.say(
+            `copied ${planned} ${planned === 1 ? "path" : "paths"}, ${formatBytes(Number(outcome.bytes))} (${rate})`,
+          );
         }
         return 0;
       } finally {

@@ -1,6 +1,13 @@
 // The report on determinism of a run: the table at its end, and the file of --report.
 import { writeFile } from "node:fs/promises";
-import { EngineError, messageOf, type PublishedEvent, ReportBuilder, reportJson, reportTable } from "../src/engine/index.ts";
+import {
+  EngineError,
+  messageOf,
+  type PublishedEvent,
+  ReportBuilder,
+  reportJson,
+  reportTable,
+} from "../src/engine/index.ts";
 import { type RendererKind, sanitizeText } from "../src/ui/index.ts";
 
 /** Gathers what a run compared. */
@@ -26,10 +33,15 @@ export class DeterminismReporter {
     try {
       await writeFile(this.#file, reportJson(report));
     } catch (cause) {
-      throw new EngineError("usage", "REPORT_UNWRITABLE", `--report: cannot write '${this.#file}': ${messageOf(cause)}`, {
-        hint: "name a file in a directory you may write to",
-        cause,
-      });
+      throw new EngineError(
+        "usage",
+        "REPORT_UNWRITABLE",
+        `--report: cannot write '${this.#file}': ${messageOf(cause)}`,
+        {
+          hint: "name a file in a directory you may write to",
+          cause,
+        },
+      );
     }
   }
 }

@@ -6,7 +6,10 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
  * Runs work with a signal that is aborted when the user or the system wants it ended. Resolves with the work's status, or that of the signal.
  * A second Ctrl-C ends the program at once.
  */
-export async function untilInterrupted(work: (signal: AbortSignal) => Promise<number>, onStop: () => void): Promise<number> {
+export async function untilInterrupted(
+  work: (signal: AbortSignal) => Promise<number>,
+  onStop: () => void,
+): Promise<number> {
   const abort = new AbortController();
   let status: number | null = null;
   const handlers = Object.entries(SIGNALS).map(([name, code]) => {

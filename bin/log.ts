@@ -9,7 +9,8 @@ export async function logCommand(invocation: LogInvocation, surroundings: Surrou
     process.stderr.write(`warning: ${sanitizeText(message)}\n`);
   });
   for (const { drvPath, source, bytes } of logs) {
-    if (invocation.verbosity >= 0) process.stderr.write(`got build log for '${drvPath}' from '${sanitizeText(source)}'\n`);
+    if (invocation.verbosity >= 0)
+      process.stderr.write(`got build log for '${drvPath}' from '${sanitizeText(source)}'\n`);
     await print(bytes);
   }
   return 0;
@@ -18,7 +19,11 @@ export async function logCommand(invocation: LogInvocation, surroundings: Surrou
 function print(bytes: Uint8Array): Promise<void> {
   const content =
     process.stdout.isTTY === true
-      ? Buffer.from(bytes).toString("utf8").split("\n").map((line) => sanitizeColored(line)).join("\n")
+      ? Buffer.from(bytes)
+          .toString("utf8")
+          .split("\n")
+          .map((line) => sanitizeColored(line))
+          .join("\n")
       : bytes;
   return new Promise((resolve) => process.stdout.write(content, () => resolve()));
 }

@@ -1,5 +1,5 @@
 // `sign-paths`: signs paths and says how many signatures were new.
-import { signStorePaths, type Surroundings } from "../src/engine/index.ts";
+import { type Surroundings, signStorePaths } from "../src/engine/index.ts";
 import { sanitizeText } from "../src/ui/index.ts";
 import type { SignPathsInvocation } from "./invocation.ts";
 

@@ -16,6 +16,7 @@ import { createEventChannel, type EventChannel } from "./events/channel.ts";
 import { type EngineEvent, EVENTS_VERSION, type RunOutcome } from "./events/event.ts";
 import type { EngineRequest } from "./events/request.ts";
 import { STORE_DIR, type StorePath } from "./formats/store-path.ts";
+import type { OpenRunHooks, RunHooks } from "./hook-queue.ts";
 import { openHistory } from "./journal/history-store.ts";
 import { Connector, type RunMachine, runMachines } from "./machines.ts";
 import { messageNotice, noticeOf } from "./notices.ts";
@@ -60,6 +61,7 @@ export interface BuildRunOptions {
   readonly openEmbedded: (root: string) => Promise<DestinationStore>;
   readonly evaluateBuildFile: (store: DestinationStore) => EvaluateBuildFile;
   readonly hooks: HookRunner;
+  readonly openHookQueue: OpenRunHooks;
   readonly wrapOpener: (opener: TransportOpener) => TransportOpener;
 }
 
@@ -69,6 +71,7 @@ export class BuildRun {
   readonly #options: BuildRunOptions;
   readonly #abort = new AbortController();
   #driver: Driver | null = null;
+  #hooks: RunHooks | null = null;
   #samplers: Samplers | null = null;
   #durations: Durations | null = null;
   /** Targets that failed, whose outputs may be valid all the same: a check found a difference. */
@@ -90,16 +93,13 @@ export class BuildRun {
 
   /** Passes a request of a user interface on; it is answered by an event. */
   request(request: EngineRequest): void {
-    if (this.#driver === null) {
+    if (this.#driver === null || this.#hooks === null) {
       this.#early(request);
       return;
     }
+    if (this.#hooks.answer(request)) return;
     const { id, ...rest } = request;
     switch (rest.type) {
-      case "retryHook":
-      case "retryHooks":
-        this.#publish({ type: "requestAnswered", request: id, done: false, message: "no hook has failed" });
-        return;
       case "stop":
         this.#driver.post({ type: "stop", request: id, how: rest.how, reason: "asked by the user" });
         return;
@@ -187,6 +187,7 @@ export class BuildRun {
     this.#abort.abort(new Error("the run ended"));
     this.#samplers?.close();
     await this.#driver?.close();
+    await this.#hooks?.close();
     this.#durations?.close();
     await scope.connector.close();
     const opened = await scope.destination.catch(() => null);
@@ -231,6 +232,7 @@ export class BuildRun {
     const { settings } = config;
     const outputs = new Map(plan.goals.map((goal) => [goal.goal, goal.outputPaths]));
     const infos = new PathInfos(destination.store);
+    this.#hooks = await this.#options.openHookQueue(destination, infos, (event) => this.#publish(event));
     const specs = scope.machines.map(({ spec }) => spec);
     const history = openHistory(join(settings.journalDir, "history.sqlite"));
     const durations = new Durations(history, clock, plan.goals, specs);
@@ -295,13 +297,14 @@ export class BuildRun {
     }
     const outcome = await driver.finished;
     this.#publish({ type: "runStageChanged", stage: "finishing", detail: "" });
-    return this.#link(outcome, targets, plan, destination);
+    return this.#hooks.drain(await this.#link(outcome, targets, plan, destination));
   }
 
   #planOptions(destination: OpenedDestination): PlanOptions {
     const { config, random } = this.#options;
     const { settings } = config;
-    const hook: HookMode = settings.postBuildHook === null ? { type: "none" } : { type: "blocking" };
+    const blocks = settings.postBuildHook !== null && settings.postBuildHookMode === "blocking";
+    const hook: HookMode = { type: blocks ? "blocking" : "none" };
     return {
       ...DEFAULT_PLAN_OPTIONS,
       seed: Math.floor(random() * 2 ** 32),
@@ -368,6 +371,7 @@ export class BuildRun {
     if (event.type === "goalFinished" && event.result.type === "failed") this.#failed.add(event.goal);
     if (event.type === "goalReopened") this.#failed.delete(event.goal);
     this.events.publish(event);
+    this.#hooks?.hear(event);
   }
 }
 

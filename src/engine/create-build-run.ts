@@ -36,6 +36,8 @@ export interface BuildRunRequest {
   readonly diffoscope: boolean;
   readonly outLink: string | null;
   readonly dryRun: boolean;
+  /** `--upload-to`: the store results are copied to; null for none. */
+  readonly uploadTo: string | null;
 }
 
 /** Ready to run, with the settings the user interface needs. */
@@ -58,6 +60,7 @@ export function createBuildRun(
   const { environment, cwd } = surroundings;
   const config = loadConfig(request.settingsOverrides);
   const { sshSettings, warnings } = readSshOptions(environment);
+  const runId = randomUUID();
   const run = new BuildRun({
     config: { ...config, warnings: [...config.warnings, ...warnings] },
     machines: loadMachines(config),
@@ -72,7 +75,7 @@ export function createBuildRun(
     environment,
     cwd,
     program: surroundings.program,
-    runId: randomUUID(),
+    runId,
     sshSettings,
     openEmbedded: (root) => openEmbedded(root, config, environment, clock, (message) => run.say(message)),
     evaluateBuildFile: (store) => (file, attributes) =>
@@ -87,6 +90,14 @@ export function createBuildRun(
         signal: null,
       }),
     hooks: hookRunner(config, environment, cwd, clock),
+    openHookQueue: async (destination, infos, publish) => {
+      const { openHookQueue } = await import("./hook-queue.ts");
+      const { uploadTo } = request;
+      return openHookQueue({
+        ...{ config, surroundings, clock, runId, uploadTo, destination, infos, publish },
+        random: Math.random,
+      });
+    },
     wrapOpener,
   });
   return { run, config };

@@ -50,7 +50,12 @@ export async function openDifferences(request: DifferencesRequest): Promise<Diff
   });
 }
 
-async function hookOf({ config, environment, diffoscope, clock }: DifferencesRequest): Promise<DiffHookSettings | null> {
+async function hookOf({
+  config,
+  environment,
+  diffoscope,
+  clock,
+}: DifferencesRequest): Promise<DiffHookSettings | null> {
   const { settings } = config;
   const program = await programOf(settings, diffoscope, environment);
   if (program === null) return null;
@@ -67,9 +72,14 @@ async function programOf(
   if (diffoscope) {
     const file = await findProgram("diffoscope", environment);
     if (file !== null) return diffoscopeHook(file);
-    throw new EngineError("usage", "DIFFOSCOPE_MISSING", "--diffoscope: expected a program 'diffoscope' on PATH, found none", {
-      hint: "install diffoscope, or leave --diffoscope out for the built-in summary",
-    });
+    throw new EngineError(
+      "usage",
+      "DIFFOSCOPE_MISSING",
+      "--diffoscope: expected a program 'diffoscope' on PATH, found none",
+      {
+        hint: "install diffoscope, or leave --diffoscope out for the built-in summary",
+      },
+    );
   }
   return runDiffHook && diffHook !== null ? nixDiffHook(diffHook) : null;
 }

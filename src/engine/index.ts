@@ -1,18 +1,18 @@
 // The engine as the composition root sees it. What is heavy is loaded when it is used, so that `--version` and `--help` cost nothing.
 import type { CopyReporter, CopyRequest } from "./commands/copy.ts";
 import type { DeleteRequest } from "./commands/delete.ts";
+import type { Demo } from "./commands/demo/start.ts";
 import type { GenerateKeyRequest } from "./commands/generate-key.ts";
 import type { ResolveRequest } from "./commands/resolve-paths.ts";
+import type { ServeRequest } from "./commands/serve.ts";
 import type { SignPathsRequest } from "./commands/sign-paths.ts";
 import type { VerifyFault, VerifyRequest } from "./commands/verify.ts";
-import type { Demo } from "./commands/demo/start.ts";
-import type { ServeRequest } from "./commands/serve.ts";
 import type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
 
-export type { CopyProgress, CopyReporter, CopyRequest } from "./commands/copy.ts";
-export type { VerifyFault } from "./commands/verify.ts";
 export { type Clock, systemClock } from "./clock.ts";
+export type { CopyProgress, CopyReporter, CopyRequest } from "./commands/copy.ts";
 export type { Demo, DemoReport } from "./commands/demo/start.ts";
+export type { VerifyFault } from "./commands/verify.ts";
 export { type LoadedConfig, loadConfig } from "./config/load.ts";
 export { SETTING_ROWS } from "./config/settings.ts";
 export type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
@@ -24,9 +24,9 @@ export type { RequestId } from "./events/ids.ts";
 export { printEventLine } from "./events/json-lines.ts";
 export { parseRecording, printRecordingHeader, type Recording } from "./events/recording.ts";
 export { createReplay, type Replay } from "./events/replay.ts";
+export type { EngineRequest } from "./events/request.ts";
 export { ReportBuilder } from "./rounds/report.ts";
 export { reportJson, reportTable } from "./rounds/report-text.ts";
-export type { EngineRequest } from "./events/request.ts";
 
 /** Makes a run of builds; see {@link CreatedBuildRun}. @throws EngineError of family `config` or `usage` */
 export async function createBuildRun(request: BuildRunRequest, surroundings: Surroundings): Promise<CreatedBuildRun> {
@@ -59,7 +59,12 @@ export async function startDemo(surroundings: Surroundings): Promise<Demo> {
 }
 
 /** Copies paths between two stores (`copy`). */
-export async function copyStorePaths(request: CopyRequest, surroundings: Surroundings, report: CopyReporter, signal: AbortSignal) {
+export async function copyStorePaths(
+  request: CopyRequest,
+  surroundings: Surroundings,
+  report: CopyReporter,
+  signal: AbortSignal,
+) {
   const { copy } = await import("./commands/copy.ts");
   return copy(request, surroundings, report, signal);
 }

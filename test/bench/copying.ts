@@ -17,7 +17,7 @@ const MEMORY_BAR = 256;
 
 /** Tells the most memory a Node took (KiB) when it ends. */
 const TELL_MEMORY =
-  'data:text/javascript,process.on("exit",()=>process.stderr.write(`maxRSS=${process.resourceUsage().maxRSS}\\n`))';
+  "data:text/javascript,process.on('exit',()=>process.stderr.write('maxRSS='+process.resourceUsage().maxRSS))";
 
 interface Copied {
   readonly ms: number;

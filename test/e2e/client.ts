@@ -1,5 +1,5 @@
 // The machine a user sits at in end-to-end tests: an instance with its own store in which the built program runs.
-import { chownSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chownSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { PublishedEvent } from "../../src/engine/events/event.ts";
 import { parseEventLine } from "../../src/engine/events/json-lines.ts";
@@ -115,9 +115,4 @@ export function placesOf(events: readonly PublishedEvent[]): Map<string, string>
     if (event.type === "buildAssigned") places.set(names.get(event.goal) ?? event.goal, event.machine);
   }
   return places;
-}
-
-/** Text of a file of the host. */
-export function textOf(path: string): string {
-  return readFileSync(path, "utf8");
 }

@@ -254,6 +254,8 @@ describe.skipIf(!usable)("determinism (skipped without root, nix-bin, openssh-se
     expect(result.status, result.stderr).toBe(0);
     expect(events.some(({ event }) => event.type === "outputDiffered")).toBe(false);
     const verdicts = events.flatMap(({ event }) => (event.type === "roundFinished" ? [event.verdict] : []));
-    expect(verdicts).toEqual(["first", "same"]);
+    // When the first round's machine is the one that is lost, the rounds begin anew.
+    expect(verdicts.slice(-2)).toEqual(["first", "same"]);
+    expect(verdicts).not.toContain("differs");
   });
 });

@@ -68,7 +68,12 @@ export async function startFakeS3(options: FakeS3Options = {}): Promise<FakeS3> 
       response.writeHead(fault.status, fault.headers).end();
       return;
     }
-    const refusal = refusalOf(request, url, body, { accessKeyId, secretAccessKey, region, sessionToken: options.sessionToken ?? null });
+    const refusal = refusalOf(request, url, body, {
+      accessKeyId,
+      secretAccessKey,
+      region,
+      sessionToken: options.sessionToken ?? null,
+    });
     if (refusal !== null && !(options.isPublic === true && request.headers.authorization === undefined)) {
       fail(method, response, 403, refusal);
       return;
@@ -95,7 +100,9 @@ export async function startFakeS3(options: FakeS3Options = {}): Promise<FakeS3> 
         if (url.searchParams.has("uploads")) {
           const id = `upload-${++count}`;
           uploads.set(id, { key: path, contentType: request.headers["content-type"] ?? "", parts: new Map() });
-          response.writeHead(200).end(`<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`);
+          response
+            .writeHead(200)
+            .end(`<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`);
         } else complete(url, body, response);
         return;
       case "DELETE":
@@ -107,7 +114,13 @@ export async function startFakeS3(options: FakeS3Options = {}): Promise<FakeS3> 
     }
   }
 
-  function read(method: string, path: string, range: string | undefined, response: ServerResponse, fault: Fault | null): void {
+  function read(
+    method: string,
+    path: string,
+    range: string | undefined,
+    response: ServerResponse,
+    fault: Fault | null,
+  ): void {
     const object = objects.get(path);
     if (object === undefined) {
       fail(method, response, 404, "NoSuchKey");
@@ -140,7 +153,9 @@ export async function startFakeS3(options: FakeS3Options = {}): Promise<FakeS3> 
     const more = keys.length > page.length;
     const items = page.map((key) => `<Contents><Key>${key}</Key></Contents>`).join("");
     const next = more ? `<NextContinuationToken>${page.at(-1)}</NextContinuationToken>` : "";
-    response.writeHead(200).end(`<ListBucketResult><IsTruncated>${more}</IsTruncated>${items}${next}</ListBucketResult>`);
+    response
+      .writeHead(200)
+      .end(`<ListBucketResult><IsTruncated>${more}</IsTruncated>${items}${next}</ListBucketResult>`);
   }
 
   function putPart(url: URL, body: Buffer, response: ServerResponse): void {
@@ -158,7 +173,9 @@ export async function startFakeS3(options: FakeS3Options = {}): Promise<FakeS3> 
     const upload = uploads.get(id);
     const named = [...body.toString().matchAll(/<PartNumber>(\d+)<\/PartNumber><ETag>([^<]*)<\/ETag>/g)];
     const parts = named.map(([, number]) => upload?.parts.get(Number(number)));
-    const right = parts.every((part, index) => part !== undefined && etagOf(part) === named[index]?.[2]?.replaceAll("&quot;", '"'));
+    const right = parts.every(
+      (part, index) => part !== undefined && etagOf(part) === named[index]?.[2]?.replaceAll("&quot;", '"'),
+    );
     if (upload === undefined || !right || parts.length === 0) {
       // As S3 does it: the status was sent before the end was known.
       response.writeHead(200).end("<Error><Code>InvalidPart</Code></Error>");
@@ -193,7 +210,9 @@ export async function startFakeS3(options: FakeS3Options = {}): Promise<FakeS3> 
 
 function fail(method: string, response: ServerResponse, status: number, code: string): void {
   response.writeHead(status, { "content-type": "application/xml" });
-  response.end(method === "HEAD" ? "" : `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${code}</Message></Error>`);
+  response.end(
+    method === "HEAD" ? "" : `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${code}</Message></Error>`,
+  );
 }
 
 interface Identity {
@@ -207,7 +226,10 @@ interface Identity {
 function refusalOf(request: IncomingMessage, url: URL, body: Buffer, identity: Identity): string | null {
   const { authorization = "" } = request.headers;
   const header = (name: string): string => String(request.headers[name] ?? "");
-  const fields = /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/s3\/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$/.exec(authorization);
+  const fields =
+    /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/s3\/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$/.exec(
+      authorization,
+    );
   if (fields === null) return "AccessDenied";
   const [, key, day = "", region = "", signedHeaders = "", signature] = fields;
   if (key !== identity.accessKeyId) return "InvalidAccessKeyId";
@@ -220,10 +242,16 @@ function refusalOf(request: IncomingMessage, url: URL, body: Buffer, identity: I
   if (payload !== "UNSIGNED-PAYLOAD" && payload !== sha256(body)) return "XAmzContentSHA256Mismatch";
   const names = signedHeaders.split(";");
   if (!names.includes("host") || !names.includes("x-amz-date")) return "AccessDenied";
-  const query = [...url.searchParams].map(([name, value]) => `${escape(name)}=${escape(value)}`).sort().join("&");
+  const query = [...url.searchParams]
+    .map(([name, value]) => `${uriEscape(name)}=${uriEscape(value)}`)
+    .sort()
+    .join("&");
   const canonical = [
     request.method,
-    url.pathname.split("/").map((part) => escape(decodeURIComponent(part))).join("/"),
+    url.pathname
+      .split("/")
+      .map((part) => uriEscape(decodeURIComponent(part)))
+      .join("/"),
     query,
     ...names.map((name) => `${name}:${header(name).trim().replace(/\s+/g, " ")}`),
     "",
@@ -239,8 +267,11 @@ function refusalOf(request: IncomingMessage, url: URL, body: Buffer, identity: I
   return hmac(signing, text).toString("hex") === signature ? null : "SignatureDoesNotMatch";
 }
 
-function escape(text: string): string {
-  return encodeURIComponent(text).replace(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`);
+function uriEscape(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }
 
 function hmac(key: Buffer, text: string): Buffer {

@@ -99,16 +99,16 @@ export async function copyBetween(
 ): Promise<CopyOutcome> {
   const startedAt = clock.now();
   const infos = new PathInfos(from.store);
-  const wanted = rules.recursive
-    ? await infos.closure(paths, signal)
-    : referencesFirst(await infos.get(paths, signal));
+  const wanted = rules.recursive ? await infos.closure(paths, signal) : referencesFirst(await infos.get(paths, signal));
   const names = wanted.map((info) => info.path);
   const present = await to.store.queryValidPaths(names, signal);
   if (rules.substituteOnDestination && to.type !== "cache") {
     for (const path of await substituteAt(to, names, present, report, signal)) present.add(path);
   }
   // Wherever it was built, the destination did not build it.
-  const missing = wanted.filter((info) => !present.has(info.path)).map((info): PathInfo => ({ ...info, ultimate: false }));
+  const missing = wanted
+    .filter((info) => !present.has(info.path))
+    .map((info): PathInfo => ({ ...info, ultimate: false }));
   const expectedBytes = missing.reduce((sum, info) => sum + info.narSize, 0n);
   report.planned(missing.length, expectedBytes);
   let donePaths = 0;

@@ -23,7 +23,11 @@ export interface Deleted {
 }
 
 /** Deletes paths. @throws EngineError `STORE_PATH_ALIVE` in Nix's words, `STORE_NOT_DELETABLE` */
-export async function deletePaths(request: DeleteRequest, surroundings: Surroundings, clock: Clock = systemClock): Promise<Deleted> {
+export async function deletePaths(
+  request: DeleteRequest,
+  surroundings: Surroundings,
+  clock: Clock = systemClock,
+): Promise<Deleted> {
   const config = loadConfig(request.settingsOverrides);
   const warnings = [...config.warnings];
   const notice = (message: string): void => void warnings.push(message);

@@ -105,7 +105,10 @@ function logDirectories(opened: AnyStore, { settings }: LoadedConfig): string[] 
 }
 
 /** `drvs/ab/cdef…-name.drv`, packed or not (Nix: `LocalFSStore::getBuildLogExact`). */
-async function readStoreLog(directory: string, drvPath: StorePath): Promise<{ source: string; bytes: Uint8Array } | null> {
+async function readStoreLog(
+  directory: string,
+  drvPath: StorePath,
+): Promise<{ source: string; bytes: Uint8Array } | null> {
   const base = baseNameOf(drvPath);
   const file = join(directory, base.slice(0, 2), base.slice(2));
   const plain = await readIfThere(file);
@@ -117,7 +120,10 @@ async function readStoreLog(directory: string, drvPath: StorePath): Promise<{ so
 }
 
 /** The log of the latest run of ours that built it: remote failures are kept nowhere else. */
-async function readRunLog(directory: string, drvPath: StorePath): Promise<{ source: string; bytes: Uint8Array } | null> {
+async function readRunLog(
+  directory: string,
+  drvPath: StorePath,
+): Promise<{ source: string; bytes: Uint8Array } | null> {
   const runs = await readdir(directory).catch(() => []);
   const base = baseNameOf(drvPath);
   let latest: { readonly file: string; readonly time: number } | null = null;
@@ -139,9 +145,14 @@ async function readIfThere(file: string): Promise<Uint8Array | null> {
   try {
     const { size } = await stat(file);
     if (size > MAX_LOG_BYTES) {
-      throw new EngineError("store", "LOG_TOO_LARGE", `'${file}': expected at most ${MAX_LOG_BYTES} bytes, found ${size}`, {
-        hint: "look at the file itself",
-      });
+      throw new EngineError(
+        "store",
+        "LOG_TOO_LARGE",
+        `'${file}': expected at most ${MAX_LOG_BYTES} bytes, found ${size}`,
+        {
+          hint: "look at the file itself",
+        },
+      );
     }
     return await readFile(file);
   } catch (error) {

@@ -37,7 +37,13 @@ export class Resolver {
 
   /** The store of the settings. */
   local(): Promise<AnyStore> {
-    this.#local ??= openAnyStore(this.#config.settings.store, this.#config, this.#surroundings, this.#clock, this.#notice);
+    this.#local ??= openAnyStore(
+      this.#config.settings.store,
+      this.#config,
+      this.#surroundings,
+      this.#clock,
+      this.#notice,
+    );
     return this.#local;
   }
 
@@ -88,9 +94,15 @@ export class Resolver {
     return (outputs === "all" ? [...known.keys()] : outputs).map((name) => {
       const path = known.get(name);
       if (path) return path;
-      const why = path === undefined ? `has no output '${name}'` : `has not been built, so the path of its output '${name}' is not known`;
+      const why =
+        path === undefined
+          ? `has no output '${name}'`
+          : `has not been built, so the path of its output '${name}' is not known`;
       throw new EngineError("store", "OUTPUT_UNKNOWN", `derivation '${drvPath}' ${why}`, {
-        hint: path === undefined ? `it has: ${[...known.keys()].join(", ")}` : `build it first: tsbuild-top '${drvPath}^${name}'`,
+        hint:
+          path === undefined
+            ? `it has: ${[...known.keys()].join(", ")}`
+            : `build it first: tsbuild-top '${drvPath}^${name}'`,
       });
     });
   }
@@ -114,7 +126,12 @@ export function onlyPaths(words: readonly string[], settingsOverrides: ReadonlyM
 }
 
 function notHere(store: string): EngineError {
-  return new EngineError("config", "STORE_NOT_A_DESTINATION", `store '${store}': expected a store on this machine to evaluate with`, {
-    hint: "give the other store with --from or --to, and store paths to copy",
-  });
+  return new EngineError(
+    "config",
+    "STORE_NOT_A_DESTINATION",
+    `store '${store}': expected a store on this machine to evaluate with`,
+    {
+      hint: "give the other store with --from or --to, and store paths to copy",
+    },
+  );
 }

@@ -30,7 +30,11 @@ export interface SignedPaths {
 const PARALLEL = 64;
 
 /** Signs paths. @throws EngineError `SECRET_KEY_UNREADABLE`, `KEY_MALFORMED`, `STORE_PATH_NOT_VALID`, what the store throws */
-export async function signPaths(request: SignPathsRequest, surroundings: Surroundings, clock: Clock = systemClock): Promise<SignedPaths> {
+export async function signPaths(
+  request: SignPathsRequest,
+  surroundings: Surroundings,
+  clock: Clock = systemClock,
+): Promise<SignedPaths> {
   const config = loadConfig(request.settingsOverrides);
   const warnings = [...config.warnings];
   const notice = (message: string): void => void warnings.push(message);

@@ -90,7 +90,8 @@ export async function verify(
         found({ kind: "untrusted", message: `path '${info.path}' is untrusted` });
       }
     });
-    const exitStatus = (kinds.has("corrupted") ? 1 : 0) + (kinds.has("untrusted") ? 2 : 0) + (kinds.has("failed") ? 4 : 0);
+    const exitStatus =
+      (kinds.has("corrupted") ? 1 : 0) + (kinds.has("untrusted") ? 2 : 0) + (kinds.has("failed") ? 4 : 0);
     return { checked: all.length, exitStatus };
   } finally {
     await Promise.allSettled([opened.close(), resolver.close()]);
@@ -117,8 +118,13 @@ async function checkContents(
   } catch (error) {
     signal.throwIfAborted();
     // A cache checks while it reads, and says what is wrong better than a hash could.
-    const corrupted = error instanceof EngineError && /^CACHE_(NAR|FILE)_/.test(error.code) && error.code !== "CACHE_FILE_FAILED";
-    found(corrupted ? { kind: "corrupted", message: error.message } : { kind: "failed", message: unreadable(info.path, error) });
+    const corrupted =
+      error instanceof EngineError && /^CACHE_(NAR|FILE)_/.test(error.code) && error.code !== "CACHE_FILE_FAILED";
+    found(
+      corrupted
+        ? { kind: "corrupted", message: error.message }
+        : { kind: "failed", message: unreadable(info.path, error) },
+    );
     return;
   }
   const digest = hasher.digest();

@@ -26,7 +26,11 @@ export interface DurableQueueOptions {
   readonly publish: (event: HookEvent) => void;
   readonly notice: (message: string) => void;
   /** Does one job. Resolves with the reason when it failed; rejecting is a failure, too. */
-  readonly perform: (job: HookJob, logged: (lines: readonly string[]) => void, signal: AbortSignal) => Promise<string | null>;
+  readonly perform: (
+    job: HookJob,
+    logged: (lines: readonly string[]) => void,
+    signal: AbortSignal,
+  ) => Promise<string | null>;
   /** What paths refer to, as far as that is known. */
   readonly referencesOf: (paths: readonly StorePath[]) => Promise<ReadonlySet<StorePath>>;
   /** Keeps what waits from the garbage collector beyond this run, and lets it go. Must not throw. */
@@ -62,7 +66,10 @@ export class DurableQueue {
     this.#options = options;
     this.#queue = new JobQueue(options.rules);
     const { left } = options.file;
-    if (left.length > 0) options.notice(`${count(left.length, "hook")} of an earlier run ${left.length === 1 ? "is" : "are"} taken up again`);
+    if (left.length > 0)
+      options.notice(
+        `${count(left.length, "hook")} of an earlier run ${left.length === 1 ? "is" : "are"} taken up again`,
+      );
     for (const job of left) this.#enqueue(job, false);
   }
 
@@ -115,7 +122,9 @@ export class DurableQueue {
       takeBack();
       signal.removeEventListener("abort", end);
     }
-    await this.#stop(over ? (signal.aborted ? "the run was ended" : `not done ${deadlineMs / 1000} seconds after the last build`) : "");
+    await this.#stop(
+      over ? (signal.aborted ? "the run was ended" : `not done ${deadlineMs / 1000} seconds after the last build`) : "",
+    );
     const { queued, retrying, failed } = this.#queue.counts();
     return { done: this.#done, failed, left: queued + retrying };
   }
@@ -130,7 +139,13 @@ export class DurableQueue {
     const { publish, file, keep } = this.#options;
     this.#expected += 1;
     if (isNew) file.add(job);
-    publish({ type: "hookQueued", hook: job.id, kind: job.kind, goal: job.drvPath as string as GoalId, paths: job.paths });
+    publish({
+      type: "hookQueued",
+      hook: job.id,
+      kind: job.kind,
+      goal: job.drvPath as string as GoalId,
+      paths: job.paths,
+    });
     if (isNew) void keep(job).catch(() => undefined);
     const add = async (): Promise<void> => {
       const references = await this.#options.referencesOf(job.paths).catch(() => new Set<StorePath>());

@@ -63,10 +63,15 @@ export class QueueFile {
       for (const path of taken) unlinkSync(path);
       return file;
     } catch (cause) {
-      throw new EngineError("store", "HOOK_QUEUE_UNWRITABLE", `cannot keep the queue of hooks in '${directory}': ${messageOf(cause)}`, {
-        hint: "set journal-dir to a directory that can be written, or use post-build-hook-mode = blocking",
-        cause,
-      });
+      throw new EngineError(
+        "store",
+        "HOOK_QUEUE_UNWRITABLE",
+        `cannot keep the queue of hooks in '${directory}': ${messageOf(cause)}`,
+        {
+          hint: "set journal-dir to a directory that can be written, or use post-build-hook-mode = blocking",
+          cause,
+        },
+      );
     }
   }
 
@@ -115,7 +120,9 @@ export class QueueFile {
     } catch (error) {
       if (this.#complained) return;
       this.#complained = true;
-      this.#notice(`the queue of hooks cannot be kept on disk: ${messageOf(error)}; what is queued is lost if this program is killed`);
+      this.#notice(
+        `the queue of hooks cannot be kept on disk: ${messageOf(error)}; what is queued is lost if this program is killed`,
+      );
     }
   }
 }

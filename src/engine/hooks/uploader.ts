@@ -12,12 +12,12 @@ export interface UploaderOptions {
   readonly sign: (info: PathInfo) => PathInfo;
 }
 
-/** Uploads to one store; jobs may run beside each other. */
+/** Uploads to one store; jobs may run beside each other, and a cache takes care that none sends what another is sending. */
 export class Uploader {
   readonly #options: UploaderOptions;
   readonly #infos: PathInfos;
-  /** Paths the other store is known to have, or that are on their way there. */
-  readonly #sent = new Map<StorePath, Promise<void>>();
+  /** Paths the other store is known to have. */
+  readonly #there = new Set<StorePath>();
 
   constructor(options: UploaderOptions) {
     this.#options = options;
@@ -29,43 +29,33 @@ export class Uploader {
    * @param logged hears of every path that has arrived
    * @throws what either store throws; what has arrived by then stays
    */
-  async upload(paths: readonly StorePath[], logged: (lines: readonly string[]) => void, signal: AbortSignal): Promise<void> {
+  async upload(
+    paths: readonly StorePath[],
+    logged: (lines: readonly string[]) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { from, to, sign } = this.#options;
     const closure = await this.#infos.closure(paths, signal);
-    // Nobody may come in between here and the claim below, or a path would be sent twice.
-    const fresh = closure.filter((info) => !this.#sent.has(info.path));
-    const others = closure.flatMap((info) => this.#sent.get(info.path) ?? []);
-    const mine = Promise.withResolvers<void>();
-    // Whoever waits for it looks at it; when nobody does, the job itself tells.
-    mine.promise.catch(() => undefined);
-    for (const info of fresh) this.#sent.set(info.path, mine.promise);
-    try {
-      // What another job sends must be there before what refers to it.
-      await Promise.all(others);
-      const names = fresh.map((info) => info.path);
-      const present = await to.queryValidPaths(names, signal);
-      const missing = fresh.filter((info) => !present.has(info.path));
-      if (missing.length > 0) {
-        await copyPaths({
-          from,
-          to,
-          paths: missing.map((info) => sign({ ...info, ultimate: false })),
-          checkSignatures: false,
-          report: () => undefined,
-          signal,
-        });
-      }
-      const there = new Set(missing.map((info) => info.path));
-      logged(
-        paths.map((path) => (there.has(path) ? `uploaded '${path}' to '${to.uri}'` : `'${path}' is in '${to.uri}' already`)),
-      );
-      const more = missing.length - paths.filter((path) => there.has(path)).length;
-      if (more > 0) logged([`and ${more} ${more === 1 ? "path" : "paths"} they refer to`]);
-      mine.resolve();
-    } catch (error) {
-      for (const info of fresh) if (this.#sent.get(info.path) === mine.promise) this.#sent.delete(info.path);
-      mine.reject(error);
-      throw error;
+    const unknown = closure.filter((info) => !this.#there.has(info.path));
+    const names = unknown.map((info) => info.path);
+    const present = await to.queryValidPaths(names, signal);
+    const missing = unknown.filter((info) => !present.has(info.path));
+    if (missing.length > 0) {
+      await copyPaths({
+        from,
+        to,
+        paths: missing.map((info) => sign({ ...info, ultimate: false })),
+        checkSignatures: false,
+        report: () => undefined,
+        signal,
+      });
     }
+    for (const path of names) this.#there.add(path);
+    const sent = new Set(missing.map((info) => info.path));
+    const lines = paths.map((path) =>
+      sent.has(path) ? `uploaded '${path}' to '${to.uri}'` : `'${path}' is in '${to.uri}' already`,
+    );
+    const more = paths.reduce((rest, path) => rest - (sent.has(path) ? 1 : 0), sent.size);
+    logged(more === 0 ? lines : [...lines, `and ${more} ${more === 1 ? "path" : "paths"} they refer to`]);
   }
 }

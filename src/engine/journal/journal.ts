@@ -1,7 +1,18 @@
 // The journal on disk: one file for each run, so that programs side by side never write the same one.
 //
 // A file is only appended to. What a crash leaves is a file without `runFinished` whose process is gone; its last line may be torn, and is dropped.
-import { closeSync, fdatasyncSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fdatasyncSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { EngineError, messageOf } from "../errors.ts";
 import { type JournalRecord, mustBeDurable, parseRecord, printRecord, type RunOwner } from "./record.ts";
@@ -31,7 +42,11 @@ export interface JournalOptions {
 export function createJournal(options: JournalOptions): Journal {
   const { directory, runId, at, targets } = options;
   if (!/^[A-Za-z0-9_-]{1,100}$/.test(runId)) {
-    throw new EngineError("internal", "JOURNAL_BAD_ID", `expected a run id of letters, digits, - and _, found '${runId}'`);
+    throw new EngineError(
+      "internal",
+      "JOURNAL_BAD_ID",
+      `expected a run id of letters, digits, - and _, found '${runId}'`,
+    );
   }
   const file = join(directory, `${runId}.jsonl`);
   let fd: number;

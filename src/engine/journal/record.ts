@@ -72,7 +72,8 @@ const text: Check = (value) => typeof value === "string";
 const number: Check = (value) => typeof value === "number" && Number.isFinite(value);
 const texts: Check = (value) => Array.isArray(value) && value.every(text);
 const truth: Check = (value) => typeof value === "boolean";
-const owner: Check = (value) => isFields(value) && number(value["pid"]) && text(value["bootId"]) && text(value["startTime"]);
+const owner: Check = (value) =>
+  isFields(value) && number(value["pid"]) && text(value["bootId"]) && text(value["startTime"]);
 
 const FIELDS: Readonly<Record<JournalRecord["type"], Readonly<Record<string, Check>>>> = {
   runStarted: { runId: text, owner, targets: texts },

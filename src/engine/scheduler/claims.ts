@@ -100,7 +100,8 @@ function onCancelled(turn: Turn, claim: Claim): void {
   releaseSlot(turn, claim);
   closeClaim(claim);
   if (isUndecided(goal)) {
-    const reason = turn.plan.halt === null ? { type: "cancelled" as const, reason: "cancelled" } : cancelledBy(turn.plan.halt);
+    const reason =
+      turn.plan.halt === null ? { type: "cancelled" as const, reason: "cancelled" } : cancelledBy(turn.plan.halt);
     endGoal(turn, goal, reason, "its build was cancelled");
   } else concludeWhenQuiet(turn, goal);
   leaveWhenIdle(turn, machine);

@@ -22,7 +22,15 @@ export interface Verdict {
   readonly effect: Effect;
 }
 
-type Evidence = "noSpace" | "noProcesses" | "wrongMachine" | "notTrusted" | "inputMissing" | "hashMismatch" | "notValidYet" | "notComparable";
+type Evidence =
+  | "noSpace"
+  | "noProcesses"
+  | "wrongMachine"
+  | "notTrusted"
+  | "inputMissing"
+  | "hashMismatch"
+  | "notValidYet"
+  | "notComparable";
 
 /** A line of the table; the first whose conditions all hold decides. A condition left out always holds. */
 export interface Rule {
@@ -42,9 +50,19 @@ const machinery = (effect: Effect): Verdict => ({ kind: "machinery", exitClass: 
 export const FAILURE_RULES: readonly Rule[] = [
   { what: "the outputs did not arrive", receiving: true, verdict: machinery("nothing") },
   { what: "the connection broke", origin: ["connection"], verdict: machinery("nothing") },
-  { what: "an input was refused for want of trust", origin: ["transfer"], evidence: "notTrusted", verdict: machinery("excluded") },
+  {
+    what: "an input was refused for want of trust",
+    origin: ["transfer"],
+    evidence: "notTrusted",
+    verdict: machinery("excluded"),
+  },
   { what: "no space for the inputs", origin: ["transfer"], evidence: "noSpace", verdict: machinery("diskFull") },
-  { what: "no process to receive the inputs", origin: ["transfer"], evidence: "noProcesses", verdict: machinery("processTableFull") },
+  {
+    what: "no process to receive the inputs",
+    origin: ["transfer"],
+    evidence: "noProcesses",
+    verdict: machinery("processTableFull"),
+  },
   { what: "the inputs did not arrive", origin: ["transfer"], verdict: machinery("suspect") },
   { what: "it cannot be compared there", origin: ["local"], evidence: "notComparable", verdict: machinery("excluded") },
   { what: "something failed here", origin: ["local"], verdict: machinery("nothing") },
@@ -63,7 +81,11 @@ export const FAILURE_RULES: readonly Rule[] = [
     addressing: ["fixed", "impure"],
     verdict: final("build"),
   },
-  { what: "Nix says a sandboxed build failed for want of space", status: ["TransientFailure"], verdict: machinery("diskFull") },
+  {
+    what: "Nix says a sandboxed build failed for want of space",
+    status: ["TransientFailure"],
+    verdict: machinery("diskFull"),
+  },
   {
     what: "wrong system or feature: 2.8 and 2.26 say misc, 2.34 says rejected",
     status: ["MiscFailure", "InputRejected"],
@@ -77,7 +99,12 @@ export const FAILURE_RULES: readonly Rule[] = [
     verdict: machinery("excluded"),
   },
   { what: "nothing to check yet", status: ["MiscFailure"], evidence: "notValidYet", verdict: final("other") },
-  { what: "an input has gone from the machine", status: ["MiscFailure"], evidence: "inputMissing", verdict: machinery("suspect") },
+  {
+    what: "an input has gone from the machine",
+    status: ["MiscFailure"],
+    evidence: "inputMissing",
+    verdict: machinery("suspect"),
+  },
   { what: "the derivation is malformed", status: ["InputRejected"], verdict: final("build") },
   {
     what: "an input could not be had there",
@@ -107,7 +134,8 @@ export function classify(failure: ClaimFailure, addressing: GoalSpec["addressing
   const rule = FAILURE_RULES.find((candidate) => {
     if (candidate.receiving === true && !receiving) return false;
     if (candidate.origin !== undefined && !candidate.origin.includes(failure.origin)) return false;
-    if (candidate.status !== undefined && (failure.status === null || !candidate.status.includes(failure.status))) return false;
+    if (candidate.status !== undefined && (failure.status === null || !candidate.status.includes(failure.status)))
+      return false;
     if (candidate.addressing !== undefined && !candidate.addressing.includes(addressing)) return false;
     return candidate.evidence === undefined || shows(failure, candidate.evidence);
   });
@@ -117,7 +145,9 @@ export function classify(failure: ClaimFailure, addressing: GoalSpec["addressing
 function shows(failure: ClaimFailure, evidence: Evidence): boolean {
   const { message, logTail, diskFreeBytes, status } = failure;
   // What ended within a limit or with a result was stopped by that, whatever its log says.
-  const ran = status === null || !["TimedOut", "NotDeterministic", "LogLimitExceeded", "OutputRejected", "CachedFailure"].includes(status);
+  const ran =
+    status === null ||
+    !["TimedOut", "NotDeterministic", "LogLimitExceeded", "OutputRejected", "CachedFailure"].includes(status);
   switch (evidence) {
     case "noSpace":
       if (diskFreeBytes !== null && diskFreeBytes >= ENOUGH_SPACE) return false;

@@ -1,8 +1,8 @@
 // What rounds and checks are compared with, and what is still being said of their differences: nothing is taken away before all is said.
 import type { BasicDerivation } from "../derivation/derivation.ts";
-import type { ClaimId, GoalId, MachineId } from "../events/ids.ts";
 import { messageOf } from "../errors.ts";
 import type { EngineEvent, OutputPath } from "../events/event.ts";
+import type { ClaimId, GoalId, MachineId } from "../events/ids.ts";
 import { LOCAL_MACHINE } from "../events/ids.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";

@@ -9,12 +9,12 @@ import { cancelledBy, concludeWhenQuiet, endGoal } from "./finish.ts";
 import { type BuildingPhase, type Goal, isUndecided, noteTrouble } from "./goal.ts";
 import { enqueue, laneOf } from "./goal-class.ts";
 import { hasAlternative, leaveWhenIdle, noteFailure } from "./health.ts";
+import { reviewAll } from "./plan.ts";
 import { jitteredWait } from "./random.ts";
 import { replaceLost } from "./round-rules.ts";
 import { advance, noteBuilt, restartRounds, roundFinished } from "./rounds.ts";
 import { setTimer, type Turn, wallAt } from "./turn.ts";
 import { tell } from "./waiting.ts";
-import { reviewAll } from "./plan.ts";
 
 /** Handles `claimFailed`. */
 export function onFailed(turn: Turn, claim: Claim, fact: Extract<ClaimFact, { type: "claimFailed" }>): void {
@@ -41,7 +41,12 @@ export function onFailed(turn: Turn, claim: Claim, fact: Extract<ClaimFact, { ty
   } else if (verdict.kind === "final") {
     machine.streak += 1;
     if (differs) roundFinished(turn, claim, "differs");
-    endGoal(turn, goal, { type: "failed", failure: failureOf(claim, failure, verdict, reason) }, "another round failed");
+    endGoal(
+      turn,
+      goal,
+      { type: "failed", failure: failureOf(claim, failure, verdict, reason) },
+      "another round failed",
+    );
   } else {
     noteFailure(turn, machine, verdict.effect, reason);
     retry(turn, claim, failure, verdict, reason);

@@ -1,11 +1,11 @@
 // How goals end, and what that means for those that need them and for the run.
 import type { GoalResult } from "../events/event.ts";
-import { unmatchableMessage } from "./match.ts";
+import type { MachineId } from "../events/ids.ts";
 import { type Goal, isDone, isUndecided, NO_TIMES, roundClaims } from "./goal.ts";
 import { enqueue, laneOf } from "./goal-class.ts";
 import { dropHooks } from "./hook-queue.ts";
 import type { Refusal } from "./match.ts";
-import type { MachineId } from "../events/ids.ts";
+import { unmatchableMessage } from "./match.ts";
 import { type Halt, reviewAll } from "./plan.ts";
 import { urgencyOf } from "./policy.ts";
 import { noteEnded } from "./progress.ts";

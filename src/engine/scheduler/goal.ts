@@ -169,7 +169,9 @@ export function wantsSlot(goal: Goal): boolean {
 /** The claims of its rounds that run or were built. */
 export function roundClaims(goal: Goal): Claim[] {
   if (goal.phase.type !== "building") return [];
-  return goal.phase.rounds.flatMap((round) => (round.type === "running" || round.type === "built" ? [round.claim] : []));
+  return goal.phase.rounds.flatMap((round) =>
+    round.type === "running" || round.type === "built" ? [round.claim] : [],
+  );
 }
 
 /** Notes trouble with a goal on a machine. */

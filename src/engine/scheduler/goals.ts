@@ -46,7 +46,11 @@ function link(plan: Plan, goal: Goal): void {
   for (const id of goal.spec.inputs) {
     const input = plan.goals.get(id);
     if (input === undefined) {
-      throw new EngineError("internal", "PLAN_UNKNOWN_INPUT", `${goal.id}: its input ${id} was never added to the plan`);
+      throw new EngineError(
+        "internal",
+        "PLAN_UNKNOWN_INPUT",
+        `${goal.id}: its input ${id} was never added to the plan`,
+      );
     }
     input.dependants.push(goal);
     inputs.push(input);
@@ -179,7 +183,11 @@ function beginBuild(turn: Turn, goal: Goal): void {
   }
   const lost = goal.inputs.find(endedBadly);
   if (lost !== undefined) {
-    finishGoal(turn, goal, { type: "notBuilt", because: lost.id, reason: `its input '${lost.spec.name}' was not built` });
+    finishGoal(turn, goal, {
+      type: "notBuilt",
+      because: lost.id,
+      reason: `its input '${lost.spec.name}' was not built`,
+    });
     return;
   }
   let pending = 0;

@@ -1,10 +1,10 @@
 // The life of machines: connected when they are needed, cooled down when they fail, off only when nothing can help.
 import type { MachineState } from "../events/event.ts";
+import type { Effect } from "./classify.ts";
 import type { MachineFact, MachineSpec } from "./fact.ts";
 import { isUndecided } from "./goal.ts";
 import type { GoalClass } from "./goal-class.ts";
 import { createMachine, type Machine, stateOf } from "./machine.ts";
-import type { Effect } from "./classify.ts";
 import { type Plan, reviewAll } from "./plan.ts";
 import { jitteredWait } from "./random.ts";
 import { setTimer, type Turn } from "./turn.ts";

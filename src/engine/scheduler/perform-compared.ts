@@ -54,7 +54,13 @@ export async function performCompared(
         const transfer = work.transfers.begin("upload", 0, 0n);
         try {
           const whole = await buildWhole(
-            { scratch, request, from: work.from, report: heard, transferred: (progress) => transfer.progress(progress) },
+            {
+              scratch,
+              request,
+              from: work.from,
+              report: heard,
+              transferred: (progress) => transfer.progress(progress),
+            },
             signal,
           );
           transfer.end(null);
@@ -96,7 +102,11 @@ export async function performCompared(
     case "failed":
       return { type: "failed", status: answer.result.status, message: answer.result.errorMessage };
     case "notExecuted":
-      return { type: "notCompared", isImpossible: false, reason: "its outputs had become valid there: nothing was built" };
+      return {
+        type: "notCompared",
+        isImpossible: false,
+        reason: "its outputs had become valid there: nothing was built",
+      };
     case "impossible":
       return { type: "notCompared", isImpossible: true, reason: `${CANNOT_COMPARE}: ${answer.reason}` };
   }

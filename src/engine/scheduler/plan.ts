@@ -32,7 +32,9 @@ export interface QueuedHook {
 export interface Timer {
   readonly at: number;
   readonly order: number;
-  readonly what: { readonly type: "goal"; readonly goal: Goal } | { readonly type: "machine"; readonly machine: Machine };
+  readonly what:
+    | { readonly type: "goal"; readonly goal: Goal }
+    | { readonly type: "machine"; readonly machine: Machine };
 }
 
 export interface Plan {
@@ -81,7 +83,15 @@ export interface Plan {
   readonly progress: Progress;
   estimate: Estimate | null;
   estimatedAt: number;
-  counts: { claims: number; hooks: number; goals: number; timers: number; boosts: number; passes: number; marks: number };
+  counts: {
+    claims: number;
+    hooks: number;
+    goals: number;
+    timers: number;
+    boosts: number;
+    passes: number;
+    marks: number;
+  };
 }
 
 /** An empty plan. Options left out have the defaults of {@link DEFAULT_PLAN_OPTIONS}. */

@@ -5,7 +5,7 @@ import type { Goal } from "./goal.ts";
 import { laneOf } from "./goal-class.ts";
 import { freeSlots, type Machine, speedOf } from "./machine.ts";
 import type { Plan } from "./plan.ts";
-import type { Chooser, Choice } from "./policy.ts";
+import type { Choice, Chooser } from "./policy.ts";
 
 /** Within a queue: the longest chain of expected work, then the order they came. */
 export function ownBefore(a: Goal, b: Goal): boolean {
@@ -57,7 +57,8 @@ function choose(plan: Plan, goal: Goal, candidates: readonly Machine[], outlook:
   const mean = goal.isKnown ? 1 : plan.learned.mean[lane]!;
   const typical = goal.isKnown ? 1 : plan.learned.typical[lane]!;
   const isSent = plan.options.transferMs !== null;
-  const expectedMs = (machine: Machine, send: number) => send + usual[machine.index]! * typical * slowdown[machine.index]!;
+  const expectedMs = (machine: Machine, send: number) =>
+    send + usual[machine.index]! * typical * slowdown[machine.index]!;
   const resumed = resumedOn(plan, goal, candidates);
   if (resumed !== null) {
     const explanation = "an earlier run was interrupted while it built there";

@@ -1,6 +1,7 @@
 // What is left of the run, kept as sums so that an estimate costs next to nothing.
-import { UNKNOWN_WORK_MS } from "./expect.ts";
+
 import { type EstimateInput, estimateRemaining } from "./estimate.ts";
+import { UNKNOWN_WORK_MS } from "./expect.ts";
 import type { Goal } from "./goal.ts";
 import { meanRatio } from "./learned.ts";
 import { isUsable, speedOf } from "./machine.ts";

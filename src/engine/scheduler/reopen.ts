@@ -2,9 +2,9 @@
 import { haltReason } from "./finish.ts";
 import { endedBadly, type Goal } from "./goal.ts";
 import { begin, isHopeless, isToBuild, need } from "./goals.ts";
+import { reviewAll } from "./plan.ts";
 import { noteToBuild } from "./progress.ts";
 import type { Turn } from "./turn.ts";
-import { reviewAll } from "./plan.ts";
 
 /** Reopens goals, the inputs they lack, and dependants that lack nothing else; returns how many. A halt by a failure is lifted. */
 export function reopen(turn: Turn, goals: readonly Goal[]): number {

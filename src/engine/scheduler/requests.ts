@@ -5,9 +5,9 @@ import { endGoal, finishGoal, halt } from "./finish.ts";
 import { endedBadly, type Goal, isDone } from "./goal.ts";
 import { changed, setHold } from "./health.ts";
 import type { Machine } from "./machine.ts";
+import { reviewAll } from "./plan.ts";
 import { reopen } from "./reopen.ts";
 import { answer, type Turn } from "./turn.ts";
-import { reviewAll } from "./plan.ts";
 
 /** More slots than any machine has; guards against a slip of the finger. */
 const MOST_SLOTS = 4096;
@@ -59,11 +59,7 @@ export function onRequest(turn: Turn, fact: RequestFact): void {
   }
 }
 
-function withGoal(
-  turn: Turn,
-  fact: Extract<RequestFact, { goal: unknown }>,
-  act: (goal: Goal) => void,
-): void {
+function withGoal(turn: Turn, fact: Extract<RequestFact, { goal: unknown }>, act: (goal: Goal) => void): void {
   const goal = turn.plan.goals.get(fact.goal);
   if (goal === undefined || !goal.needed) answer(turn, fact.request, false, `${fact.goal} is not part of this run`);
   else act(goal);
@@ -107,7 +103,12 @@ function cancelGoal(turn: Turn, request: RequestId, goal: Goal): void {
       finishGoal(turn, goal, result);
   }
   const pruned = prune(turn, goal);
-  answer(turn, request, true, pruned === 0 ? `'${name}' is cancelled` : `'${name}' is cancelled, and ${pruned} waiting that only it needed`);
+  answer(
+    turn,
+    request,
+    true,
+    pruned === 0 ? `'${name}' is cancelled` : `'${name}' is cancelled, and ${pruned} waiting that only it needed`,
+  );
 }
 
 /** Ends what waits and is needed by nothing any more. What runs goes on: its result is worth keeping. */
@@ -116,9 +117,14 @@ function prune(turn: Turn, from: Goal): number {
   const stack = [...from.inputs];
   for (let goal = stack.pop(); goal !== undefined; goal = stack.pop()) {
     const { phase } = goal;
-    const waits = phase.type === "inputs" || phase.type === "toSubstitute" || (phase.type === "building" && goal.open.length === 0);
+    const waits =
+      phase.type === "inputs" || phase.type === "toSubstitute" || (phase.type === "building" && goal.open.length === 0);
     if (!waits || goal.isTarget || goal.dependants.some((dependant) => needsInputs(dependant, from))) continue;
-    const result = { type: "notBuilt", because: from.id, reason: `only '${from.spec.name}' needed it, which was cancelled` } as const;
+    const result = {
+      type: "notBuilt",
+      because: from.id,
+      reason: `only '${from.spec.name}' needed it, which was cancelled`,
+    } as const;
     if (phase.type === "building") endGoal(turn, goal, result, "nothing needs it");
     else finishGoal(turn, goal, result);
     count += 1;
@@ -139,7 +145,12 @@ function retry(turn: Turn, request: RequestId, goal: Goal): void {
   else if (turn.plan.halt?.type === "stopped") answer(turn, request, false, "the run is stopping");
   else {
     const count = reopen(turn, [goal]);
-    answer(turn, request, true, count === 1 ? `'${name}' is tried again` : `'${name}' is tried again, with ${count - 1} more`);
+    answer(
+      turn,
+      request,
+      true,
+      count === 1 ? `'${name}' is tried again` : `'${name}' is tried again, with ${count - 1} more`,
+    );
   }
 }
 
@@ -152,7 +163,12 @@ function retryFailed(turn: Turn, request: RequestId): void {
   else if (plan.halt?.type === "stopped") answer(turn, request, false, "the run is stopping");
   else {
     reopen(turn, failed);
-    answer(turn, request, true, failed.length === 1 ? "1 failed build is tried again" : `${failed.length} failed builds are tried again`);
+    answer(
+      turn,
+      request,
+      true,
+      failed.length === 1 ? "1 failed build is tried again" : `${failed.length} failed builds are tried again`,
+    );
   }
 }
 
@@ -178,7 +194,12 @@ function buildNext(turn: Turn, request: RequestId, goal: Goal): void {
   }
   plan.queuesChanged = true;
   reviewAll(plan);
-  answer(turn, request, true, count === 0 ? `'${name}' goes next` : `'${name}' goes next, with ${count} builds it waits for`);
+  answer(
+    turn,
+    request,
+    true,
+    count === 0 ? `'${name}' goes next` : `'${name}' goes next, with ${count} builds it waits for`,
+  );
 }
 
 function hold(
@@ -226,14 +247,24 @@ function setSlots(turn: Turn, request: RequestId, machine: Machine, slots: numbe
   turn.events.push({ type: "machineSlotsChanged", machine: machine.id, slots });
   changed(turn, machine);
   const over = machine.running - slots;
-  answer(turn, request, true, over > 0 ? `${machine.id}: ${slots} slots once ${over} builds have ended` : `${machine.id}: ${slots} slots`);
+  answer(
+    turn,
+    request,
+    true,
+    over > 0 ? `${machine.id}: ${slots} slots once ${over} builds have ended` : `${machine.id}: ${slots} slots`,
+  );
 }
 
 function stop(turn: Turn, fact: Extract<RequestFact, { type: "stop" }>): void {
   const { plan } = turn;
   const { how, reason, request } = fact;
   if (plan.halt?.type === "stopped" && (plan.halt.how === "cancel" || how === "drain")) {
-    answer(turn, request, false, plan.halt.how === "cancel" ? "the run is being cancelled" : "the run is stopping already");
+    answer(
+      turn,
+      request,
+      false,
+      plan.halt.how === "cancel" ? "the run is being cancelled" : "the run is stopping already",
+    );
     return;
   }
   turn.events.push({ type: "runStopping", how, reason });

@@ -106,7 +106,9 @@ function reasonOver(turn: Turn, machines: readonly Machine[]): WaitingReason {
   if (up.length > 0) return { type: "slots", machines: ids(up) };
   const connecting = open.filter((machine) => machine.condition.type === "open");
   if (connecting.length > 0) return { type: "connecting", machines: ids(connecting) };
-  const cooling = open.flatMap((machine) => (machine.condition.type === "coolingDown" ? [machine.condition.untilWall] : []));
+  const cooling = open.flatMap((machine) =>
+    machine.condition.type === "coolingDown" ? [machine.condition.untilWall] : [],
+  );
   if (cooling.length > 0) return { type: "coolingDown", machines: ids(open), until: Math.min(...cooling) };
   return machines.length > 0 ? { type: "cordoned", machines: ids(machines) } : { type: "connecting", machines: [] };
 }

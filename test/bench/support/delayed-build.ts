@@ -23,6 +23,7 @@ const request = {
   diffoscope: false,
   outLink: null,
   dryRun: false,
+  uploadTo: null,
 } as const;
 const surroundings = { environment: process.env, cwd: process.cwd(), program: "benchmark" };
 const speed = { delayMs: Number(delay), bytesPerSecond: null };

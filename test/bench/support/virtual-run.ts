@@ -46,7 +46,14 @@ export function runVirtually(
         case "startBuild": {
           const duration = durationMs(command);
           const { claim } = command;
-          post(now + duration, { type: "claimBuilt", claim, durationMs: duration, executed: true, outputs: [], differs: [] });
+          post(now + duration, {
+            type: "claimBuilt",
+            claim,
+            durationMs: duration,
+            executed: true,
+            outputs: [],
+            differs: [],
+          });
           builds += 1;
           break;
         }

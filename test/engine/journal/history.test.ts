@@ -45,7 +45,8 @@ describe("the history", () => {
     const file = join(directory, "deep", "history.sqlite");
     const one = openHistory(file);
     const other = openHistory(file);
-    for (let index = 1; index <= 15; index++) (index % 2 === 0 ? one : other).record("gcc-13.2", "itchy", index, 1, index);
+    for (let index = 1; index <= 15; index++)
+      (index % 2 === 0 ? one : other).record("gcc-13.2", "itchy", index, 1, index);
     one.close();
     other.close();
     const again = openHistory(file);

@@ -14,38 +14,137 @@ type Row = readonly [
 /** The one line of the table for builds that are over. */
 const RECEIVING = "the outputs did not arrive";
 
-const built = (status: BuildStatus, message = "", more: Partial<ClaimFailure> = {}) => failure(message, { status, ...more });
+const built = (status: BuildStatus, message = "", more: Partial<ClaimFailure> = {}) =>
+  failure(message, { status, ...more });
 const transfer = (message: string) => failure(message, { origin: "transfer", status: null });
 
 // One row at least for each line of the table, by its name there.
 const rows: readonly Row[] = [
   [RECEIVING, transfer("no space left on device"), "input", ["machinery", "other", "nothing"]],
-  ["the connection broke", failure("reset", { origin: "connection", status: null }), "input", ["machinery", "other", "nothing"]],
-  ["an input was refused for want of trust", transfer("path lacks a signature by a trusted key"), "input", ["machinery", "other", "excluded"]],
+  [
+    "the connection broke",
+    failure("reset", { origin: "connection", status: null }),
+    "input",
+    ["machinery", "other", "nothing"],
+  ],
+  [
+    "an input was refused for want of trust",
+    transfer("path lacks a signature by a trusted key"),
+    "input",
+    ["machinery", "other", "excluded"],
+  ],
   ["no space for the inputs", transfer("write: No space left on device"), "input", ["machinery", "other", "diskFull"]],
   ["no process to receive the inputs", transfer("cannot fork"), "input", ["machinery", "other", "processTableFull"]],
   ["the inputs did not arrive", transfer("hash mismatch importing path"), "input", ["machinery", "other", "suspect"]],
-  ["it cannot be compared there", failure("cannot be compared there: no", { origin: "local", status: null }), "input", ["machinery", "other", "excluded"]],
-  ["something failed here", failure("not connected", { origin: "local", status: null }), "input", ["machinery", "other", "nothing"]],
-  ["it cannot be compared there", failure("cannot be compared there: no scratch store", { origin: "local", status: null }), "input", ["machinery", "other", "excluded"]],
-  ["no space where it builds", built("PermanentFailure", "exit 1", { logTail: ["cp: No space left on device"] }), "input", ["machinery", "other", "diskFull"]],
-  ["no process where it builds", built("PermanentFailure", "exit 1", { logTail: ["bash: fork: retry: Resource temporarily unavailable"] }), "input", ["machinery", "other", "processTableFull"]],
+  [
+    "it cannot be compared there",
+    failure("cannot be compared there: no", { origin: "local", status: null }),
+    "input",
+    ["machinery", "other", "excluded"],
+  ],
+  [
+    "something failed here",
+    failure("not connected", { origin: "local", status: null }),
+    "input",
+    ["machinery", "other", "nothing"],
+  ],
+  [
+    "it cannot be compared there",
+    failure("cannot be compared there: no scratch store", { origin: "local", status: null }),
+    "input",
+    ["machinery", "other", "excluded"],
+  ],
+  [
+    "no space where it builds",
+    built("PermanentFailure", "exit 1", { logTail: ["cp: No space left on device"] }),
+    "input",
+    ["machinery", "other", "diskFull"],
+  ],
+  [
+    "no process where it builds",
+    built("PermanentFailure", "exit 1", { logTail: ["bash: fork: retry: Resource temporarily unavailable"] }),
+    "input",
+    ["machinery", "other", "processTableFull"],
+  ],
   ["time limit", built("TimedOut", "timed out after 1 seconds"), "input", ["final", "timeout", "nothing"]],
   ["rounds or a check differ", built("NotDeterministic"), "input", ["final", "notDeterministic", "nothing"]],
   ["log limit", built("LogLimitExceeded"), "input", ["final", "build", "nothing"]],
-  ["hash mismatch", built("OutputRejected", "hash mismatch in fixed-output derivation"), "fixed", ["final", "hashMismatch", "nothing"]],
-  ["output missing or forbidden reference", built("OutputRejected", "failed to produce output path"), "input", ["final", "other", "nothing"]],
-  ["builder failed", built("PermanentFailure", "builder failed with exit code 3"), "input", ["final", "build", "nothing"]],
+  [
+    "hash mismatch",
+    built("OutputRejected", "hash mismatch in fixed-output derivation"),
+    "fixed",
+    ["final", "hashMismatch", "nothing"],
+  ],
+  [
+    "output missing or forbidden reference",
+    built("OutputRejected", "failed to produce output path"),
+    "input",
+    ["final", "other", "nothing"],
+  ],
+  [
+    "builder failed",
+    built("PermanentFailure", "builder failed with exit code 3"),
+    "input",
+    ["final", "build", "nothing"],
+  ],
   ["it failed before", built("CachedFailure"), "input", ["final", "build", "nothing"]],
-  ["builder with network access failed: Nix calls that transient", built("TransientFailure", "exit code 1"), "fixed", ["final", "build", "nothing"]],
-  ["builder with network access failed: Nix calls that transient", built("TransientFailure", "exit code 1"), "impure", ["final", "build", "nothing"]],
-  ["Nix says a sandboxed build failed for want of space", built("TransientFailure", "exit code 1"), "input", ["machinery", "other", "diskFull"]],
-  ["Nix says a sandboxed build failed for want of space", built("TransientFailure", "exit code 1"), "floating", ["machinery", "other", "diskFull"]],
-  ["wrong system or feature: 2.8 and 2.26 say misc, 2.34 says rejected", built("MiscFailure", "a 'x' with features {kvm} is required to build '/nix/store/a.drv', but I am a 'x' with features {}"), "input", ["machinery", "other", "excluded"]],
-  ["wrong system or feature: 2.8 and 2.26 say misc, 2.34 says rejected", built("InputRejected", "Cannot build. Reason: required system or feature not available"), "input", ["machinery", "other", "excluded"]],
-  ["the account may not build it", built("MiscFailure", "you are not privileged to build input-addressed derivations"), "input", ["machinery", "other", "excluded"]],
-  ["nothing to check yet", built("MiscFailure", "some outputs of 'a' are not valid, so checking is not possible"), "input", ["final", "other", "nothing"]],
-  ["an input has gone from the machine", built("MiscFailure", "dependency 'a' of 'b' does not exist, and substitution is disabled"), "input", ["machinery", "other", "suspect"]],
+  [
+    "builder with network access failed: Nix calls that transient",
+    built("TransientFailure", "exit code 1"),
+    "fixed",
+    ["final", "build", "nothing"],
+  ],
+  [
+    "builder with network access failed: Nix calls that transient",
+    built("TransientFailure", "exit code 1"),
+    "impure",
+    ["final", "build", "nothing"],
+  ],
+  [
+    "Nix says a sandboxed build failed for want of space",
+    built("TransientFailure", "exit code 1"),
+    "input",
+    ["machinery", "other", "diskFull"],
+  ],
+  [
+    "Nix says a sandboxed build failed for want of space",
+    built("TransientFailure", "exit code 1"),
+    "floating",
+    ["machinery", "other", "diskFull"],
+  ],
+  [
+    "wrong system or feature: 2.8 and 2.26 say misc, 2.34 says rejected",
+    built(
+      "MiscFailure",
+      "a 'x' with features {kvm} is required to build '/nix/store/a.drv', but I am a 'x' with features {}",
+    ),
+    "input",
+    ["machinery", "other", "excluded"],
+  ],
+  [
+    "wrong system or feature: 2.8 and 2.26 say misc, 2.34 says rejected",
+    built("InputRejected", "Cannot build. Reason: required system or feature not available"),
+    "input",
+    ["machinery", "other", "excluded"],
+  ],
+  [
+    "the account may not build it",
+    built("MiscFailure", "you are not privileged to build input-addressed derivations"),
+    "input",
+    ["machinery", "other", "excluded"],
+  ],
+  [
+    "nothing to check yet",
+    built("MiscFailure", "some outputs of 'a' are not valid, so checking is not possible"),
+    "input",
+    ["final", "other", "nothing"],
+  ],
+  [
+    "an input has gone from the machine",
+    built("MiscFailure", "dependency 'a' of 'b' does not exist, and substitution is disabled"),
+    "input",
+    ["machinery", "other", "suspect"],
+  ],
   ["the derivation is malformed", built("InputRejected", "invalid derivation"), "input", ["final", "build", "nothing"]],
   ["an input could not be had there", built("DependencyFailed"), "input", ["machinery", "other", "excluded"]],
   ["an input could not be had there", built("NoSubstituters"), "input", ["machinery", "other", "excluded"]],
@@ -63,18 +162,29 @@ describe("what failures mean", () => {
   });
 
   it("knows every status", () => {
-    for (const status of BUILD_STATUSES) expect(classify(built(status), "input", false).kind).toMatch(/final|machinery/);
+    for (const status of BUILD_STATUSES)
+      expect(classify(built(status), "input", false).kind).toMatch(/final|machinery/);
   });
 
   it("takes a builder that fills its own quota on a roomy disk at its word", () => {
     const log = { logTail: ["No space left on device"] };
-    expect(classify(built("PermanentFailure", "", { ...log, diskFreeBytes: 2 ** 40 }), "input", false).kind).toBe("final");
-    expect(classify(built("PermanentFailure", "", { ...log, diskFreeBytes: 1000 }), "input", false).effect).toBe("diskFull");
+    expect(classify(built("PermanentFailure", "", { ...log, diskFreeBytes: 2 ** 40 }), "input", false).kind).toBe(
+      "final",
+    );
+    expect(classify(built("PermanentFailure", "", { ...log, diskFreeBytes: 1000 }), "input", false).effect).toBe(
+      "diskFull",
+    );
   });
 
   it("does not let a log change what a limit or a result decided", () => {
     const log = { logTail: ["No space left on device", "fork: retry: Resource temporarily unavailable"] };
-    for (const status of ["TimedOut", "LogLimitExceeded", "OutputRejected", "NotDeterministic", "CachedFailure"] as const) {
+    for (const status of [
+      "TimedOut",
+      "LogLimitExceeded",
+      "OutputRejected",
+      "NotDeterministic",
+      "CachedFailure",
+    ] as const) {
       expect(classify(built(status, "", log), "input", false).kind).toBe("final");
     }
   });
@@ -82,7 +192,10 @@ describe("what failures mean", () => {
 
 describe("the reason alone", () => {
   it.each([
-    ["\u001b[31;1merror:\u001b[0m builder for 'a' failed with exit code 3;\n last 2 log lines:\n > a\n > b", "builder for 'a' failed with exit code 3"],
+    [
+      "\u001b[31;1merror:\u001b[0m builder for 'a' failed with exit code 3;\n last 2 log lines:\n > a\n > b",
+      "builder for 'a' failed with exit code 3",
+    ],
     ["Cannot build 'a'. Reason: builder failed.\nLast 1 log lines:\n> x", "Cannot build 'a'. Reason: builder failed"],
     ["timed out", "timed out"],
   ])("%j", (message, reason) => expect(plainReason(message)).toBe(reason));

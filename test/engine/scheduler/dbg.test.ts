@@ -88,7 +88,12 @@ const FAILURES: readonly ClaimFailure[] = [
 /** A world in which things go well, badly, or late; it checks the promises as it goes. Returns all facts and decisions. */
 function play({ goals: specs, machines: all, options: chosen, choices }: Case) {
   const plan = createPlan(chosen);
-  const log: { readonly fact: Fact; readonly now: number; readonly commands: readonly Command[]; readonly text: string }[] = [];
+  const log: {
+    readonly fact: Fact;
+    readonly now: number;
+    readonly commands: readonly Command[];
+    readonly text: string;
+  }[] = [];
   const running = new Map<ClaimId, StartBuild>();
   const receiving = new Set<ClaimId>();
   const built = new Map<ClaimId, StartBuild>();
@@ -118,14 +123,25 @@ function play({ goals: specs, machines: all, options: chosen, choices }: Case) {
     const spec = byId.get(command.goal)!;
     const on = all.find((each) => each.machine === command.machine)!;
     expect(up.has(command.machine), "only connected machines get builds").toBe(true);
-    expect(refusalOf(spec, on, { destinationTrusted: plan.options.destinationTrusted, machineSigns: () => false })).toBeNull();
+    expect(
+      refusalOf(spec, on, { destinationTrusted: plan.options.destinationTrusted, machineSigns: () => false }),
+    ).toBeNull();
     const there = [...running.values()].filter((other) => other.machine === command.machine);
     expect(there.length, "slots are never exceeded").toBeLessThan(slots.get(command.machine)!);
-    expect(there.some((other) => other.slot === command.slot), "a slot holds one build").toBe(false);
-    expect(there.some((other) => other.goal === command.goal), "a derivation is built once at a time on a machine").toBe(false);
+    expect(
+      there.some((other) => other.slot === command.slot),
+      "a slot holds one build",
+    ).toBe(false);
+    expect(
+      there.some((other) => other.goal === command.goal),
+      "a derivation is built once at a time on a machine",
+    ).toBe(false);
     expect(command.slot).toBeGreaterThanOrEqual(0);
     const rounds = [...running.values()].filter((other) => other.goal === command.goal);
-    expect(rounds.some((other) => other.round === command.round), "a round is claimed once").toBe(false);
+    expect(
+      rounds.some((other) => other.round === command.round),
+      "a round is claimed once",
+    ).toBe(false);
     expect(rounds.length).toBeLessThan(Math.max(1, spec.rounds));
     for (const input of spec.inputs) expect(["built", "substituted", "alreadyValid"]).toContain(finished.get(input));
     expect(finished.has(command.goal), "what has ended is not built").toBe(false);
@@ -134,7 +150,12 @@ function play({ goals: specs, machines: all, options: chosen, choices }: Case) {
 
   const say = (fact: Fact): void => {
     const decision = decide(plan, fact, { mono: now, wall: now });
-    log.push({ fact, now, commands: decision.commands, text: JSON.stringify(decision, (_, value) => (typeof value === "bigint" ? String(value) : value)) });
+    log.push({
+      fact,
+      now,
+      commands: decision.commands,
+      text: JSON.stringify(decision, (_, value) => (typeof value === "bigint" ? String(value) : value)),
+    });
     for (const event of decision.events) {
       if (event.type === "goalsAdded") for (const added of event.goals) needed.add(added.goal);
       else if (event.type === "goalFinished") {
@@ -251,7 +272,8 @@ function play({ goals: specs, machines: all, options: chosen, choices }: Case) {
     if (step === 300) {
       quiet = true;
       for (const spec of all) {
-        for (const type of ["uncordonMachine"] as const) say({ type, request: `r${++requests}` as RequestId, machine: spec.machine });
+        for (const type of ["uncordonMachine"] as const)
+          say({ type, request: `r${++requests}` as RequestId, machine: spec.machine });
         if (slots.get(spec.machine) === 0 && spec.slots > 0) {
           slots.set(spec.machine, 1);
           say({ type: "setSlots", request: `r${++requests}` as RequestId, machine: spec.machine, slots: 1 });
@@ -264,7 +286,12 @@ function play({ goals: specs, machines: all, options: chosen, choices }: Case) {
     if (gone !== undefined) {
       if (!running.has(gone)) continue;
       running.delete(gone);
-      say({ type: "claimFailed", claim: gone, durationMs: 1, failure: failure("gone", { origin: "connection", status: null }) });
+      say({
+        type: "claimFailed",
+        claim: gone,
+        durationMs: 1,
+        failure: failure("gone", { origin: "connection", status: null }),
+      });
       continue;
     }
     now += choose(3) === 0 ? choose(3000) : 0;
@@ -276,7 +303,12 @@ function play({ goals: specs, machines: all, options: chosen, choices }: Case) {
         receiving.delete(claim);
         if (cancelled.has(claim) && choose(2) === 0) say({ type: "claimCancelled", claim });
         else if (!quiet && choose(8) === 0) {
-          say({ type: "claimFailed", claim, durationMs: 1, failure: failure("lost", { origin: "transfer", status: null }) });
+          say({
+            type: "claimFailed",
+            claim,
+            durationMs: 1,
+            failure: failure("lost", { origin: "transfer", status: null }),
+          });
         } else say({ type: "outputsReceived", claim });
       });
     }
@@ -303,7 +335,13 @@ function play({ goals: specs, machines: all, options: chosen, choices }: Case) {
           return;
         }
         up.add(id);
-        say({ type: "machineConnected", machine: id, nixVersion: null, protocol: "", trusted: choose(4) === 0 ? null : true });
+        say({
+          type: "machineConnected",
+          machine: id,
+          nixVersion: null,
+          protocol: "",
+          trusted: choose(4) === 0 ? null : true,
+        });
       });
     }
     if (!quiet && choose(12) === 0 && up.size > 0) able.push(() => loseMachine(pick(up)));
@@ -348,11 +386,12 @@ describe("every plan", () => {
         const plan = createPlan(each.options);
         for (const { fact, now, text } of log) {
           const decision = decide(plan, fact, { mono: now, wall: now });
-          expect(JSON.stringify(decision, (_, value) => (typeof value === "bigint" ? String(value) : value))).toBe(text);
+          expect(JSON.stringify(decision, (_, value) => (typeof value === "bigint" ? String(value) : value))).toBe(
+            text,
+          );
         }
       }),
       { numRuns: Math.ceil(RUNS / 6) },
     );
   });
 });
-

@@ -13,7 +13,12 @@ describe("a run", () => {
     run.done("doc");
     expect(run.starts("app")).toHaveLength(1);
     run.done("app");
-    expect(run.outcome).toMatchObject({ exitStatus: 0, built: 3, failed: 0, outputs: [goal("app").outputPaths[0]!.path] });
+    expect(run.outcome).toMatchObject({
+      exitStatus: 0,
+      built: 3,
+      failed: 0,
+      outputs: [goal("app").outputPaths[0]!.path],
+    });
     expect(run.result("app")).toMatchObject({ type: "built", rounds: 1, nonDeterministic: false, durationMs: 1000 });
   });
 
@@ -76,7 +81,9 @@ describe("a run", () => {
   });
 
   it("counts what a machine had already as already there, and runs no hook for it", () => {
-    const run = new Scenario({ hook: { type: "blocking" } }).machines(machine("a")).goals(goal("x", [], { isTarget: true }));
+    const run = new Scenario({ hook: { type: "blocking" } })
+      .machines(machine("a"))
+      .goals(goal("x", [], { isTarget: true }));
     run.built(run.claim("x"), [], [], false);
     run.received(run.claim("x"));
     expect(run.outcome).toMatchObject({ alreadyValid: 1, built: 0 });
@@ -155,7 +162,11 @@ describe("a failure", () => {
     expect(run.of("cancelClaim")).toHaveLength(0);
     run.done("slow");
     run.done("later");
-    expect(run.result("app")).toMatchObject({ type: "notBuilt", because: drv("bad"), reason: "its input 'bad' failed" });
+    expect(run.result("app")).toMatchObject({
+      type: "notBuilt",
+      because: drv("bad"),
+      reason: "its input 'bad' failed",
+    });
     expect(run.outcome).toMatchObject({ exitStatus: 100, failed: 1, built: 2, notBuilt: 1 });
   });
 
@@ -188,7 +199,9 @@ describe("a failure", () => {
   });
 
   it("of a build that no machine can take any more comes when the last is off", () => {
-    const run = new Scenario().machines(machine("a")).goals(goal("x", [], { isTarget: true }), goal("y", [], { isTarget: true }));
+    const run = new Scenario()
+      .machines(machine("a"))
+      .goals(goal("x", [], { isTarget: true }), goal("y", [], { isTarget: true }));
     const claim = run.claim("x");
     run.lost("a", "host key changed", true);
     run.fails(claim, failure("gone", { origin: "connection", status: null }));
@@ -211,7 +224,9 @@ describe("check", () => {
   });
 
   it.each([false, true])("fails with Nix's words and status when it differs (enforced: %s)", (enforceDeterminism) => {
-    const run = new Scenario({ enforceDeterminism }).machines(machine("a")).goals(goal("lib", [], { validity: "valid" }), checked);
+    const run = new Scenario({ enforceDeterminism })
+      .machines(machine("a"))
+      .goals(goal("lib", [], { validity: "valid" }), checked);
     run.built(run.claim("x"), [], ["out"]);
     const path = checked.outputPaths[0]!.path;
     expect(run.result("x")).toMatchObject({
@@ -223,7 +238,9 @@ describe("check", () => {
   it("takes the machine's own word for it", () => {
     const run = new Scenario().machines(machine("a")).goals(goal("lib", [], { validity: "valid" }), checked);
     run.fails(run.claim("x"), failure("output 'a' differs from 'a.check'", { status: "NotDeterministic" }));
-    expect(run.result("x")).toMatchObject({ failure: { message: "output 'a' differs from 'a.check'", status: "NotDeterministic" } });
+    expect(run.result("x")).toMatchObject({
+      failure: { message: "output 'a' differs from 'a.check'", status: "NotDeterministic" },
+    });
     expect(run.happened("roundFinished")).toMatchObject([{ verdict: "differs" }]);
     expect(run.outcome?.exitStatus).toBe(104);
   });

@@ -24,7 +24,11 @@ describe("the time that is left", () => {
   });
 
   it("counts what nothing is known of at the average, and tells how many", () => {
-    expect(estimateRemaining({ ...input, unknown: 10 })).toEqual({ lowMs: 120_000, highMs: 135_000, unpredictable: 10 });
+    expect(estimateRemaining({ ...input, unknown: 10 })).toEqual({
+      lowMs: 120_000,
+      highMs: 135_000,
+      unpredictable: 10,
+    });
     expect(estimateRemaining({ ...input, unknown: 10, learnedWork: 40_000 })?.lowMs).toBe(200_000);
   });
 
@@ -50,7 +54,9 @@ describe("the time that is left", () => {
 describe("the estimate of a run", () => {
   const names = Array.from({ length: 6 }, (_, index) => `g${index}`);
   const start = (options: Partial<PlanOptions>) =>
-    new Scenario(options).machines(machine("a", { slots: 2 })).goals(...names.map((name) => goal(name, [], { isTarget: true })));
+    new Scenario(options)
+      .machines(machine("a", { slots: 2 }))
+      .goals(...names.map((name) => goal(name, [], { isTarget: true })));
 
   it("counts down, at most once a second", () => {
     const run = start({ durations: () => 10_000 });

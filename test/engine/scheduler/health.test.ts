@@ -111,7 +111,8 @@ describe("machinery that fails", () => {
       expect(start.attempt).toBe(attempt);
       where.push(start.machine);
       run.fails(start.claim, MACHINERY);
-      if (attempt < 5) expect(run.waits("x")).toMatchObject({ type: "backOff", attempt: attempt + 1, lastFailure: "something odd" });
+      if (attempt < 5)
+        expect(run.waits("x")).toMatchObject({ type: "backOff", attempt: attempt + 1, lastFailure: "something odd" });
       run.tick(run.now + 200_000);
     }
     expect(where.slice(0, 2)).toEqual(["a", "b"]);
@@ -154,7 +155,10 @@ describe("machinery that fails", () => {
 
     const full = new Scenario().machines(machine("a")).goals(target("x"));
     full.fails(full.claim("x"), failure("No space left on device", { status: "MiscFailure" }));
-    expect(full.happened("machineStateChanged").at(-1)!.state).toMatchObject({ type: "coolingDown", reason: "its disk is full" });
+    expect(full.happened("machineStateChanged").at(-1)!.state).toMatchObject({
+      type: "coolingDown",
+      reason: "its disk is full",
+    });
   });
 
   it("makes a machine that fails everything fast lose precedence before that", () => {
@@ -164,7 +168,10 @@ describe("machinery that fails", () => {
     run.fails(first.claim, failure("exit 1"));
     run.at(1000);
     run.done(["p", "q", "r", "s"].find((name) => run.machineOf(name) === "well" && run.result(name) === null)!);
-    const later = run.starts().slice(3).map((start) => start.machine);
+    const later = run
+      .starts()
+      .slice(3)
+      .map((start) => start.machine);
     expect(later).not.toContain("fast");
   });
 });
@@ -174,7 +181,10 @@ describe("holding a machine", () => {
 
   it("cordoned keeps what runs and takes nothing new", () => {
     const run = new Scenario().machines(machine("a")).goals(target("x"), target("y"));
-    expect(run.ask({ type: "cordonMachine", machine: id })).toEqual({ done: true, message: "a takes nothing new; 1 build there go on" });
+    expect(run.ask({ type: "cordonMachine", machine: id })).toEqual({
+      done: true,
+      message: "a takes nothing new; 1 build there go on",
+    });
     expect(run.ask({ type: "cordonMachine", machine: id }).done).toBe(false);
     run.done("x");
     expect(run.starts("y")).toHaveLength(0);
@@ -216,7 +226,9 @@ describe("holding a machine", () => {
 
   it("a machine without slots by its settings is no machine for a build", () => {
     const run = new Scenario().machines(machine("local", { slots: 0 })).goals(target("x"));
-    expect(run.result("x")).toMatchObject({ failure: { message: expect.stringContaining("has no slots (max-jobs is 0)") } });
+    expect(run.result("x")).toMatchObject({
+      failure: { message: expect.stringContaining("has no slots (max-jobs is 0)") },
+    });
   });
 });
 
@@ -234,7 +246,11 @@ describe("trust", () => {
     run.goals(...goals);
     expect(run.starts().map((start) => start.goal)).toEqual([goals[3]!.goal]);
     expect(run.result("x")).toMatchObject({
-      failure: { message: expect.stringContaining("shy does not trust you, and the input 'lib' is neither signed nor content-addressed") },
+      failure: {
+        message: expect.stringContaining(
+          "shy does not trust you, and the input 'lib' is neither signed nor content-addressed",
+        ),
+      },
     });
     const signed = new Scenario({ carriesSignature: (input) => input.name === "lib" });
     signed.say({ type: "machineAdded", spec: machine("shy") });

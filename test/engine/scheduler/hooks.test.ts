@@ -3,7 +3,12 @@ import type { MachineId } from "../../../src/engine/events/ids.ts";
 import { drv, goal, hook, machine, Scenario } from "./scenario.ts";
 
 const target = (name: string) => goal(name, [], { isTarget: true });
-const ended = (id: number, failure: string | null = null) => ({ type: "hookEnded" as const, hook: hook(id), failure, durationMs: 5 });
+const ended = (id: number, failure: string | null = null) => ({
+  type: "hookEnded" as const,
+  hook: hook(id),
+  failure,
+  durationMs: 5,
+});
 
 describe("a blocking post-build hook", () => {
   const start = () => new Scenario({ hook: { type: "blocking" } }).machines(machine("a", { slots: 2 }));
@@ -25,7 +30,11 @@ describe("a blocking post-build hook", () => {
     run.done("z");
     run.say(ended(3));
     expect(run.outcome).toMatchObject({ exitStatus: 0, built: 3 });
-    expect(run.happened("hookFinished").map((event) => event.result.type)).toEqual(["succeeded", "succeeded", "succeeded"]);
+    expect(run.happened("hookFinished").map((event) => event.result.type)).toEqual([
+      "succeeded",
+      "succeeded",
+      "succeeded",
+    ]);
   });
 
   it("that fails ends the run: the build succeeded, what runs finishes, nothing new starts", () => {
@@ -40,7 +49,9 @@ describe("a blocking post-build hook", () => {
     run.done("z");
     run.say(ended(3));
     expect(run.outcome).toMatchObject({ exitStatus: 1, built: 3, notBuilt: 1, interrupted: false });
-    expect(run.happened("noticeRaised")).toMatchObject([{ level: "error", message: "program '/hook' failed with exit code 7" }]);
+    expect(run.happened("noticeRaised")).toMatchObject([
+      { level: "error", message: "program '/hook' failed with exit code 7" },
+    ]);
   });
 
   it("is the reason why others wait", () => {

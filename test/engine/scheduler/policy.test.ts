@@ -10,7 +10,13 @@ const system = { systems: ["i686-linux"] };
 const manual = [
   machine("scratchy", { ...system, slots: 8, speedFactor: 1, supportedFeatures: ["kvm"] }),
   machine("itchy", { ...system, slots: 8, speedFactor: 2 }),
-  machine("poochie", { ...system, slots: 1, speedFactor: 2, supportedFeatures: ["kvm"], mandatoryFeatures: ["benchmark"] }),
+  machine("poochie", {
+    ...system,
+    slots: 1,
+    speedFactor: 2,
+    supportedFeatures: ["kvm"],
+    mandatoryFeatures: ["benchmark"],
+  }),
 ];
 
 describe.each(["nix", "own"] as const)("the manual's example by the policy %s, with nothing known", (policy) => {
@@ -39,7 +45,10 @@ describe("Nix's policy", () => {
   const start = (...names: string[]) => names.map((name) => target(name));
 
   it("takes goals in the order they came, machines by load over speed, then speed, then load", () => {
-    const machines = [machine("slow", { ...system, slots: 4 }), machine("fast", { ...system, slots: 4, speedFactor: 2 })];
+    const machines = [
+      machine("slow", { ...system, slots: 4 }),
+      machine("fast", { ...system, slots: 4, speedFactor: 2 }),
+    ];
     const run = new Scenario({ policy: "nix" }).machines(...machines).goals(...start("p", "q", "r", "s", "t"));
     // fast 0/2, then slow 0/1 beats fast 1/2, then fast 1/2, then both 1: the faster, then slow 1/1 beats fast 3/2.
     expect(run.starts().map(({ goal: id, machine: on }) => `${id === drv("p") ? "p" : ""}${on}`)).toEqual([
@@ -103,7 +112,12 @@ describe("our own policy", () => {
   it("prefers the machine that has the inputs when sending them would take longer", () => {
     const transferMs: PlanOptions["transferMs"] = (bytes) => bytes / 1000;
     const run = new Scenario({ transferMs, durations: () => 10_000 }).machines(machine("a"), machine("b"));
-    run.goals(goal("lib"), goal("app", ["lib"], { isTarget: true }), goal("small"), goal("tool", ["small"], { isTarget: true }));
+    run.goals(
+      goal("lib"),
+      goal("app", ["lib"], { isTarget: true }),
+      goal("small"),
+      goal("tool", ["small"], { isTarget: true }),
+    );
     const where = run.machineOf("lib")!;
     const big = { name: "out", path: "p", narHash: "aa", narSize: 100_000_000n };
     run.built(run.claim("small"));
@@ -142,9 +156,12 @@ describe("our own policy", () => {
 
   it("explains its choice", () => {
     const run = new Scenario({ durations: (_, { speedFactor }) => 30_000 / speedFactor });
-    run.machines(machine("fast", { speedFactor: 2 }), machine("slow")).goals(goal("lib"), goal("x", ["lib"], { isTarget: true }));
+    run
+      .machines(machine("fast", { speedFactor: 2 }), machine("slow"))
+      .goals(goal("lib"), goal("x", ["lib"], { isTarget: true }));
     expect(run.happened("buildAssigned")[0]).toMatchObject({
-      explanation: "ends first on fast, in 15 s (known from earlier builds); next best slow in 30 s; builds worth 30 s wait for it",
+      explanation:
+        "ends first on fast, in 15 s (known from earlier builds); next best slow in 30 s; builds worth 30 s wait for it",
       expectedMs: 15_000,
     });
   });

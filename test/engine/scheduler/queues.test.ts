@@ -78,7 +78,15 @@ describe("randomness", () => {
   it("doubles waits up to their longest", () => {
     const state = { value: 1 };
     const waits = { firstMs: 100, longestMs: 1000 };
-    for (const [failures, full] of [[0, 100], [1, 100], [2, 200], [3, 400], [4, 800], [5, 1000], [4000, 1000]] as const) {
+    for (const [failures, full] of [
+      [0, 100],
+      [1, 100],
+      [2, 200],
+      [3, 400],
+      [4, 800],
+      [5, 1000],
+      [4000, 1000],
+    ] as const) {
       const wait = jitteredWait(waits, failures, state);
       expect(wait).toBeGreaterThanOrEqual(full / 2);
       expect(wait).toBeLessThanOrEqual(full);

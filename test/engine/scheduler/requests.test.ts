@@ -12,7 +12,11 @@ describe("cancelling one build", () => {
     expect(run.of("cancelClaim")).toMatchObject([{ claim: run.claim("lib"), reason: "cancelled by the user" }]);
     run.cancelled(run.claim("lib"));
     expect(run.result("lib")).toEqual({ type: "cancelled", reason: "cancelled by the user" });
-    expect(run.result("app")).toEqual({ type: "notBuilt", because: drv("lib"), reason: "its input 'lib' was cancelled" });
+    expect(run.result("app")).toEqual({
+      type: "notBuilt",
+      because: drv("lib"),
+      reason: "its input 'lib' was cancelled",
+    });
     run.done("other");
     expect(run.outcome).toMatchObject({ exitStatus: 1, cancelled: 1, notBuilt: 1, built: 1, interrupted: false });
   });
@@ -26,7 +30,13 @@ describe("cancelling one build", () => {
 
   it("prunes what waits for it alone, but keeps what runs and what others need", () => {
     const run = new Scenario({ keepGoing: true }).machines(machine("a"));
-    run.goals(goal("runs"), goal("waits"), goal("shared"), target("app", ["runs", "waits", "shared"]), target("b", ["shared"]));
+    run.goals(
+      goal("runs"),
+      goal("waits"),
+      goal("shared"),
+      target("app", ["runs", "waits", "shared"]),
+      target("b", ["shared"]),
+    );
     const running = run.starts()[0]!.goal;
     const answer = run.ask({ type: "cancelGoal", goal: drv("app") });
     expect(answer.done).toBe(true);
@@ -50,7 +60,9 @@ describe("cancelling one build", () => {
   });
 
   it("stops a substitution", () => {
-    const run = new Scenario().machines(machine("a")).goals(goal("x", [], { isTarget: true, validity: "substitutable" }));
+    const run = new Scenario()
+      .machines(machine("a"))
+      .goals(goal("x", [], { isTarget: true, validity: "substitutable" }));
     run.ask({ type: "cancelGoal", goal: drv("x") });
     expect(run.of("cancelSubstitution")).toHaveLength(1);
     run.say({ type: "substitutionEnded", goal: drv("x"), failure: "cancelled" });
@@ -64,7 +76,10 @@ describe("trying again", () => {
     run.goals(goal("lib"), target("app", ["lib"]), target("long"));
     run.fails(run.claim("lib"), failure("exit 1"));
     expect(run.result("app")?.type).toBe("notBuilt");
-    expect(run.ask({ type: "retryGoal", goal: drv("lib") })).toEqual({ done: true, message: "'lib' is tried again, with 1 more" });
+    expect(run.ask({ type: "retryGoal", goal: drv("lib") })).toEqual({
+      done: true,
+      message: "'lib' is tried again, with 1 more",
+    });
     expect(run.happened("goalReopened").map((event) => event.goal)).toEqual([drv("lib"), drv("app")]);
     run.done("long");
     run.done("lib");

@@ -6,7 +6,8 @@ const twice = goal("x", [], { isTarget: true, rounds: 2 });
 const thrice = goal("x", [], { isTarget: true, rounds: 3 });
 const run = (options: Partial<PlanOptions>, names: readonly string[], goals = [twice]) =>
   new Scenario(options).machines(...names.map((name) => machine(name, { slots: 2 }))).goals(...goals);
-const verdicts = (of: Scenario) => of.happened("roundFinished").map((event) => `${event.round}/${event.rounds} ${event.verdict}`);
+const verdicts = (of: Scenario) =>
+  of.happened("roundFinished").map((event) => `${event.round}/${event.rounds} ${event.verdict}`);
 
 describe("rounds on the same machine", () => {
   it("follow one another, compared with the first, and only then are the outputs fetched", () => {
@@ -15,7 +16,11 @@ describe("rounds on the same machine", () => {
     expect(first).toMatchObject({ round: 1, rounds: 2, compare: { type: "none" } });
     r.built(first!.claim);
     const second = r.starts()[1]!;
-    expect(second).toMatchObject({ machine: first!.machine, round: 2, compare: { type: "round", first: first!.claim } });
+    expect(second).toMatchObject({
+      machine: first!.machine,
+      round: 2,
+      compare: { type: "round", first: first!.claim },
+    });
     expect(r.of("receiveOutputs")).toHaveLength(0);
     r.built(second.claim);
     expect(r.of("receiveOutputs")).toEqual([{ type: "receiveOutputs", claim: first!.claim }]);
@@ -143,7 +148,10 @@ describe("rounds on any machine", () => {
     const alone = run({ roundsOn: "any" }, ["a"]);
     expect(alone.starts()).toHaveLength(1);
     alone.built(alone.claim("x"));
-    expect(alone.starts()[1]).toMatchObject({ machine: "a", compare: { type: "round", first: alone.starts()[0]!.claim } });
+    expect(alone.starts()[1]).toMatchObject({
+      machine: "a",
+      compare: { type: "round", first: alone.starts()[0]!.claim },
+    });
   });
 
   it("that are lost to machinery are tried again and never count as a difference", () => {
@@ -154,7 +162,12 @@ describe("rounds on any machine", () => {
     expect(r.result("x")).toBeNull();
     r.built(one!.claim, [output("aa")]);
     const again = r.starts()[2]!;
-    expect(again).toMatchObject({ machine: one!.machine, round: 2, attempt: 2, compare: { type: "round", first: one!.claim } });
+    expect(again).toMatchObject({
+      machine: one!.machine,
+      round: 2,
+      attempt: 2,
+      compare: { type: "round", first: one!.claim },
+    });
     r.built(again.claim, [output("aa")]);
     r.received(one!.claim);
     expect(r.result("x")).toMatchObject({ type: "built", nonDeterministic: false });

@@ -4,7 +4,14 @@ import type { EngineEvent, GoalResult, WaitingReason } from "../../../src/engine
 import type { ClaimId, GoalId, HookId, MachineId, RequestId } from "../../../src/engine/events/ids.ts";
 import type { Command, StartBuild } from "../../../src/engine/scheduler/command.ts";
 import { decide } from "../../../src/engine/scheduler/decide.ts";
-import type { BuiltOutput, ClaimFailure, Fact, GoalSpec, MachineSpec, RequestFact } from "../../../src/engine/scheduler/fact.ts";
+import type {
+  BuiltOutput,
+  ClaimFailure,
+  Fact,
+  GoalSpec,
+  MachineSpec,
+  RequestFact,
+} from "../../../src/engine/scheduler/fact.ts";
 import type { PlanOptions } from "../../../src/engine/scheduler/options.ts";
 import { createPlan, type Plan } from "../../../src/engine/scheduler/plan.ts";
 
@@ -95,7 +102,13 @@ export class Scenario {
   }
 
   connected(name: string, trusted: boolean | null = true): void {
-    this.say({ type: "machineConnected", machine: name as MachineId, nixVersion: "2.34.8", protocol: "worker 1.38", trusted });
+    this.say({
+      type: "machineConnected",
+      machine: name as MachineId,
+      nixVersion: "2.34.8",
+      protocol: "worker 1.38",
+      trusted,
+    });
   }
 
   lost(name: string, reason = "connection refused", permanent = false): void {

@@ -99,6 +99,7 @@ export async function startDemo(surroundings: Surroundings): Promise<Demo> {
         diffoscope: false,
         outLink: null,
         dryRun: false,
+        uploadTo: null,
       },
       surroundings: { ...surroundings, environment },
       judge: new DemoJudge(),

@@ -61,21 +61,36 @@ export async function findCredentials(named: string | null, world: AwsWorld): Pr
   const profile = readProfile(name, world);
   if (profile.size === 0) {
     if (asked === null) return null;
-    throw new EngineError("config", "AWS_PROFILE_MISSING", `AWS profile '${name}' is in neither of ${filesOf(environment).join(", ")}`, {
-      hint: "add it there, or give another one with profile=NAME in the store's URI",
-    });
+    throw new EngineError(
+      "config",
+      "AWS_PROFILE_MISSING",
+      `AWS profile '${name}' is in neither of ${filesOf(environment).join(", ")}`,
+      {
+        hint: "add it there, or give another one with profile=NAME in the store's URI",
+      },
+    );
   }
   const id = profile.get("aws_access_key_id");
   const secret = profile.get("aws_secret_access_key");
   if (id !== undefined && secret !== undefined) {
-    return { accessKeyId: id, secretAccessKey: secret, sessionToken: profile.get("aws_session_token") ?? null, expiresAt: null };
+    return {
+      accessKeyId: id,
+      secretAccessKey: secret,
+      sessionToken: profile.get("aws_session_token") ?? null,
+      expiresAt: null,
+    };
   }
   const command = profile.get("credential_process");
   if (command !== undefined) return runCredentialProcess(name, command, world);
   if (profile.has("role_arn") || profile.has("sso_session") || profile.has("sso_start_url")) {
-    throw new EngineError("config", "AWS_CREDENTIALS_UNUSABLE", `AWS profile '${name}' is of a kind that is not supported here (role or single sign-on)`, {
-      hint: "put the credentials into the environment: eval \"$(aws configure export-credentials --format env)\"",
-    });
+    throw new EngineError(
+      "config",
+      "AWS_CREDENTIALS_UNUSABLE",
+      `AWS profile '${name}' is of a kind that is not supported here (role or single sign-on)`,
+      {
+        hint: 'put the credentials into the environment: eval "$(aws configure export-credentials --format env)"',
+      },
+    );
   }
   return null;
 }
@@ -130,7 +145,10 @@ function filesOf(environment: Environment): [credentials: string, config: string
 /** A profile of both files; that of the credentials file wins. */
 function readProfile(name: string, world: AwsWorld): Profile {
   const [credentials, config] = filesOf(world.environment);
-  const fromConfig = sectionOf(world.readFile(config) ?? "", name === "default" ? [name, `profile ${name}`] : [`profile ${name}`]);
+  const fromConfig = sectionOf(
+    world.readFile(config) ?? "",
+    name === "default" ? [name, `profile ${name}`] : [`profile ${name}`],
+  );
   return new Map([...fromConfig, ...sectionOf(world.readFile(credentials) ?? "", [name])]);
 }
 

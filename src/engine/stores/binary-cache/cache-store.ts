@@ -1,9 +1,9 @@
 // A binary cache as a store: paths are narinfo files and packed NARs under keys, wherever these lie.
 import type { Clock } from "../../clock.ts";
 import { EngineError, messageOf } from "../../errors.ts";
+import { hashBytes } from "../../formats/hash.ts";
 import { MAX_NARINFO_LENGTH, type NarInfo, parseNarInfo, printNarInfo } from "../../formats/narinfo.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
-import { hashBytes } from "../../formats/hash.ts";
 import type { SecretKey } from "../../formats/signature.ts";
 import { hashPartOf, isStorePath, STORE_DIR, type StorePath } from "../../formats/store-path.ts";
 import type { AddOptions, IncomingPath, PathSink, PathStore, StoreDescription } from "../store.ts";
@@ -187,7 +187,11 @@ export class CacheStore implements PathStore, PathSink {
   }
 
   /** See {@link PathStore.narFromPath}. Throws what {@link downloadNar} throws, and `STORE_PATH_NOT_VALID`. */
-  async *narFromPath(path: StorePath, _sizeHint: bigint, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  async *narFromPath(
+    path: StorePath,
+    _sizeHint: bigint,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     const narInfo = await this.narInfo(path, signal ?? null);
     if (narInfo === null) {
       throw new EngineError("store", "STORE_PATH_NOT_VALID", `path '${path}' is not in binary cache '${this.uri}'`);
@@ -196,7 +200,8 @@ export class CacheStore implements PathStore, PathSink {
       yield* downloadNar(this.#options.port, narInfo, signal ?? null);
     } catch (error) {
       // What was remembered may be older than what is there.
-      if (signal?.aborted !== true && error instanceof EngineError && error.code.startsWith("CACHE_")) this.forget(path);
+      if (signal?.aborted !== true && error instanceof EngineError && error.code.startsWith("CACHE_"))
+        this.forget(path);
       throw error;
     }
   }
@@ -295,9 +300,14 @@ export class CacheStore implements PathStore, PathSink {
 export function writingCompression(word: string | null): Compression {
   const name = word ?? "xz";
   if (isCompression(name)) return name;
-  throw new EngineError("config", "CACHE_COMPRESSION_UNKNOWN", `compression: expected xz, zstd, gzip, br, bzip2 or none, found '${name}'`, {
-    hint: "zstd is the fastest to read and to write",
-  });
+  throw new EngineError(
+    "config",
+    "CACHE_COMPRESSION_UNKNOWN",
+    `compression: expected xz, zstd, gzip, br, bzip2 or none, found '${name}'`,
+    {
+      hint: "zstd is the fastest to read and to write",
+    },
+  );
 }
 
 async function* onceOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {

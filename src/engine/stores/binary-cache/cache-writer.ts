@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { EngineError } from "../../errors.ts";
-import { createHasher, hashBytes, type Hasher, printHash } from "../../formats/hash.ts";
+import { createHasher, type Hasher, hashBytes, printHash } from "../../formats/hash.ts";
 import { type NarInfo, printNarInfo } from "../../formats/narinfo.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { SecretKey } from "../../formats/signature.ts";
@@ -106,7 +106,11 @@ export class CacheWriter {
     }
   }
 
-  async #write(incoming: IncomingPath, mine: ReadonlyMap<StorePath, Promise<void>>, signal: AbortSignal): Promise<void> {
+  async #write(
+    incoming: IncomingPath,
+    mine: ReadonlyMap<StorePath, Promise<void>>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { port, compression, secretKeys, temporaryDirectory } = this.#options;
     const info = signed(incoming.info, secretKeys);
     const spool = new Spool(temporaryDirectory);
@@ -147,7 +151,11 @@ export class CacheWriter {
   }
 
   /** A narinfo must never name a path the cache does not have. */
-  async #awaitReferences(info: PathInfo, mine: ReadonlyMap<StorePath, Promise<void>>, signal: AbortSignal): Promise<void> {
+  async #awaitReferences(
+    info: PathInfo,
+    mine: ReadonlyMap<StorePath, Promise<void>>,
+    signal: AbortSignal,
+  ): Promise<void> {
     for (const reference of info.references) {
       if (reference === info.path) continue;
       const own = mine.get(reference);

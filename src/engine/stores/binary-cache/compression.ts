@@ -124,7 +124,9 @@ async function* throughProgram(
   });
   const ended = new Promise<string | null>((resolve, reject) => {
     child.once("error", (error) => reject(missingProgram(program, error)));
-    child.once("close", (code, signal) => resolve(code === 0 ? null : `${program} ended with ${signal ?? `status ${code}`}`));
+    child.once("close", (code, signal) =>
+      resolve(code === 0 ? null : `${program} ended with ${signal ?? `status ${code}`}`),
+    );
   });
   ended.catch(() => undefined);
   const watched = watch(source);

@@ -48,7 +48,9 @@ export class DiskCache {
   }
 
   lookup(uri: string, hashPart: string): Remembered {
-    const row = this.#quietly(() => this.#statement("select time, narinfo from narinfos where uri = ? and hash = ?").get(uri, hashPart));
+    const row = this.#quietly(() =>
+      this.#statement("select time, narinfo from narinfos where uri = ? and hash = ?").get(uri, hashPart),
+    );
     if (row === undefined) return { type: "unknown" };
     const { positiveTtl, negativeTtl } = this.#options;
     const narInfo = typeof row.narinfo === "string" ? row.narinfo : null;
@@ -60,7 +62,12 @@ export class DiskCache {
   remember(uri: string, hashPart: string, narInfo: string | null): void {
     const time = this.#options.clock.wallTime();
     this.#quietly(() =>
-      this.#statement("insert or replace into narinfos (uri, hash, time, narinfo) values (?, ?, ?, ?)").run(uri, hashPart, time, narInfo),
+      this.#statement("insert or replace into narinfos (uri, hash, time, narinfo) values (?, ?, ?, ?)").run(
+        uri,
+        hashPart,
+        time,
+        narInfo,
+      ),
     );
   }
 
@@ -79,7 +86,11 @@ export class DiskCache {
   rememberCacheInfo(uri: string, info: CacheInfo): void {
     const time = this.#options.clock.wallTime();
     this.#quietly(() =>
-      this.#statement("insert or replace into caches (uri, time, info) values (?, ?, ?)").run(uri, time, JSON.stringify(info)),
+      this.#statement("insert or replace into caches (uri, time, info) values (?, ?, ?)").run(
+        uri,
+        time,
+        JSON.stringify(info),
+      ),
     );
   }
 
@@ -142,5 +153,9 @@ function open(directory: string): DatabaseSync | null {
 function isCacheInfo(value: unknown): value is CacheInfo {
   if (typeof value !== "object" || value === null) return false;
   const { storeDir, wantMassQuery, priority } = value as Record<string, unknown>;
-  return typeof storeDir === "string" && typeof wantMassQuery === "boolean" && (priority === null || typeof priority === "number");
+  return (
+    typeof storeDir === "string" &&
+    typeof wantMassQuery === "boolean" &&
+    (priority === null || typeof priority === "number")
+  );
 }

@@ -98,7 +98,11 @@ export class FileObjects implements GetPutPort {
   #fileOf(key: string): string {
     const parts = key.split("/");
     if (parts.some((part) => part === "" || part === "." || part === "..") || key.includes("\0")) {
-      throw new EngineError("store", "CACHE_KEY_MALFORMED", `cache '${this.uri}': expected a relative file name, found '${key}'`);
+      throw new EngineError(
+        "store",
+        "CACHE_KEY_MALFORMED",
+        `cache '${this.uri}': expected a relative file name, found '${key}'`,
+      );
     }
     return join(this.#directory, key);
   }

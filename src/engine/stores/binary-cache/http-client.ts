@@ -1,6 +1,6 @@
 // One HTTP request at a time over kept connections: time limits, redirects, proxies, certificates. Whether to try again is not decided here.
 import { readFileSync } from "node:fs";
-import { Agent as HttpAgent, type IncomingHttpHeaders, type IncomingMessage, request as httpRequest } from "node:http";
+import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Clock } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
@@ -236,7 +236,8 @@ function kindOf(error: unknown, reusedSocket: boolean): FailureKind {
 /** Errors of sockets in words; several addresses that all failed come as one error without a message. */
 function describe(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors[0]);
-  if (error instanceof Error && "code" in error && error.code === "ECONNRESET") return "the server closed the connection";
+  if (error instanceof Error && "code" in error && error.code === "ECONNRESET")
+    return "the server closed the connection";
   return messageOf(error);
 }
 

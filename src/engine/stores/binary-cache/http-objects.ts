@@ -1,11 +1,12 @@
 // Objects on an HTTP server, for `http(s)://` and `s3://` alike: which answers mean what, when to try again, how to resume.
-import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
+
 import { pipeline, Readable, type Transform } from "node:stream";
+import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
 import type { Clock } from "../../clock.ts";
 import { EngineError, messageOf } from "../../errors.ts";
 import { type HttpClient, HttpFailure, type HttpRequest, type HttpResponse } from "./http-client.ts";
-import { readBytes } from "./read-text.ts";
 import type { Upload } from "./port.ts";
+import { readBytes } from "./read-text.ts";
 import { delay } from "./watchdog.ts";
 
 /** A part of an upload: all of it, or what one request of several carries. */
@@ -134,7 +135,11 @@ export class HttpObjects {
   #refusal({ status, headers }: HttpResponse, body: string): Error {
     const explained = this.#options.explain(status, body);
     if (explained !== null) return explained;
-    const said = body.replace(/<[^>]*>/g, " ").replace(/[\s\p{Cc}]+/gu, " ").trim().slice(0, 200);
+    const said = body
+      .replace(/<[^>]*>/g, " ")
+      .replace(/[\s\p{Cc}]+/gu, " ")
+      .trim()
+      .slice(0, 200);
     const words = `HTTP error ${status}${said === "" ? "" : ` ('${said}')`}`;
     const asked = Number(headers["retry-after"]);
     const patient = status === 429 || status === 503;
@@ -198,7 +203,8 @@ export class HttpObjects {
     const { clock, random, attempts, notice } = this.#options;
     const transient = error instanceof HttpFailure || (error instanceof Refusal && error.transient);
     // Who cannot be reached now will hardly be reached in a second, and a user without network should not wait for it.
-    const tries = error instanceof HttpFailure && error.kind === "unreachable" ? Math.min(attempts, UNREACHABLE_TRIES) : attempts;
+    const tries =
+      error instanceof HttpFailure && error.kind === "unreachable" ? Math.min(attempts, UNREACHABLE_TRIES) : attempts;
     if (!transient || attempt >= tries) throw this.#final(what, error);
     const asked = error instanceof Refusal ? error.waitMs : null;
     const wait = asked ?? FIRST_WAIT * 2 ** (attempt - 1 + random() * 0.5);
@@ -250,7 +256,11 @@ function skipOf(response: HttpResponse, done: number): number {
   const start = Number(/^bytes (\d+)-/.exec(response.headers["content-range"] ?? "")?.[1] ?? Number.NaN);
   if (start <= done) return done - start;
   response.discard();
-  throw new EngineError("store", "CACHE_BAD_RANGE", `expected a part from byte ${done}, found '${response.headers["content-range"]}'`);
+  throw new EngineError(
+    "store",
+    "CACHE_BAD_RANGE",
+    `expected a part from byte ${done}, found '${response.headers["content-range"]}'`,
+  );
 }
 
 async function errorBody(response: HttpResponse): Promise<string> {

@@ -63,7 +63,11 @@ export class HttpCache implements GetPutPort {
   #url(key: string): URL {
     const text = /^https?:\/\//i.test(key) ? key : `${this.uri.replace(/\/+$/, "")}/${key}`;
     if (!URL.canParse(text)) {
-      throw new EngineError("store", "CACHE_KEY_MALFORMED", `cache '${this.uri}': expected a URL, found '${key.slice(0, 300)}'`);
+      throw new EngineError(
+        "store",
+        "CACHE_KEY_MALFORMED",
+        `cache '${this.uri}': expected a URL, found '${key.slice(0, 300)}'`,
+      );
     }
     return new URL(text);
   }

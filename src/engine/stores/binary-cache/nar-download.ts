@@ -27,7 +27,12 @@ export async function* downloadNar(
   const { info, url, compression } = narInfo;
   const { path } = info;
   if (!isCompression(compression)) {
-    throw refusal(port, path, "CACHE_NAR_COMPRESSION", `it is packed with '${compression.slice(0, 40)}', which cannot be read here`);
+    throw refusal(
+      port,
+      path,
+      "CACHE_NAR_COMPRESSION",
+      `it is packed with '${compression.slice(0, 40)}', which cannot be read here`,
+    );
   }
   const file = await port.get(url, signal);
   if (file === null) throw refusal(port, path, "CACHE_NAR_MISSING", `its NAR '${url}' does not exist`);

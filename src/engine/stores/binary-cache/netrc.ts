@@ -33,7 +33,8 @@ export function findLogin(text: string, host: string): NetrcLogin | null {
     }
   }
   const wanted = host.toLowerCase();
-  const found = entries.find((entry) => entry.host?.toLowerCase() === wanted) ?? entries.find((entry) => entry.host === null);
+  const found =
+    entries.find((entry) => entry.host?.toLowerCase() === wanted) ?? entries.find((entry) => entry.host === null);
   return found === undefined ? null : { login: found.login, password: found.password };
 }
 

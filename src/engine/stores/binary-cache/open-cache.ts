@@ -47,7 +47,8 @@ export function openCache(options: OpenCacheOptions): CacheStore {
     diskCache: port.remote ? diskCache : null,
     parallel: settings.httpConnections === 0 ? PARALLEL : settings.httpConnections,
     compression,
-    level: parameters.compressionLevel !== null && parameters.compressionLevel >= 0 ? parameters.compressionLevel : null,
+    level:
+      parameters.compressionLevel !== null && parameters.compressionLevel >= 0 ? parameters.compressionLevel : null,
     parallelCompression: parameters.parallelCompression,
     secretKeys,
     temporaryDirectory: environment.TMPDIR ?? tmpdir(),

@@ -8,7 +8,11 @@ export async function readBytes(stream: AsyncIterable<Uint8Array>, maxBytes: num
   for await (const chunk of stream) {
     size += chunk.length;
     if (size > maxBytes) {
-      throw new EngineError("store", "CACHE_OBJECT_TOO_LARGE", `'${what}': expected at most ${maxBytes} bytes, found more`);
+      throw new EngineError(
+        "store",
+        "CACHE_OBJECT_TOO_LARGE",
+        `'${what}': expected at most ${maxBytes} bytes, found more`,
+      );
     }
     chunks.push(chunk);
   }

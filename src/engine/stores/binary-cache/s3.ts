@@ -2,12 +2,12 @@
 import { AwsV4Signer } from "aws4fetch";
 import type { CacheReference } from "../../config/store-reference.ts";
 import { EngineError } from "../../errors.ts";
+import { hashBytes } from "../../formats/hash.ts";
 import { type AwsCredentials, type AwsWorld, findCredentials, findRegion, systemAwsWorld } from "./aws-profile.ts";
 import type { HttpClient } from "./http-client.ts";
 import { HttpObjects, type HttpObjectsOptions, type ObjectRequest } from "./http-objects.ts";
 import { mapLimited } from "./limiter.ts";
 import { type GetPutPort, type Upload, uploadOf } from "./port.ts";
-import { hashBytes } from "../../formats/hash.ts";
 
 export interface OpenS3Options extends Pick<HttpObjectsOptions, "uri" | "clock" | "random" | "attempts" | "notice"> {
   readonly reference: CacheReference;
@@ -123,7 +123,12 @@ export class S3Objects implements GetPutPort {
     return [bucket, folder.length === 0 ? "" : `${folder.join("/")}/`];
   }
 
-  async #putInParts(url: URL, upload: Upload, headers: Record<string, string>, signal: AbortSignal | null): Promise<void> {
+  async #putInParts(
+    url: URL,
+    upload: Upload,
+    headers: Record<string, string>,
+    signal: AbortSignal | null,
+  ): Promise<void> {
     const start = new URL(url);
     start.searchParams.set("uploads", "");
     const answer = await this.#objects.ask({ method: "POST", url: start, headers, body: emptyBody() }, signal);
@@ -144,7 +149,9 @@ export class S3Objects implements GetPutPort {
         if (sent.etag === undefined) throw this.#misbehaved("an ETag", "");
         return sent.etag;
       });
-      const list = etags.map((etag, index) => `<Part><PartNumber>${index + 1}</PartNumber><ETag>${escapeXml(etag)}</ETag></Part>`);
+      const list = etags.map(
+        (etag, index) => `<Part><PartNumber>${index + 1}</PartNumber><ETag>${escapeXml(etag)}</ETag></Part>`,
+      );
       const text = Buffer.from(`<CompleteMultipartUpload>${list.join("")}</CompleteMultipartUpload>`);
       const done = uploadOf(text, hashBytes("sha256", text).digest);
       const body = { upload: done, start: 0, end: done.size };
@@ -207,9 +214,14 @@ export class S3Objects implements GetPutPort {
     const code = tagOf(body, "Code");
     if (code === null) return null;
     if (BAD_IDENTITY.has(code)) {
-      return new EngineError("store", "S3_BAD_CREDENTIALS", `'${this.uri}': the server refuses the credentials: ${code} (${status})`, {
-        hint: "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or profile=, region= and this machine's clock",
-      });
+      return new EngineError(
+        "store",
+        "S3_BAD_CREDENTIALS",
+        `'${this.uri}': the server refuses the credentials: ${code} (${status})`,
+        {
+          hint: "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or profile=, region= and this machine's clock",
+        },
+      );
     }
     if (code === "NoSuchBucket") {
       return new EngineError("store", "S3_NO_BUCKET", `'${this.uri}': there is no such bucket`, {
@@ -217,9 +229,14 @@ export class S3Objects implements GetPutPort {
       });
     }
     if (code === "PermanentRedirect" || status === 301) {
-      return new EngineError("store", "S3_OTHER_REGION", `'${this.uri}': the bucket is in another region than '${this.#region}'`, {
-        hint: "give its region: s3://BUCKET?region=REGION",
-      });
+      return new EngineError(
+        "store",
+        "S3_OTHER_REGION",
+        `'${this.uri}': the bucket is in another region than '${this.#region}'`,
+        {
+          hint: "give its region: s3://BUCKET?region=REGION",
+        },
+      );
     }
     return null;
   }
@@ -250,7 +267,8 @@ function baseUrl(location: string, parameters: CacheReference["parameters"], reg
   if (!URL.canParse(text)) throw badParameter("endpoint", "HOST[:PORT]", host);
   const url = new URL(text);
   // A bucket's dots would not fit into the server's certificate, and other servers rarely have a name for each bucket.
-  const virtual = addressingStyle === "virtual" || (addressingStyle !== "path" && endpoint === null && !bucket.includes("."));
+  const virtual =
+    addressingStyle === "virtual" || (addressingStyle !== "path" && endpoint === null && !bucket.includes("."));
   if (virtual) url.host = `${bucket}.${url.host}`;
   url.pathname = `${url.pathname.replace(/\/+$/, "")}/${virtual ? "" : `${encodeURIComponent(bucket)}/`}${prefix}`;
   return url;
@@ -261,7 +279,11 @@ function isVirtual(base: URL, bucket: string): boolean {
 }
 
 function badParameter(name: string, expected: string, found: string): EngineError {
-  return new EngineError("config", "S3_BAD_PARAMETER", `store parameter '${name}': expected ${expected}, found '${found.slice(0, 100)}'`);
+  return new EngineError(
+    "config",
+    "S3_BAD_PARAMETER",
+    `store parameter '${name}': expected ${expected}, found '${found.slice(0, 100)}'`,
+  );
 }
 
 function emptyBody(): ObjectRequest["body"] {

@@ -27,10 +27,15 @@ export function readSecretKeyFile(path: string): SecretKey {
   try {
     text = readFileSync(path, "utf8").slice(0, MAX_KEY_FILE);
   } catch (cause) {
-    throw new EngineError("config", "SECRET_KEY_UNREADABLE", `cannot read the secret key '${path}': ${messageOf(cause)}`, {
-      hint: "make one with: tsbuild-top generate-binary-cache-key NAME SECRET-FILE PUBLIC-FILE",
-      cause,
-    });
+    throw new EngineError(
+      "config",
+      "SECRET_KEY_UNREADABLE",
+      `cannot read the secret key '${path}': ${messageOf(cause)}`,
+      {
+        hint: "make one with: tsbuild-top generate-binary-cache-key NAME SECRET-FILE PUBLIC-FILE",
+        cause,
+      },
+    );
   }
   try {
     return parseSecretKey(text);

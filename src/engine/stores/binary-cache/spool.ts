@@ -41,10 +41,15 @@ export class Spool {
       }
       await this.#file.handle.writeFile(chunk);
     } catch (cause) {
-      throw new EngineError("store", "CACHE_SPOOL_FAILED", `cannot write to '${this.#directory}': ${messageOf(cause)}`, {
-        hint: "packed paths wait there until they are uploaded; make room, or set TMPDIR",
-        cause,
-      });
+      throw new EngineError(
+        "store",
+        "CACHE_SPOOL_FAILED",
+        `cannot write to '${this.#directory}': ${messageOf(cause)}`,
+        {
+          hint: "packed paths wait there until they are uploaded; make room, or set TMPDIR",
+          cause,
+        },
+      );
     }
   }
 
@@ -83,11 +88,16 @@ export class Spool {
 }
 
 /** An open descriptor can be read also after the file has been moved away. */
-async function* readPieces(handle: FileHandle, start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+async function* readPieces(
+  handle: FileHandle,
+  start: number,
+  end: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
   for (let at = start; at < end; ) {
     const buffer = Buffer.allocUnsafe(Math.min(READ_PIECE, end - at));
     const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
-    if (bytesRead === 0) throw new EngineError("store", "CACHE_SPOOL_FAILED", "a packed path became shorter while it was uploaded");
+    if (bytesRead === 0)
+      throw new EngineError("store", "CACHE_SPOOL_FAILED", "a packed path became shorter while it was uploaded");
     yield buffer.subarray(0, bytesRead);
     at += bytesRead;
   }

@@ -89,8 +89,10 @@ export class Substituters {
   /** Which source has which rank is known only when they have been asked, and they are asked only when a path is wanted. */
   #port(rank: number): Substituter {
     const member = (): Member => this.#ordered[rank]!;
-    const query = (paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Map<StorePath, PathInfo>> => this.#query(rank, paths, signal);
-    const read = (path: StorePath, size: bigint, signal?: AbortSignal): AsyncIterable<Uint8Array> => this.#read(member(), path, size, signal);
+    const query = (paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Map<StorePath, PathInfo>> =>
+      this.#query(rank, paths, signal);
+    const read = (path: StorePath, size: bigint, signal?: AbortSignal): AsyncIterable<Uint8Array> =>
+      this.#read(member(), path, size, signal);
     return {
       get uri() {
         return member().source.uri;
@@ -120,7 +122,12 @@ export class Substituters {
     }
   }
 
-  async *#read(member: Member, path: StorePath, size: bigint, signal?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#read(
+    member: Member,
+    path: StorePath,
+    size: bigint,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       yield* (await this.#open(member)).narFromPath(path, size, signal);
     } catch (error) {
@@ -207,7 +214,9 @@ async function askAll(
 }
 
 function isAboutOnePath(error: unknown): boolean {
-  return error instanceof EngineError && (error.code.startsWith("CACHE_NARINFO_") || error.code === "CACHE_OBJECT_TOO_LARGE");
+  return (
+    error instanceof EngineError && (error.code.startsWith("CACHE_NARINFO_") || error.code === "CACHE_OBJECT_TOO_LARGE")
+  );
 }
 
 function raceAbort(work: Promise<void>, signal: AbortSignal): Promise<void> {

@@ -9,8 +9,8 @@ import { generateSecretKey, publicKeyOf, validSignatures } from "../../../../src
 import { hashPartOf } from "../../../../src/engine/formats/store-path.ts";
 import { DiskCache } from "../../../../src/engine/stores/binary-cache/disk-cache.ts";
 import { FileObjects } from "../../../../src/engine/stores/binary-cache/file.ts";
-import { startObjectServer } from "../../../support/object-server.ts";
 import { createFakeClock } from "../../../support/fake-clock.ts";
+import { startObjectServer } from "../../../support/object-server.ts";
 import { ADD, bytesOf, cacheOver, httpPort, inPieces, noise, sample } from "./support.ts";
 
 let directory: string;
@@ -22,23 +22,31 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 const port = (): FileObjects => new FileObjects(join(directory, "cache"), "file:///cache");
 
 describe("a binary cache in a directory", () => {
-  it.each(["none", "xz", "zstd", "gzip", "br", "bzip2"] as const)("gives back what was put in, packed with %s", async (compression) => {
-    const glibc = sample("glibc", "glibc".repeat(10_000));
-    const hello = sample("hello", noise(300_000), [glibc]);
-    const big = sample("big", noise(compression === "zstd" ? 6_000_000 : 100_000, 7), [glibc, hello]);
-    const store = cacheOver(port(), { compression });
-    await store.addPaths([glibc.incoming, hello.incoming, big.incoming], ADD);
-    const fresh = cacheOver(port());
-    expect(await fresh.queryValidPaths([glibc.path, hello.path, big.path])).toEqual(new Set([glibc.path, hello.path, big.path]));
-    for (const { path, info, nar } of [glibc, hello, big]) {
-      expect((await fresh.queryPathInfos([path])).get(path)).toEqual({ ...info, narHash: Uint8Array.from(info.narHash) });
-      expect(Buffer.compare(await bytesOf(fresh.narFromPath(path, 0n)), nar)).toBe(0);
-    }
-    expect(readFileSync(join(directory, "cache/nix-cache-info"), "utf8")).toBe("StoreDir: /nix/store\n");
-    // Nothing unfinished stays behind.
-    expect(readdirSync(join(directory, "cache/nar")).filter((name) => name.startsWith("."))).toEqual([]);
-    expect((await fresh.queryAllValidPaths()).sort()).toEqual([glibc.path, hello.path, big.path].sort());
-  });
+  it.each(["none", "xz", "zstd", "gzip", "br", "bzip2"] as const)(
+    "gives back what was put in, packed with %s",
+    async (compression) => {
+      const glibc = sample("glibc", "glibc".repeat(10_000));
+      const hello = sample("hello", noise(300_000), [glibc]);
+      const big = sample("big", noise(compression === "zstd" ? 6_000_000 : 100_000, 7), [glibc, hello]);
+      const store = cacheOver(port(), { compression });
+      await store.addPaths([glibc.incoming, hello.incoming, big.incoming], ADD);
+      const fresh = cacheOver(port());
+      expect(await fresh.queryValidPaths([glibc.path, hello.path, big.path])).toEqual(
+        new Set([glibc.path, hello.path, big.path]),
+      );
+      for (const { path, info, nar } of [glibc, hello, big]) {
+        expect((await fresh.queryPathInfos([path])).get(path)).toEqual({
+          ...info,
+          narHash: Uint8Array.from(info.narHash),
+        });
+        expect(Buffer.compare(await bytesOf(fresh.narFromPath(path, 0n)), nar)).toBe(0);
+      }
+      expect(readFileSync(join(directory, "cache/nix-cache-info"), "utf8")).toBe("StoreDir: /nix/store\n");
+      // Nothing unfinished stays behind.
+      expect(readdirSync(join(directory, "cache/nar")).filter((name) => name.startsWith("."))).toEqual([]);
+      expect((await fresh.queryAllValidPaths()).sort()).toEqual([glibc.path, hello.path, big.path].sort());
+    },
+  );
 
   it("signs what is written and keeps other signatures", async () => {
     const key = generateSecretKey("test-1");
@@ -56,7 +64,10 @@ describe("a binary cache in a directory", () => {
     const store = cacheOver(port());
     await store.addPaths([hello.incoming], ADD);
     await store.addSignatures(hello.path, ["a:AA", "b:BB"]);
-    expect((await cacheOver(port()).queryPathInfos([hello.path])).get(hello.path)?.signatures).toEqual(["a:AA", "b:BB"]);
+    expect((await cacheOver(port()).queryPathInfos([hello.path])).get(hello.path)?.signatures).toEqual([
+      "a:AA",
+      "b:BB",
+    ]);
   });
 
   it("refuses a path whose reference is missing, in Nix's words", async () => {
@@ -92,7 +103,9 @@ describe("a binary cache in a directory", () => {
     const file = join(directory, `cache/${hashPartOf(hello.path)}.narinfo`);
     const narInfo = parseNarInfo(readFileSync(file, "utf8"), file);
     writeFileSync(file, printNarInfo({ ...narInfo, url: "../../../etc/passwd" }));
-    await expect(bytesOf(cacheOver(port()).narFromPath(hello.path, 0n))).rejects.toMatchObject({ code: "CACHE_KEY_MALFORMED" });
+    await expect(bytesOf(cacheOver(port()).narFromPath(hello.path, 0n))).rejects.toMatchObject({
+      code: "CACHE_KEY_MALFORMED",
+    });
   });
 });
 
@@ -104,15 +117,43 @@ describe("a cache that lies", () => {
     ["another path", "CACHE_NARINFO_OTHER_PATH", (text) => ({ text: text.replace(hello.path, other.path) })],
     ["a narinfo that is none", "CACHE_NARINFO_BAD", () => ({ text: "<html>\n" })],
     ["a narinfo without end", "CACHE_OBJECT_TOO_LARGE", () => ({ text: "a: b\n".repeat(1_000_000) })],
-    ["a wrong file hash", "CACHE_FILE_HASH_MISMATCH", (text) => ({ text: text.replace(/FileHash: sha256:\w+/, `FileHash: sha256:${"0".repeat(52)}`) })],
-    ["a wrong NAR hash", "CACHE_NAR_HASH_MISMATCH", (text) => ({ text: text.replace(/NarHash: sha256:\w+/, `NarHash: sha256:${"0".repeat(52)}`) })],
-    ["a NAR that is too short", "CACHE_NAR_TRUNCATED", (text) => ({ text: text.replace(/NarSize: \d+/, "NarSize: 999999") })],
-    ["a NAR that is too long", "CACHE_NAR_TOO_LARGE", (text) => ({ text: text.replace(/NarSize: \d+/, "NarSize: 1000") })],
+    [
+      "a wrong file hash",
+      "CACHE_FILE_HASH_MISMATCH",
+      (text) => ({ text: text.replace(/FileHash: sha256:\w+/, `FileHash: sha256:${"0".repeat(52)}`) }),
+    ],
+    [
+      "a wrong NAR hash",
+      "CACHE_NAR_HASH_MISMATCH",
+      (text) => ({ text: text.replace(/NarHash: sha256:\w+/, `NarHash: sha256:${"0".repeat(52)}`) }),
+    ],
+    [
+      "a NAR that is too short",
+      "CACHE_NAR_TRUNCATED",
+      (text) => ({ text: text.replace(/NarSize: \d+/, "NarSize: 999999") }),
+    ],
+    [
+      "a NAR that is too long",
+      "CACHE_NAR_TOO_LARGE",
+      (text) => ({ text: text.replace(/NarSize: \d+/, "NarSize: 1000") }),
+    ],
     ["a truncated file", "CACHE_NAR_TRUNCATED", (_, nar) => ({ nar: nar.subarray(0, nar.length - 10) })],
     ["a file with more behind it", "CACHE_FILE_SIZE", (_, nar) => ({ nar: Buffer.concat([nar, nar]) })],
-    ["another packing", "CACHE_NAR_CORRUPT", (text) => ({ text: text.replace("Compression: zstd", "Compression: xz") })],
-    ["a packing nobody knows", "CACHE_NAR_COMPRESSION", (text) => ({ text: text.replace("Compression: zstd", "Compression: lzip") })],
-    ["a flipped bit", "CACHE_", (_, nar) => ({ nar: Buffer.from(nar.map((byte, index) => (index === 100 ? byte ^ 1 : byte))) })],
+    [
+      "another packing",
+      "CACHE_NAR_CORRUPT",
+      (text) => ({ text: text.replace("Compression: zstd", "Compression: xz") }),
+    ],
+    [
+      "a packing nobody knows",
+      "CACHE_NAR_COMPRESSION",
+      (text) => ({ text: text.replace("Compression: zstd", "Compression: lzip") }),
+    ],
+    [
+      "a flipped bit",
+      "CACHE_",
+      (_, nar) => ({ nar: Buffer.from(nar.map((byte, index) => (index === 100 ? byte ^ 1 : byte))) }),
+    ],
     ["no NAR at all", "CACHE_NAR_MISSING", (text) => ({ text: text.replace(/URL: .*/, "URL: nar/nothing.nar") })],
   ];
 
@@ -172,7 +213,10 @@ describe("what is remembered on disk", () => {
     const ask = async (negativeTtl = 10): Promise<number> => {
       const before = server.requests.length;
       const cache = disk(negativeTtl);
-      const infos = await cacheOver(httpPort(server.url).port, { diskCache: cache }).queryPathInfos([hello.path, missing.path]);
+      const infos = await cacheOver(httpPort(server.url).port, { diskCache: cache }).queryPathInfos([
+        hello.path,
+        missing.path,
+      ]);
       cache.close();
       expect([...infos.keys()]).toEqual([hello.path]);
       return server.requests.length - before;
@@ -203,7 +247,12 @@ describe("what is remembered on disk", () => {
 
   it("is nothing to fail for", async () => {
     writeFileSync(join(directory, "file"), "");
-    const disk = new DiskCache({ directory: join(directory, "file"), clock: systemClock, positiveTtl: 1, negativeTtl: 1 });
+    const disk = new DiskCache({
+      directory: join(directory, "file"),
+      clock: systemClock,
+      positiveTtl: 1,
+      negativeTtl: 1,
+    });
     disk.remember("uri", "hash", "text");
     expect(disk.lookup("uri", "hash")).toEqual({ type: "unknown" });
     expect(hashBytes("sha256", "").digest.length).toBe(32);

@@ -18,7 +18,10 @@ describe("a binary cache over HTTP", () => {
     const samples = Array.from({ length: 60 }, (_, index) => sample(`path-${index}`));
     const { port } = httpPort(server.url, { connections: 5 });
     const store = cacheOver(port);
-    await store.addPaths(samples.map((one) => one.incoming), ADD);
+    await store.addPaths(
+      samples.map((one) => one.incoming),
+      ADD,
+    );
     const reader = cacheOver(port);
     const infos = await reader.queryPathInfos(samples.map((one) => one.path));
     expect(infos.size).toBe(60);
@@ -33,25 +36,35 @@ describe("a binary cache over HTTP", () => {
     const middle = sample("middle", "m", [base]);
     const top = sample("top", "t", [middle, base]);
     const { port } = httpPort(server.url);
-    await cacheOver(port).addPaths([base, middle, top].map((one) => one.incoming), ADD);
+    await cacheOver(port).addPaths(
+      [base, middle, top].map((one) => one.incoming),
+      ADD,
+    );
     const puts = server.requests.filter((request) => request.startsWith("PUT") && request.endsWith(".narinfo"));
     expect(puts).toEqual([base, middle, top].map(({ path }) => `PUT /${hashPartOf(path)}.narinfo`));
     port.close();
   });
 
   it("resumes a download where it broke off", async () => {
-    await using server = await startObjectServer({ fault: first(2, /^GET \/nar/, { type: "truncate", after: 700_000 }) });
+    await using server = await startObjectServer({
+      fault: first(2, /^GET \/nar/, { type: "truncate", after: 700_000 }),
+    });
     const { port, notices } = httpPort(server.url);
     await cacheOver(port, { compression: "none" }).addPaths([big.incoming], ADD);
     expect(Buffer.compare(await bytesOf(cacheOver(port).narFromPath(big.path, 0n)), big.nar)).toBe(0);
-    const ranges = server.requests.filter((request) => request.includes("bytes=")).map((request) => request.split(" ")[2]);
+    const ranges = server.requests
+      .filter((request) => request.includes("bytes="))
+      .map((request) => request.split(" ")[2]);
     expect(ranges).toEqual(["bytes=700000-", "bytes=1400000-"]);
     expect(notices[0]).toMatch(/^unable to download 'http:\/\/127.*nar\/.*': .*; retrying in 250 ms$/);
     port.close();
   });
 
   it("begins again where the server knows no parts", async () => {
-    await using server = await startObjectServer({ ranges: false, fault: first(1, /^GET \/nar/, { type: "truncate", after: 700_000 }) });
+    await using server = await startObjectServer({
+      ranges: false,
+      fault: first(1, /^GET \/nar/, { type: "truncate", after: 700_000 }),
+    });
     const { port } = httpPort(server.url);
     await cacheOver(port, { compression: "none" }).addPaths([big.incoming], ADD);
     expect(Buffer.compare(await bytesOf(cacheOver(port).narFromPath(big.path, 0n)), big.nar)).toBe(0);
@@ -71,9 +84,13 @@ describe("a binary cache over HTTP", () => {
   });
 
   it("gives up after the tries it has, and says why", async () => {
-    await using server = await startObjectServer({ fault: (_method, path) => (path.includes("narinfo") ? { type: "status", status: 500 } : null) });
+    await using server = await startObjectServer({
+      fault: (_method, path) => (path.includes("narinfo") ? { type: "status", status: 500 } : null),
+    });
     const { port, notices } = httpPort(server.url, { attempts: 2 });
-    await expect(cacheOver(port).queryPathInfos([big.path])).rejects.toThrow(/unable to download 'http:.*': HTTP error 500 \('fault 500'\)/);
+    await expect(cacheOver(port).queryPathInfos([big.path])).rejects.toThrow(
+      /unable to download 'http:.*': HTTP error 500 \('fault 500'\)/,
+    );
     expect(notices).toHaveLength(1);
     port.close();
   });
@@ -113,7 +130,9 @@ describe("a binary cache over HTTP", () => {
     await cacheOver(known.port).addPaths([sample("hello").incoming], ADD);
     expect(server.objects.size).toBe(3);
     const unknown = httpPort(server.url, { login: { login: "joe", password: "wrong-s3cret" } });
-    const refused = await cacheOver(unknown.port).addPaths([sample("other").incoming], ADD).catch((error: Error) => error);
+    const refused = await cacheOver(unknown.port)
+      .addPaths([sample("other").incoming], ADD)
+      .catch((error: Error) => error);
     expect(String(refused)).toContain("HTTP error 401");
     expect(`${refused} ${(refused as Error).stack} ${unknown.notices.join()}`).not.toContain("s3cret");
     known.port.close();
@@ -121,7 +140,9 @@ describe("a binary cache over HTTP", () => {
   });
 
   it("can be aborted in the middle", async () => {
-    await using server = await startObjectServer({ fault: (_method, path) => (path.startsWith("/nar") ? { type: "hang" } : null) });
+    await using server = await startObjectServer({
+      fault: (_method, path) => (path.startsWith("/nar") ? { type: "hang" } : null),
+    });
     const { port } = httpPort(server.url);
     const abort = new AbortController();
     const adding = cacheOver(port).addPaths([big.incoming], ADD, abort.signal);

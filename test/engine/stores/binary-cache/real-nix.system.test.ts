@@ -44,10 +44,27 @@ describe.skipIf(generations.length === 0)("binary caches beside real Nix (skippe
 
   /** Builds the closure in our own store. */
   const built = (salt: string): Promise<string> =>
-    user.output(["build", "-E", CLOSURE, "--argstr", "salt", salt, "--store", store(), "--no-out-link", "--ui", "quiet"]);
+    user.output([
+      "build",
+      "-E",
+      CLOSURE,
+      "--argstr",
+      "salt",
+      salt,
+      "--store",
+      store(),
+      "--no-out-link",
+      "--ui",
+      "quiet",
+    ]);
 
   /** Has a real Nix copy a path from a cache, first without our key, then with it. */
-  const readByNix = async (instance: NixInstance, uri: string, path: string, env: Readonly<Record<string, string>> = {}): Promise<void> => {
+  const readByNix = async (
+    instance: NixInstance,
+    uri: string,
+    path: string,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<void> => {
     const refused = await instance.run("nix", ["copy", "--from", uri, path], { env });
     expect(refused.status, refused.stderr).not.toBe(0);
     expect(refused.stderr).toMatch(/signature/);
@@ -65,7 +82,14 @@ describe.skipIf(generations.length === 0)("binary caches beside real Nix (skippe
       for (const compression of COMPRESSIONS) {
         const path = await built(`file ${version} ${compression}`);
         const cache = `file://${directory}/cache-${version}-${compression}`;
-        await user.output(["copy", "--to", `${cache}?compression=${compression}&secret-key=${secretKeyFile()}`, "--store", store(), path]);
+        await user.output([
+          "copy",
+          "--to",
+          `${cache}?compression=${compression}&secret-key=${secretKeyFile()}`,
+          "--store",
+          store(),
+          path,
+        ]);
         await readByNix(instance, cache, path);
       }
     });
@@ -78,7 +102,14 @@ describe.skipIf(generations.length === 0)("binary caches beside real Nix (skippe
       await readByNix(instance, server.url, path);
       const other = await built(`substituted ${version}`);
       await user.output(["copy", "--to", `${server.url}?secret-key=${secretKeyFile()}`, "--store", store(), other]);
-      const realised = await instance.run("nix-store", ["--realise", other, "--option", "substituters", server.url, ...keys()]);
+      const realised = await instance.run("nix-store", [
+        "--realise",
+        other,
+        "--option",
+        "substituters",
+        server.url,
+        ...keys(),
+      ]);
       expect(realised.status, realised.stderr).toBe(0);
       expect(realised.stderr).toContain(`copying path '${other}' from '${server.url}'`);
     });
@@ -87,11 +118,21 @@ describe.skipIf(generations.length === 0)("binary caches beside real Nix (skippe
       await using server = await startObjectServer({ directory: join(directory, `nix-http-${version}`) });
       const instance = instances.get(generation)!;
       const uris = [
-        ...COMPRESSIONS.map((compression) => [`file://${directory}/nix-${version}-${compression}`, `?compression=${compression}`] as const),
+        ...COMPRESSIONS.map(
+          (compression) =>
+            [`file://${directory}/nix-${version}-${compression}`, `?compression=${compression}`] as const,
+        ),
         [server.url, ""] as const,
       ];
       for (const [index, [uri, query]] of uris.entries()) {
-        const path = await instance.output("nix-build", ["--no-out-link", "-E", CLOSURE, "--argstr", "salt", `nix ${index}`]);
+        const path = await instance.output("nix-build", [
+          "--no-out-link",
+          "-E",
+          CLOSURE,
+          "--argstr",
+          "salt",
+          `nix ${index}`,
+        ]);
         const more = `${query === "" ? "?" : `${query}&`}secret-key=${secretKeyFile()}`;
         await instance.output("nix", ["copy", "--to", `${uri}${more}`, path]);
         const target = join(directory, `read-${version}-${index}`);
@@ -102,7 +143,18 @@ describe.skipIf(generations.length === 0)("binary caches beside real Nix (skippe
         const verified = await user.run(["verify", "--store", target, "-n", "1", ...keys()]);
         expect(verified).toMatchObject({ status: 0, stderr: "" });
         expect(readFileSync(join(target, path))).toEqual(readFileSync(instance.hostPath(path)));
-        await user.output(["realise", path, "--store", `${target}-again`, "--option", "substituters", uri, ...keys(), "--ui", "plain"]);
+        await user.output([
+          "realise",
+          path,
+          "--store",
+          `${target}-again`,
+          "--option",
+          "substituters",
+          uri,
+          ...keys(),
+          "--ui",
+          "plain",
+        ]);
       }
     });
 
@@ -112,14 +164,24 @@ describe.skipIf(generations.length === 0)("binary caches beside real Nix (skippe
       const instance = instances.get(generation)!;
       const uri = `s3://cache?endpoint=127.0.0.1:${server.port}&scheme=http&region=us-east-1`;
       const path = await built(`s3 ${version}`);
-      await user.output(["copy", "--to", `${uri}&secret-key=${secretKeyFile()}&compression=zstd`, "--store", store(), path], { env: server.env });
+      await user.output(
+        ["copy", "--to", `${uri}&secret-key=${secretKeyFile()}&compression=zstd`, "--store", store(), path],
+        { env: server.env },
+      );
       const probe = await instance.run("nix", ["path-info", "--store", uri, path]);
       if (/don't know how to open Nix store/.test(probe.stderr)) {
         expect(atLeast(generation, "2.34")).toBe(false);
         return;
       }
       await readByNix(instance, uri, path);
-      const theirs = await instance.output("nix-build", ["--no-out-link", "-E", CLOSURE, "--argstr", "salt", "s3 of nix"]);
+      const theirs = await instance.output("nix-build", [
+        "--no-out-link",
+        "-E",
+        CLOSURE,
+        "--argstr",
+        "salt",
+        "s3 of nix",
+      ]);
       await instance.output("nix", ["copy", "--to", `${uri}&secret-key=${secretKeyFile()}`, theirs]);
       const target = join(directory, `read-s3-${version}`);
       await user.output(["copy", "--from", uri, "--to", target, theirs, ...keys()], { env: server.env });
@@ -145,7 +207,10 @@ describe.skipIf(generations.length === 0)("binary caches beside real Nix (skippe
     expect(refused.stderr).toContain("lacks a");
     const copied = await inside(["copy", "--from", cache, path, "--no-check-sigs", "--json"]);
     expect(copied.status, copied.stderr).toBe(0);
-    expect(JSON.parse(copied.stdout)).toMatchObject({ alreadyThere: 0, copied: [expect.stringMatching(/-base$/), path] });
+    expect(JSON.parse(copied.stdout)).toMatchObject({
+      alreadyThere: 0,
+      copied: [expect.stringMatching(/-base$/), path],
+    });
     const again = await inside(["copy", "--from", cache, path, "--json"]);
     expect(JSON.parse(again.stdout)).toMatchObject({ alreadyThere: 2, copied: [] });
     const verified = await inside(["verify", path, "-r", ...keys()]);

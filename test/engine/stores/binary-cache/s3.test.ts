@@ -8,7 +8,12 @@ import { S3Objects } from "../../../../src/engine/stores/binary-cache/s3.ts";
 import { type FakeS3, startFakeS3 } from "../../../support/fake-s3.ts";
 import { ADD, bytesOf, cacheOver, noise, sample } from "./support.ts";
 
-function bucket(server: FakeS3, query = "", environment: Readonly<Record<string, string>> = server.env, name = "cache") {
+function bucket(
+  server: FakeS3,
+  query = "",
+  environment: Readonly<Record<string, string>> = server.env,
+  name = "cache",
+) {
   const notices: string[] = [];
   const text = `s3://${name}?endpoint=127.0.0.1:${server.port}&scheme=http&${query}`;
   const reference = parseStoreReference(text, { cwd: "/", home: "/" }).reference as CacheReference;
@@ -21,7 +26,13 @@ function bucket(server: FakeS3, query = "", environment: Readonly<Record<string,
     agent: "test",
   });
   const world: AwsWorld = { environment, readFile: () => null, runProgram: async () => "" };
-  const options = { uri: `s3://${name}`, clock: systemClock, random: () => 0, attempts: 3, notice: (text: string) => notices.push(text) };
+  const options = {
+    uri: `s3://${name}`,
+    clock: systemClock,
+    random: () => 0,
+    attempts: 3,
+    notice: (text: string) => notices.push(text),
+  };
   return { port: new S3Objects({ ...options, reference, client, environment }, world), notices };
 }
 
@@ -45,7 +56,10 @@ describe("a binary cache in an S3 bucket", () => {
     await using server = await startFakeS3();
     const { port } = bucket(server, "", server.env, "cache/some/folder");
     const samples = ["a", "b", "c", "d", "e"].map((name) => sample(name));
-    await cacheOver(port).addPaths(samples.map((one) => one.incoming), ADD);
+    await cacheOver(port).addPaths(
+      samples.map((one) => one.incoming),
+      ADD,
+    );
     expect([...server.objects.keys()].every((path) => path.startsWith("/cache/some/folder/"))).toBe(true);
     expect(await cacheOver(port).queryAllValidPaths()).toHaveLength(5);
     port.close();
@@ -74,10 +88,13 @@ describe("a binary cache in an S3 bucket", () => {
 
   it("leaves no parts behind when an upload fails", async () => {
     await using server = await startFakeS3({
-      fault: (method, path, count) => (method === "PUT" && path.includes("/nar/") && count > 4 ? { type: "status", status: 400 } : null),
+      fault: (method, path, count) =>
+        method === "PUT" && path.includes("/nar/") && count > 4 ? { type: "status", status: 400 } : null,
     });
     const { port } = bucket(server);
-    await expect(cacheOver(port, { compression: "none" }).addPaths([sample("big", noise(70 * 1024 * 1024)).incoming], ADD)).rejects.toMatchObject({
+    await expect(
+      cacheOver(port, { compression: "none" }).addPaths([sample("big", noise(70 * 1024 * 1024)).incoming], ADD),
+    ).rejects.toMatchObject({
       code: "CACHE_REFUSED",
     });
     expect(server.unfinished()).toBe(0);
@@ -103,7 +120,9 @@ describe("a binary cache in an S3 bucket", () => {
       );
       for (const failure of failures) {
         expect(messageOf(failure)).toContain(`the server refuses the credentials: ${code} (403)`);
-        expect(`${String(failure)} ${JSON.stringify(failure)} ${(failure as Error).stack} ${notices.join()}`).not.toContain(secret);
+        expect(
+          `${String(failure)} ${JSON.stringify(failure)} ${(failure as Error).stack} ${notices.join()}`,
+        ).not.toContain(secret);
       }
       port.close();
     }
@@ -117,7 +136,9 @@ describe("a binary cache in an S3 bucket", () => {
     await expect(cacheOver(right.port).describe()).rejects.toMatchObject({ code: "CACHE_NOT_THERE" });
     const none = bucket(server, "region=eu-central-1", server.env, "nothing");
     await expect(cacheOver(none.port).describe()).rejects.toMatchObject({ code: "S3_NO_BUCKET" });
-    expect(() => bucket(server, "addressing-style=sideways")).toThrow("addressing-style': expected auto, path or virtual, found 'sideways'");
+    expect(() => bucket(server, "addressing-style=sideways")).toThrow(
+      "addressing-style': expected auto, path or virtual, found 'sideways'",
+    );
   });
 
   it("sends a session token", async () => {
@@ -132,7 +153,8 @@ describe("a binary cache in an S3 bucket", () => {
     let left = 2;
     await using server = await startFakeS3({
       delayMs: 20,
-      fault: (method, path) => (method === "GET" && path.includes("/nar/") && left-- > 0 ? { type: "truncate", after: 100_000 } : null),
+      fault: (method, path) =>
+        method === "GET" && path.includes("/nar/") && left-- > 0 ? { type: "truncate", after: 100_000 } : null,
     });
     const big = sample("big", noise(500_000));
     const { port } = bucket(server);
@@ -144,8 +166,10 @@ describe("a binary cache in an S3 bucket", () => {
 
 describe("AWS profiles", () => {
   const files: Readonly<Record<string, string>> = {
-    "/home/u/.aws/credentials": "[default]\naws_access_key_id = ID0\naws_secret_access_key=S0\n\n[work]\naws_access_key_id=ID1\naws_secret_access_key=S1\naws_session_token=T1\n",
-    "/home/u/.aws/config": "[default]\nregion = eu-west-1\n[profile work]\nregion=eu-north-1\ns3 =\n  max_concurrent_requests = 20\n[profile tool]\ncredential_process = get-credentials\n[profile role]\nrole_arn = arn:x\n",
+    "/home/u/.aws/credentials":
+      "[default]\naws_access_key_id = ID0\naws_secret_access_key=S0\n\n[work]\naws_access_key_id=ID1\naws_secret_access_key=S1\naws_session_token=T1\n",
+    "/home/u/.aws/config":
+      "[default]\nregion = eu-west-1\n[profile work]\nregion=eu-north-1\ns3 =\n  max_concurrent_requests = 20\n[profile tool]\ncredential_process = get-credentials\n[profile role]\nrole_arn = arn:x\n",
   };
   const world = (environment: Readonly<Record<string, string>> = {}, answer = ""): AwsWorld => ({
     environment: { HOME: "/home/u", ...environment },
@@ -172,7 +196,12 @@ describe("AWS profiles", () => {
   });
 
   it("asks a credential_process", async () => {
-    const answer = JSON.stringify({ Version: 1, AccessKeyId: "P", SecretAccessKey: "Q", Expiration: "2030-01-01T00:00:00Z" });
+    const answer = JSON.stringify({
+      Version: 1,
+      AccessKeyId: "P",
+      SecretAccessKey: "Q",
+      Expiration: "2030-01-01T00:00:00Z",
+    });
     expect(await findCredentials("tool", world({}, answer))).toEqual({
       accessKeyId: "P",
       secretAccessKey: "Q",
@@ -183,7 +212,9 @@ describe("AWS profiles", () => {
   });
 
   it("says what it cannot do", async () => {
-    await expect(findCredentials("nobody", world())).rejects.toThrow("AWS profile 'nobody' is in neither of /home/u/.aws/credentials, /home/u/.aws/config");
+    await expect(findCredentials("nobody", world())).rejects.toThrow(
+      "AWS profile 'nobody' is in neither of /home/u/.aws/credentials, /home/u/.aws/config",
+    );
     await expect(findCredentials("role", world())).rejects.toMatchObject({ code: "AWS_CREDENTIALS_UNUSABLE" });
   });
 });

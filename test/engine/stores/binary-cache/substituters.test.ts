@@ -59,20 +59,34 @@ function source(port: GetPutPort, changes: Partial<Source> = {}): Source {
 }
 
 async function open(...sources: readonly Source[]): Promise<EmbeddedStore> {
-  const substituters = new Substituters({ sources, clock: systemClock, notice: (message) => notices.push(message), onClose: () => undefined });
+  const substituters = new Substituters({
+    sources,
+    clock: systemClock,
+    notice: (message) => notices.push(message),
+    onClose: () => undefined,
+  });
   store = await openEmbeddedStore({
     root: join(directory, "root"),
     clock: systemClock,
     random: Math.random,
     substituters: substituters.ports,
-    settings: { ...DEFAULT_EMBEDDED_SETTINGS, system: "x86_64-linux", trustedPublicKeys: [printPublicKey(publicKeyOf(key))] },
+    settings: {
+      ...DEFAULT_EMBEDDED_SETTINGS,
+      system: "x86_64-linux",
+      trustedPublicKeys: [printPublicKey(publicKeyOf(key))],
+    },
   });
   return substituters.closeWith(store);
 }
 
 async function fetchHello(): Promise<string[]> {
   const copied: string[] = [];
-  await store.ensurePath(hello.path, () => undefined, undefined, (path, from) => copied.push(`${path} ${from}`));
+  await store.ensurePath(
+    hello.path,
+    () => undefined,
+    undefined,
+    (path, from) => copied.push(`${path} ${from}`),
+  );
   expect(Buffer.compare(await bytesOf(store.narFromPath(hello.path, 0n)), hello.nar)).toBe(0);
   expect(await store.queryValidPaths([glibc.path])).toEqual(new Set([glibc.path]));
   return copied;
@@ -92,18 +106,41 @@ describe("substituters", () => {
     await open(source(portAt("a"), { open: async () => Promise.reject(new Error(`opened ${++opened}`)) }));
     await store.queryPathInfos([hello.path]);
     expect(opened).toBe(0);
-    await expect(store.ensurePath(hello.path, () => undefined)).rejects.toThrow(`path '${hello.path}' is not valid, and no substituter has it`);
+    await expect(store.ensurePath(hello.path, () => undefined)).rejects.toThrow(
+      `path '${hello.path}' is not valid, and no substituter has it`,
+    );
     expect(notices).toEqual(["substituter 'file:///a' is left out: opened 1"]);
     await expect(store.ensurePath(hello.path, () => undefined)).rejects.toThrow("no substituter has it");
     expect(notices).toHaveLength(1);
   });
 
   const lies: readonly (readonly [string, RegExp, (cache: string) => void])[] = [
-    ["a wrong NAR hash", /has the hash|is refused|should have the hash/, (cache) => edit(cache, (text) => text.replace(/FileHash: .*\n/, "").replace(/FileSize: .*\n/, ""), Buffer.from("nonsense"))],
+    [
+      "a wrong NAR hash",
+      /has the hash|is refused|should have the hash/,
+      (cache) =>
+        edit(
+          cache,
+          (text) => text.replace(/FileHash: .*\n/, "").replace(/FileSize: .*\n/, ""),
+          Buffer.from("nonsense"),
+        ),
+    ],
     ["a truncated file", /its file should have \d+ bytes and has \d+/, (cache) => edit(cache, (text) => text, null)],
-    ["another path's narinfo", /its narinfo is that of/, (cache) => edit(cache, (text) => text.replace(hello.path, glibc.path), undefined)],
-    ["another packing", /should be packed with xz, but is packed with zstd/, (cache) => edit(cache, (text) => text.replace("zstd", "xz"), undefined)],
-    ["no NAR", /its NAR '.*' does not exist/, (cache) => edit(cache, (text) => text.replace(/URL: .*/, "URL: nar/none"), undefined)],
+    [
+      "another path's narinfo",
+      /its narinfo is that of/,
+      (cache) => edit(cache, (text) => text.replace(hello.path, glibc.path), undefined),
+    ],
+    [
+      "another packing",
+      /should be packed with xz, but is packed with zstd/,
+      (cache) => edit(cache, (text) => text.replace("zstd", "xz"), undefined),
+    ],
+    [
+      "no NAR",
+      /its NAR '.*' does not exist/,
+      (cache) => edit(cache, (text) => text.replace(/URL: .*/, "URL: nar/none"), undefined),
+    ],
   ];
 
   function edit(cache: string, change: (text: string) => string, nar: Buffer | null | undefined): void {

@@ -1,6 +1,6 @@
 // What the tests of binary caches share: paths in memory and caches over any port.
 import { tmpdir } from "node:os";
-import { systemClock, type Clock } from "../../../../src/engine/clock.ts";
+import { type Clock, systemClock } from "../../../../src/engine/clock.ts";
 import type { ByteString } from "../../../../src/engine/formats/byte-string.ts";
 import { hashBytes } from "../../../../src/engine/formats/hash.ts";
 import { makeStorePath } from "../../../../src/engine/formats/make-store-path.ts";
@@ -24,7 +24,10 @@ export interface Sample {
 /** A path that is one file with these contents. */
 export function sample(name: string, contents: string | Uint8Array = name, references: readonly Sample[] = []): Sample {
   const bytes = Buffer.from(contents);
-  const nar = encodeTree({ type: "directory", entries: new Map([["file" as ByteString, { type: "file", executable: false, contents: bytes }]]) });
+  const nar = encodeTree({
+    type: "directory",
+    entries: new Map([["file" as ByteString, { type: "file", executable: false, contents: bytes }]]),
+  });
   const path = makeStorePath("output:out", hashBytes("sha256", `${name} ${bytes.length}`), name);
   const info: PathInfo = {
     path,
@@ -75,7 +78,11 @@ export function cacheOver(port: GetPutPort, options: Partial<CacheStoreOptions> 
 /** A port to an HTTP server; what it would tell the user is gathered. */
 export function httpPort(
   url: string,
-  options: Partial<HttpClientOptions> & { readonly attempts?: number; readonly clock?: Clock; readonly login?: { login: string; password: string } } = {},
+  options: Partial<HttpClientOptions> & {
+    readonly attempts?: number;
+    readonly clock?: Clock;
+    readonly login?: { login: string; password: string };
+  } = {},
 ): { readonly port: HttpCache; readonly notices: string[] } {
   const notices: string[] = [];
   const clock = options.clock ?? systemClock;

@@ -1,0 +1,281 @@
+// Makes the queue of hooks and uploads of a run out of the settings: what is queued, how each job is done, and what keeps its paths alive.
+import { mkdir, rm, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "./clock.ts";
+import { openAnyStore } from "./commands/open-any-store.ts";
+import type { LoadedConfig } from "./config/load.ts";
+import type { Surroundings } from "./create-build-run.ts";
+import type { EngineEvent, RunOutcome } from "./events/event.ts";
+import type { HookId } from "./events/ids.ts";
+import type { EngineRequest } from "./events/request.ts";
+import { baseNameOf, type StorePath } from "./formats/store-path.ts";
+import { DurableQueue, type HookWish } from "./hooks/durable-queue.ts";
+import { runPostBuildHook } from "./hooks/post-build-hook.ts";
+import type { HookJob } from "./hooks/queue.ts";
+import { QueueFile } from "./hooks/queue-file.ts";
+import { Uploader } from "./hooks/uploader.ts";
+import { messageNotice } from "./notices.ts";
+import { readSecretKeyFile, signed } from "./stores/binary-cache/sign.ts";
+import type { OpenedDestination } from "./stores/open-destination.ts";
+import type { PathInfos } from "./stores/path-infos.ts";
+import type { PathSink, PathStore } from "./stores/store.ts";
+
+export interface OpenHookQueueOptions {
+  readonly config: LoadedConfig;
+  readonly surroundings: Surroundings;
+  readonly clock: Clock;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+  readonly runId: string;
+  /** `--upload-to`, null for none. */
+  readonly uploadTo: string | null;
+  readonly destination: OpenedDestination;
+  readonly infos: PathInfos;
+  readonly publish: (event: EngineEvent) => void;
+}
+
+/** Waits between tries of one job, in ms. */
+const FIRST_WAIT = 1000;
+const LONGEST_WAIT = 60_000;
+
+/** Requests that are answered here in any case. */
+type HookRequest = Extract<EngineRequest, { type: "retryHook" | "retryHooks" }>;
+
+/** What a run does with its queue. */
+export interface RunHooks {
+  /** Sees every event of the run: what was built is queued. */
+  hear(event: EngineEvent): void;
+  /** Answers what users ask about hooks, and while the queue is waited for whether to leave; false for every other request. */
+  answer(request: EngineRequest): request is HookRequest;
+  /** Waits for the queue at the end of a run; the outcome says so when something was not done. */
+  drain(outcome: RunOutcome): Promise<RunOutcome>;
+  close(): Promise<void>;
+}
+
+/** Opens the queue of a run once its destination is known. */
+export type OpenRunHooks = (
+  destination: OpenedDestination,
+  infos: PathInfos,
+  publish: (event: EngineEvent) => void,
+) => Promise<RunHooks>;
+
+/** What a run without a queue does: nothing can be retried, nothing is waited for. */
+function noHooks(publish: OpenHookQueueOptions["publish"]): RunHooks {
+  return {
+    hear: () => undefined,
+    answer: (request): request is HookRequest => {
+      if (request.type !== "retryHook" && request.type !== "retryHooks") return false;
+      publish({ type: "requestAnswered", request: request.id, done: false, message: "no hook has failed" });
+      return true;
+    },
+    drain: async (outcome) => outcome,
+    close: async () => undefined,
+  };
+}
+
+/**
+ * Opens the queue of a run: hooks run beside the builds (`post-build-hook-mode = queued`), results are uploaded, or an earlier run left something.
+ * @throws EngineError `HOOK_QUEUE_UNWRITABLE`, those of opening the store to upload to
+ */
+export async function openHookQueue(options: OpenHookQueueOptions): Promise<RunHooks> {
+  const { config, clock, runId, uploadTo, destination, infos, publish } = options;
+  const { settings } = config;
+  const directory = join(settings.journalDir, "hooks");
+  const wishes: HookWish[] = [];
+  if (settings.postBuildHook !== null && settings.postBuildHookMode === "queued") {
+    wishes.push({ kind: "postBuild", target: settings.postBuildHook });
+  }
+  if (uploadTo !== null) wishes.push({ kind: "upload", target: uploadTo });
+  if (wishes.length === 0 && QueueFile.waiting(directory).length === 0) return noHooks(publish);
+
+  const notice = (message: string): void => publish(messageNotice(message, "warning", "HOOK_QUEUE"));
+  const performer = new JobPerformer(options, notice);
+  // A wrong address should be known before the first build, not after the last.
+  if (uploadTo !== null) await performer.uploader(uploadTo, settings.store);
+  const roots = new JobRoots(join(directory, "roots"), destination);
+  const leaving = new AbortController();
+  const queue = new DurableQueue({
+    rules: {
+      workers: Math.max(1, settings.postBuildHookWorkers),
+      retries: settings.postBuildHookRetries,
+      firstWaitMs: FIRST_WAIT,
+      longestWaitMs: LONGEST_WAIT,
+      random: options.random,
+    },
+    file: QueueFile.open({ directory, pid: process.pid, notice }),
+    clock,
+    runId,
+    store: settings.store,
+    wishes,
+    publish,
+    notice,
+    perform: (job, logged, signal) => performer.perform(job, logged, signal),
+    referencesOf: async (paths) => {
+      const known = await infos.get(paths);
+      return new Set([...known.values()].flatMap((info) => info.references));
+    },
+    keep: (job) => roots.keep(job),
+    letGo: (job) => roots.letGo(job),
+  });
+  let draining = false;
+  return {
+    hear: (event) => {
+      if (event.type !== "goalFinished" || event.result.type !== "built") return;
+      const paths = event.result.outputs.map((output) => output.path as StorePath);
+      queue.built(event.goal as string as StorePath, paths);
+    },
+    answer: (request): request is HookRequest => {
+      const reply = (done: boolean, message: string): true => {
+        publish({ type: "requestAnswered", request: request.id, done, message });
+        return true;
+      };
+      switch (request.type) {
+        case "retryHook": {
+          const obstacle = queue.retry(request.hook);
+          return reply(obstacle === null, obstacle ?? "tried again");
+        }
+        case "retryHooks": {
+          const count = queue.retryAll();
+          return reply(count > 0, count > 0 ? `${count} tried again` : "no hook has failed");
+        }
+        case "stop":
+          if (!draining) return false;
+          if (request.how === "drain") return reply(true, "only queued hooks and uploads are left; they are finished");
+          leaving.abort(new Error("the user did not want to wait"));
+          return reply(true, "what is left stays in the queue for the next run");
+        default:
+          return false;
+      }
+    },
+    drain: async (outcome) => {
+      draining = true;
+      if (outcome.interrupted) leaving.abort(new Error("the run was interrupted"));
+      const { queued, running, retrying } = queue.counts();
+      const waiting = queued + running + retrying;
+      if (waiting > 0)
+        publish({ type: "runStageChanged", stage: "finishing", detail: `${waiting} hooks and uploads left` });
+      const { failed, left } = await queue.drain(settings.postBuildHookDrainTimeout * 1000, leaving.signal);
+      if (failed + left === 0) return outcome;
+      const what = failed + left === 1 ? "1 hook or upload was" : `${failed + left} hooks or uploads were`;
+      publish({
+        ...messageNotice(
+          `${what} not done (${failed} failed, ${left} not tried to the end)`,
+          "error",
+          "HOOKS_NOT_DONE",
+        ),
+        hint: "they stay in the queue: the next run takes them up again",
+      });
+      return { ...outcome, exitStatus: outcome.exitStatus === 0 ? 1 : outcome.exitStatus };
+    },
+    close: async () => {
+      await queue.close();
+      await roots.settled();
+      await performer.close();
+    },
+  };
+}
+
+/** Does the jobs: runs programs, copies paths. Stores are opened when first needed and shared. */
+class JobPerformer {
+  readonly #options: OpenHookQueueOptions;
+  readonly #notice: (message: string) => void;
+  readonly #uploaders = new Map<string, Promise<Uploader>>();
+  readonly #opened: { close(): Promise<void> }[] = [];
+
+  constructor(options: OpenHookQueueOptions, notice: (message: string) => void) {
+    this.#options = options;
+    this.#notice = notice;
+  }
+
+  async perform(job: HookJob, logged: (lines: readonly string[]) => void, signal: AbortSignal): Promise<string | null> {
+    if (job.kind === "upload") {
+      const uploader = await this.uploader(job.target, job.store);
+      await uploader.upload(job.paths, logged, signal);
+      return null;
+    }
+    const { config, surroundings, clock } = this.#options;
+    const env: Record<string, string> = {};
+    for (const [name, value] of Object.entries(surroundings.environment)) if (value !== undefined) env[name] = value;
+    const hook = {
+      program: job.target,
+      timeoutMs: config.settings.postBuildHookTimeout * 1000,
+      env,
+      nixConfig: [...config.userSettings].map(([name, value]) => `${name} = ${value}\n`).join(""),
+      cwd: surroundings.cwd,
+      clock,
+    };
+    const { failure } = await runPostBuildHook(hook, job.drvPath, job.paths, logged, signal);
+    return failure;
+  }
+
+  /** The way from one store to another. A failure to open is forgotten, so that the next try may do better. */
+  uploader(to: string, from: string): Promise<Uploader> {
+    const key = `${from}\n${to}`;
+    const known = this.#uploaders.get(key);
+    if (known !== undefined) return known;
+    const opening = this.#open(to, from);
+    this.#uploaders.set(key, opening);
+    opening.catch(() => this.#uploaders.delete(key));
+    return opening;
+  }
+
+  async #open(to: string, from: string): Promise<Uploader> {
+    const { config, destination } = this.#options;
+    const { settings } = config;
+    const source: PathStore = from === settings.store ? destination.store : (await this.#openStore(from)).store;
+    const { store: target } = await this.#openStore(to);
+    const keys = settings.secretKeyFiles.map(readSecretKeyFile);
+    return new Uploader({ from: source, to: target, sign: (info) => signed(info, keys) });
+  }
+
+  async #openStore(text: string): Promise<{ readonly store: PathStore & PathSink }> {
+    const { config, surroundings, clock } = this.#options;
+    const opened = await openAnyStore(text, config, surroundings, clock, this.#notice);
+    this.#opened.push(opened);
+    return opened;
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#opened.map((store) => store.close()));
+  }
+}
+
+/** Links to the paths of jobs that are roots of the garbage collector: the next run must still find them. */
+class JobRoots {
+  readonly #directory: string;
+  readonly #destination: OpenedDestination;
+  /** The latest change of each job's links; one after the other. */
+  readonly #changes = new Map<HookId, Promise<void>>();
+
+  constructor(directory: string, destination: OpenedDestination) {
+    this.#directory = directory;
+    this.#destination = destination;
+  }
+
+  keep(job: HookJob): Promise<void> {
+    return this.#change(job, async (folder) => {
+      const { store, root } = this.#destination;
+      await mkdir(folder, { recursive: true });
+      for (const path of job.paths) {
+        const link = join(folder, baseNameOf(path));
+        await symlink(root === null ? path : join(root, path), link);
+        await store.addIndirectRoot(link);
+      }
+    });
+  }
+
+  letGo(job: HookJob): Promise<void> {
+    return this.#change(job, (folder) => rm(folder, { recursive: true, force: true }));
+  }
+
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#changes.values());
+  }
+
+  #change(job: HookJob, work: (folder: string) => Promise<void>): Promise<void> {
+    const before = this.#changes.get(job.id) ?? Promise.resolve();
+    const change = before.catch(() => undefined).then(() => work(join(this.#directory, job.id)));
+    this.#changes.set(job.id, change);
+    return change;
+  }
+}
