@@ -103,6 +103,14 @@ const rooms: Readonly<Record<string, Room>> = {
     pure: false,
   },
   rounds: { files: ["src/engine/rounds/"], ...sideRoom },
+  // The queue is a value; running programs, keeping it on disk and copying are not.
+  "hooks effects": {
+    files: ["run-program", "queue-file", "uploader"].map((name) => `src/engine/hooks/${name}.ts`),
+    imports: ["hooks", "formats", "events", "stores"].map((room) => `src/engine/${room}/`),
+    node: "any",
+    packages: ["execa"],
+    pure: false,
+  },
   hooks: { files: ["src/engine/hooks/"], ...sideRoom },
   journal: { files: ["src/engine/journal/"], ...sideRoom },
   usage: { files: ["src/engine/usage/"], ...sideRoom },

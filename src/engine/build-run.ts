@@ -228,11 +228,12 @@ export class BuildRun {
   }
 
   async #drive({ destination, targets, plan }: Prepared, scope: Scope): Promise<RunOutcome> {
-    const { config, clock, hooks, runId } = this.#options;
+    const { config, clock, hooks, runId, environment, diffoscope } = this.#options;
     const { settings } = config;
     const outputs = new Map(plan.goals.map((goal) => [goal.goal, goal.outputPaths]));
     const infos = new PathInfos(destination.store);
-    this.#hooks = await this.#options.openHookQueue(destination, infos, (event) => this.#publish(event));
+    const publish = (event: EngineEvent): void => this.#publish(event);
+    this.#hooks = await this.#options.openHookQueue(destination, infos, publish);
     const specs = scope.machines.map(({ spec }) => spec);
     const history = openHistory(join(settings.journalDir, "history.sqlite"));
     const durations = new Durations(history, clock, plan.goals, specs);
@@ -245,9 +246,7 @@ export class BuildRun {
       post: (fact) => driver.post(fact),
     });
     this.#samplers = samplers;
-    const { environment, diffoscope } = this.#options;
     const { machines } = scope;
-    const publish = (event: EngineEvent): void => this.#publish(event);
     const differences = await openDifferences({
       ...{ config, destination, machines, environment, diffoscope, runId, clock, publish },
     });

@@ -1,9 +1,12 @@
 // Remembers how long builds took and tells the plan how long they usually take.
 import type { Clock } from "./clock.ts";
 import type { ClaimId, GoalId } from "./events/ids.ts";
-import type { History } from "./journal/history-store.ts";
+import type { EndedBuild, History } from "./journal/history-store.ts";
 import type { Command } from "./scheduler/command.ts";
 import type { Fact, GoalSpec, MachineSpec } from "./scheduler/fact.ts";
+
+/** What ended is written down together, at the latest after this time. */
+const WRITE_AFTER_MS = 5_000;
 
 /** The history of past runs, kept up by the facts and commands of this one. */
 export class Durations {
@@ -11,6 +14,8 @@ export class Durations {
   readonly #clock: Clock;
   readonly #names: ReadonlyMap<GoalId, string>;
   readonly #speeds = new Map<string, number>();
+  readonly #ended: EndedBuild[] = [];
+  #cancelWrite: (() => void) | null = null;
   readonly #claims = new Map<ClaimId, { readonly name: string; readonly machine: string }>();
 
   constructor(history: History, clock: Clock, goals: readonly GoalSpec[], machines: readonly MachineSpec[]) {
@@ -38,11 +43,20 @@ export class Durations {
     if (fact.type !== "claimBuilt" || !fact.executed) return;
     const claim = this.#claims.get(fact.claim);
     if (claim === undefined) return;
-    const speed = this.#speeds.get(claim.machine) ?? 1;
-    this.#history.record(claim.name, claim.machine, fact.durationMs, speed, this.#clock.wallTime());
+    const speedFactor = this.#speeds.get(claim.machine) ?? 1;
+    const { durationMs } = fact;
+    this.#ended.push({ ...claim, durationMs, speedFactor, endedAt: this.#clock.wallTime() });
+    this.#cancelWrite ??= this.#clock.after(WRITE_AFTER_MS, () => this.#write());
   }
 
   close(): void {
+    this.#write();
     this.#history.close();
+  }
+
+  #write(): void {
+    this.#cancelWrite?.();
+    this.#cancelWrite = null;
+    this.#history.record(this.#ended.splice(0));
   }
 }

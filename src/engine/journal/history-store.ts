@@ -19,14 +19,25 @@ const SCHEMA = `
   create index if not exists buildsByName on builds (name, machine, id);
 `;
 
+/** A build that ended well. */
+export interface EndedBuild {
+  /** Derivation name, with its version. */
+  readonly name: string;
+  readonly machine: string;
+  readonly durationMs: number;
+  readonly speedFactor: number;
+  /** ms since 1970. */
+  readonly endedAt: number;
+}
+
 /** What is known of past builds. */
 export interface History {
   /** Reads what is known of these derivation names, so that {@link History.expected} is quick. */
   load(names: Iterable<string>): void;
   /** Expected duration in ms of a loaded name, null when nothing is known. */
   expected(name: string, machine: string, speedFactor: number): number | null;
-  /** Notes a build that ended well. @param endedAt ms since 1970 */
-  record(name: string, machine: string, durationMs: number, speedFactor: number, endedAt: number): void;
+  /** Writes down builds that ended well, all at once: a write for each would cost more than a small build. */
+  record(builds: readonly EndedBuild[]): void;
   close(): void;
 }
 
@@ -77,20 +88,26 @@ class SqliteHistory implements History {
     return past === undefined || past.length === 0 ? null : expectedDuration(past, machine, speedFactor);
   }
 
-  record(name: string, machine: string, durationMs: number, speedFactor: number, endedAt: number): void {
-    const key = packageName(name);
+  record(builds: readonly EndedBuild[]): void {
+    if (this.#database === null || builds.length === 0) return;
     try {
-      this.#database
-        ?.prepare("insert into builds (name, machine, durationMs, speedFactor, endedAt) values (?, ?, ?, ?, ?)")
-        .run(key, machine, durationMs, speedFactor, Math.round(endedAt));
-      this.#database
-        ?.prepare(
-          `delete from builds where name = ? and machine = ? and id not in
-             (select id from builds where name = ? and machine = ? order by id desc limit ${REMEMBERED})`,
-        )
-        .run(key, machine, key, machine);
+      this.#database.exec("begin immediate");
+      const insert = this.#database.prepare(
+        "insert into builds (name, machine, durationMs, speedFactor, endedAt) values (?, ?, ?, ?, ?)",
+      );
+      const forget = this.#database.prepare(
+        `delete from builds where name = ? and machine = ? and id not in
+           (select id from builds where name = ? and machine = ? order by id desc limit ${REMEMBERED})`,
+      );
+      for (const { name, machine, durationMs, speedFactor, endedAt } of builds) {
+        const key = packageName(name);
+        insert.run(key, machine, durationMs, speedFactor, Math.round(endedAt));
+        forget.run(key, machine, key, machine);
+      }
+      this.#database.exec("commit");
     } catch {
-      // Busy for two seconds or no space left: this build is not remembered.
+      // Busy for two seconds or no space left: these builds are not remembered.
+      if (this.#database.isTransaction) this.#database.exec("rollback");
     }
   }
 

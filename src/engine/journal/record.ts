@@ -72,8 +72,7 @@ const text: Check = (value) => typeof value === "string";
 const number: Check = (value) => typeof value === "number" && Number.isFinite(value);
 const texts: Check = (value) => Array.isArray(value) && value.every(text);
 const truth: Check = (value) => typeof value === "boolean";
-const owner: Check = (value) =>
-  isFields(value) && number(value["pid"]) && text(value["bootId"]) && text(value["startTime"]);
+const owner: Check = (value) => isFields(value) && number(value.pid) && text(value.bootId) && text(value.startTime);
 
 const FIELDS: Readonly<Record<JournalRecord["type"], Readonly<Record<string, Check>>>> = {
   runStarted: { runId: text, owner, targets: texts },
@@ -93,10 +92,10 @@ export function parseRecord(line: string): ParsedLine {
   } catch {
     return { type: "torn" };
   }
-  if (!isFields(value) || typeof value["v"] !== "number") return { type: "torn" };
-  if (value["v"] > JOURNAL_VERSION) return { type: "newer", version: value["v"] };
+  if (!isFields(value) || typeof value.v !== "number") return { type: "torn" };
+  if (value.v > JOURNAL_VERSION) return { type: "newer", version: value.v };
   const { type } = value;
-  if (typeof type !== "string" || !Object.hasOwn(FIELDS, type) || !number(value["at"])) return { type: "torn" };
+  if (typeof type !== "string" || !Object.hasOwn(FIELDS, type) || !number(value.at)) return { type: "torn" };
   const checks = FIELDS[type as JournalRecord["type"]];
   for (const [name, check] of Object.entries(checks)) if (!check(value[name])) return { type: "torn" };
   const { v: _, ...record } = value;

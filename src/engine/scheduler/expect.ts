@@ -1,7 +1,6 @@
 // How long a build is expected to take on a machine, before and while it runs.
 import type { Claim } from "./claim.ts";
 import type { Goal } from "./goal.ts";
-import { laneOf } from "./goal-class.ts";
 import { type Machine, speedOf } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 

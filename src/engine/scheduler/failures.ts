@@ -78,7 +78,7 @@ function retry(turn: Turn, claim: Claim, failure: ClaimFailure, verdict: Verdict
   // A connection's end says nothing of the build: another machine can have it at once.
   const elsewhere = (goal.goalClass?.possible ?? []).filter((other) => goalRefusal(plan, goal, other) === null);
   const atOnce = failure.origin === "connection" || verdict.effect === "excluded" || failure.origin === "local";
-  if (atOnce && hasAlternative(plan, machine, elsewhere)) {
+  if (atOnce && hasAlternative(machine, elsewhere)) {
     plan.fresh.push(goal);
   } else {
     const until = turn.now.mono + jitteredWait(plan.options.backOff, goal.failures.length, plan.random);

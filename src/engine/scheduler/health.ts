@@ -5,7 +5,7 @@ import type { MachineFact, MachineSpec } from "./fact.ts";
 import { isUndecided } from "./goal.ts";
 import type { GoalClass } from "./goal-class.ts";
 import { createMachine, type Machine, stateOf } from "./machine.ts";
-import { type Plan, reviewAll } from "./plan.ts";
+import { reviewAll } from "./plan.ts";
 import { jitteredWait } from "./random.ts";
 import { setTimer, type Turn } from "./turn.ts";
 
@@ -166,6 +166,6 @@ function isSame(a: MachineState, b: MachineState): boolean {
 }
 
 /** Whether another machine than this one may take builds now or soon. */
-export function hasAlternative(plan: Plan, machine: Machine, candidates: readonly Machine[]): boolean {
+export function hasAlternative(machine: Machine, candidates: readonly Machine[]): boolean {
   return candidates.some((other) => other !== machine && other.condition.type === "open" && other.hold === "none");
 }

@@ -45,8 +45,10 @@ describe("the history", () => {
     const file = join(directory, "deep", "history.sqlite");
     const one = openHistory(file);
     const other = openHistory(file);
-    for (let index = 1; index <= 15; index++)
-      (index % 2 === 0 ? one : other).record("gcc-13.2", "itchy", index, 1, index);
+    for (let index = 1; index <= 15; index++) {
+      const build = { name: "gcc-13.2", machine: "itchy", durationMs: index, speedFactor: 1, endedAt: index };
+      (index % 2 === 0 ? one : other).record([build]);
+    }
     one.close();
     other.close();
     const again = openHistory(file);
@@ -66,7 +68,7 @@ describe("the history", () => {
     writeFileSync(broken, "this is no database, and long enough to be looked at as one ".repeat(20));
     for (const file of [newer, broken]) {
       const history = openHistory(file);
-      history.record("gcc", "itchy", 1, 1, 1);
+      history.record([{ name: "gcc", machine: "itchy", durationMs: 1, speedFactor: 1, endedAt: 1 }]);
       history.load(["gcc"]);
       expect(history.expected("gcc", "itchy", 1)).toBeNull();
       history.close();

@@ -94,6 +94,7 @@ export class Rig {
       explain: async (error) => error,
       queryOptions: queryOptions(false, false, new Map()),
       machineCores: async () => 1,
+      buildOverrides: new Map(),
     });
     this.infos = new PathInfos(this.store);
   }

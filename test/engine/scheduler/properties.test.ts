@@ -367,7 +367,7 @@ function play({ goals: specs, machines: all, options: chosen, choices }: Case) {
   return { log, outcome };
 }
 
-const RUNS = Number(process.env["TSBUILD_TOP_PROPERTY_RUNS"] ?? 300);
+const RUNS = Number(process.env.TSBUILD_TOP_PROPERTY_RUNS ?? 300);
 
 describe("every plan", () => {
   it("keeps its promises whatever happens", () => {

@@ -1,0 +1,180 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { HookEvent } from "../../../src/engine/events/event.ts";
+import type { HookId } from "../../../src/engine/events/ids.ts";
+import type { StorePath } from "../../../src/engine/formats/store-path.ts";
+import { DurableQueue, type DurableQueueOptions } from "../../../src/engine/hooks/durable-queue.ts";
+import type { HookJob } from "../../../src/engine/hooks/queue.ts";
+import { QueueFile } from "../../../src/engine/hooks/queue-file.ts";
+import { createFakeClock, type FakeClock } from "../../support/fake-clock.ts";
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "tsbt-queue-"));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const path = (name: string): StorePath => `/nix/store/${"a".repeat(32)}-${name}` as StorePath;
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+interface Rig {
+  readonly queue: DurableQueue;
+  readonly clock: FakeClock;
+  readonly events: HookEvent[];
+  readonly notices: string[];
+  readonly kept: string[];
+  /** Tries under way, by the name of their path. */
+  readonly running: Map<string, { end: (failure: string | null) => void; signal: AbortSignal }>;
+  readonly finished: (name: string) => string[];
+}
+
+function rig(pid: number, changes: Partial<DurableQueueOptions> = {}): Rig {
+  const clock = createFakeClock();
+  const events: HookEvent[] = [];
+  const notices: string[] = [];
+  const kept: string[] = [];
+  const running: Rig["running"] = new Map();
+  const nameOf = (job: HookJob): string => job.paths[0]!.slice(path("").length);
+  const queue = new DurableQueue({
+    rules: { workers: 2, retries: 1, firstWaitMs: 100, longestWaitMs: 1000, random: () => 1 },
+    file: QueueFile.open({ directory, pid, notice: (message) => notices.push(message) }),
+    clock,
+    runId: `run${pid}`,
+    store: "auto",
+    wishes: [{ kind: "upload", target: "s3://x" }],
+    publish: (event) => events.push(event),
+    notice: (message) => notices.push(message),
+    perform: (job, logged, signal) =>
+      new Promise((resolve) => {
+        logged([`doing ${nameOf(job)}`]);
+        const name = nameOf(job);
+        running.set(name, {
+          signal,
+          end: (failure) => {
+            running.delete(name);
+            resolve(failure);
+          },
+        });
+        signal.addEventListener("abort", () => {
+          running.delete(name);
+          resolve("cancelled");
+        });
+      }),
+    referencesOf: async () => new Set(),
+    keep: async (job) => void kept.push(`keep ${nameOf(job)}`),
+    letGo: async (job) => void kept.push(`let go ${nameOf(job)}`),
+    ...changes,
+  });
+  const finished = (id: string): string[] =>
+    events.flatMap((event) => (event.type === "hookFinished" && event.hook === id ? [event.result.type] : []));
+  return { queue, clock, events, notices, kept, running, finished };
+}
+
+const build = (queue: DurableQueue, name: string): void => queue.built(path(`${name}.drv`), [path(name)]);
+
+describe("the durable queue", () => {
+  it("does what was built, tells of it, and leaves nothing behind", async () => {
+    const { queue, events, kept, running } = rig(process.pid);
+    build(queue, "a");
+    await turn();
+    expect(readdirSync(directory)).toHaveLength(1);
+    running.get("a")!.end(null);
+    const { done, failed, left } = await queue.drain(0, new AbortController().signal);
+    expect({ done, failed, left }).toEqual({ done: 1, failed: 0, left: 0 });
+    await queue.close();
+    expect(events.map((event) => event.type)).toEqual(["hookQueued", "hookStarted", "hookLogged", "hookFinished"]);
+    expect(events[0]).toMatchObject({ kind: "upload", goal: path("a.drv"), paths: [path("a")] });
+    expect(kept).toEqual(["keep a", "let go a"]);
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it("tries again, and is asked to try again", async () => {
+    const { queue, clock, running, finished } = rig(process.pid);
+    build(queue, "a");
+    await turn();
+    running.get("a")!.end("no network");
+    await turn();
+    expect(finished("run" + process.pid + "-1")).toEqual(["willRetry"]);
+    clock.advance(100);
+    running.get("a")!.end("still no network");
+    await turn();
+    const id = `run${process.pid}-1` as HookId;
+    expect(finished(id)).toEqual(["willRetry", "failed"]);
+    expect(queue.retry("nobody" as HookId)).toBe("this hook has not failed");
+    expect(queue.retryAll()).toBe(1);
+    running.get("a")!.end(null);
+    await queue.drain(0, new AbortController().signal);
+    expect(finished(id).at(-1)).toBe("succeeded");
+    await queue.close();
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it("waits no longer than the deadline, and what is left is taken up by the next run", async () => {
+    const first = rig(process.pid);
+    for (const name of ["a", "b", "c"]) build(first.queue, name);
+    await turn();
+    first.running.get("a")!.end(null);
+    await turn();
+    const draining = first.queue.drain(5000, new AbortController().signal);
+    first.clock.advance(5000);
+    expect(await draining).toEqual({ done: 1, failed: 0, left: 2 });
+    await first.queue.close();
+    expect(first.finished(`run${process.pid}-2`)).toEqual(["left"]);
+    // The file belongs to this process; as long as it lives nobody else takes it.
+    expect(QueueFile.waiting(directory)).toEqual([]);
+    expect(rig(process.pid).queue.counts()).toMatchObject({ queued: 0, running: 0 });
+  });
+
+  it("survives the death of its process, also in the middle of a line", async () => {
+    const dead = await deadProcess();
+    const first = rig(dead.pid);
+    for (const name of ["a", "b", "c"]) build(first.queue, name);
+    await turn();
+    first.running.get("b")!.end(null);
+    await turn();
+    // No close: the process is gone.
+    expect(QueueFile.waiting(directory).map((job) => job.paths)).toEqual([[path("a")], [path("c")]]);
+    const second = rig(process.pid);
+    expect(second.notices).toEqual(["2 hooks of an earlier run are taken up again"]);
+    await turn();
+    expect([...second.running.keys()]).toEqual(["a", "c"]);
+    expect(rig(process.pid).notices).toEqual([]);
+    for (const { end } of [...second.running.values()]) end(null);
+    expect(await second.queue.drain(0, new AbortController().signal)).toEqual({ done: 2, failed: 0, left: 0 });
+    await second.queue.close();
+    expect(second.kept).toEqual(["let go a", "let go c"]);
+    expect(QueueFile.waiting(directory)).toEqual([]);
+  });
+
+  it("leaves what failed in the queue", async () => {
+    const dead = await deadProcess();
+    const first = rig(dead.pid, { rules: { workers: 1, retries: 0, firstWaitMs: 1, longestWaitMs: 1, random: () => 0 } });
+    build(first.queue, "a");
+    await turn();
+    first.running.get("a")!.end("refused");
+    expect(await first.queue.drain(0, new AbortController().signal)).toEqual({ done: 0, failed: 1, left: 0 });
+    await first.queue.close();
+    expect(QueueFile.waiting(directory)).toHaveLength(1);
+  });
+
+  it("ends what runs when the user leaves, which is no failure", async () => {
+    const { queue, running, finished } = rig(process.pid);
+    build(queue, "a");
+    await turn();
+    const { signal } = running.get("a")!;
+    expect(await queue.drain(0, AbortSignal.abort(new Error("enough")))).toEqual({ done: 0, failed: 0, left: 1 });
+    expect(signal.aborted).toBe(true);
+    expect(finished(`run${process.pid}-1`)).toEqual(["left"]);
+    await queue.close();
+  });
+});
+
+/** A number no process has any more. */
+async function deadProcess(): Promise<{ pid: number }> {
+  const child = spawn("/bin/true");
+  await new Promise((resolve) => child.once("exit", resolve));
+  return { pid: child.pid! };
+}
