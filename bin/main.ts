@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { EngineError, messageOf } from "../src/engine/errors.ts";
 import type { Surroundings } from "../src/engine/index.ts";
-import { parseCommandLine } from "./options.ts";
 import type { Invocation } from "./invocation.ts";
+import { parseCommandLine } from "./options.ts";
 
 /** The user's own environment: the shim has changed ours for React's sake, and builders must not see that. */
 function userEnvironment(): Readonly<Record<string, string | undefined>> {
@@ -15,7 +15,10 @@ function version(): string {
   // The same file from the sources and from dist/: the nearest package.json above.
   for (const place of ["../package.json", "../../package.json"]) {
     try {
-      const { name, version } = JSON.parse(readFileSync(new URL(place, import.meta.url), "utf8")) as Record<string, string>;
+      const { name, version } = JSON.parse(readFileSync(new URL(place, import.meta.url), "utf8")) as Record<
+        string,
+        string
+      >;
       if (name === "tsbuild-top" && version !== undefined) return version;
     } catch {
       // Tried at the next place.

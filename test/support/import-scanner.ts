@@ -61,7 +61,7 @@ export function scanImports(source: string): ImportMention[] {
 
 /** The source with comments, string contents and regular expressions replaced by blanks: what is left is code, on its own lines. */
 export function codeOnly(source: string): string {
-  const kept = Array.from({ length: source.length }, (_, at) => (source[at] === "\n" ? "\n" : " "));
+  const kept: string[] = Array.from({ length: source.length }, (_, at) => (source[at] === "\n" ? "\n" : " "));
   for (const token of tokenize(source)) {
     if (token.kind === "string") continue;
     for (let offset = 0; offset < token.text.length; offset += 1) kept[token.at + offset] = token.text[offset] ?? " ";

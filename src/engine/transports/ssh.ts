@@ -123,6 +123,7 @@ class Ssh2Link implements SshLink {
   #connect(): void {
     const { stream, signal, algorithms, user } = this.#options;
     if (stream instanceof Socket) stream.setNoDelay(true);
+    if (stream instanceof Socket) sendTogether(stream);
     signal.addEventListener("abort", () => this.#phase === "login" && this.#end(signal.reason), { once: true });
     if (signal.aborted) {
       this.#end(signal.reason);
@@ -354,4 +355,21 @@ class ChosenKeysAgent extends ssh2.BaseAgent {
     if (typeof options === "function") this.#agent.sign(key, data, options);
     else this.#agent.sign(key, data, options, callback);
   }
+}
+
+/** Sends what is written in one turn of the event loop in one system call: ssh2 writes each packet by itself, in pieces. */
+function sendTogether(socket: Socket): void {
+  const write = socket.write;
+  let corked = false;
+  socket.write = function (this: Socket, ...args: Parameters<typeof write>) {
+    if (!corked) {
+      corked = true;
+      socket.cork();
+      setImmediate(() => {
+        corked = false;
+        socket.uncork();
+      });
+    }
+    return write.apply(socket, args);
+  } as typeof write;
 }

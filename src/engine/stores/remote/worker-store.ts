@@ -327,8 +327,11 @@ function hearProgress(
   const copies = new Map<bigint, TransferProgress>();
   return (frames) => {
     for (const frame of frames) {
-      if (frame.type === "start" && frame.activity === COPY_PATH)
+      if (frame.type === "start" && frame.activity === COPY_PATH) {
         copies.set(frame.id, { doneBytes: 0n, expectedBytes: 0n });
+        const [path, from] = frame.fields;
+        if (typeof path === "string" && typeof from === "string" && isStorePath(path)) copying(path, from);
+      }
       if (frame.type !== "result" || frame.result !== PROGRESS_RESULT || !copies.has(frame.id)) continue;
       const [done, expected] = frame.fields;
       if (typeof done !== "bigint" || typeof expected !== "bigint") continue;

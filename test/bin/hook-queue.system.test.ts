@@ -1,0 +1,196 @@
+// Hooks and uploads beside the builds: hooks that misbehave, a cache that is away, a program that is killed. Builds go on, nothing is lost.
+import { spawn } from "node:child_process";
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { nixGenerations } from "../support/nix-generations.ts";
+import { type ObjectServer, startObjectServer } from "../support/object-server.ts";
+import { ended, until } from "../support/processes.ts";
+import { type ProgramUser, programUser } from "../support/program.ts";
+import { removeDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
+
+const generations = await nixGenerations();
+
+/** So many builds, each referring to the one before it. */
+const CHAIN = `{ count, salt }:
+let
+  make = before: index: derivation {
+    name = "link-\${toString index}"; system = builtins.currentSystem; builder = "/bin/sh"; inherit before salt;
+    args = [ "-c" "echo $before \${toString index} > $out" ];
+  };
+  go = before: index: if index > count then before else go (make before index) (index + 1);
+in go "" 1`;
+
+describe.skipIf(generations.length === 0)("the queue of hooks and uploads (skipped without nix-bin)", () => {
+  let directory: string;
+  let user: ProgramUser;
+
+  beforeEach(() => {
+    directory = temporaryDirectory("queue");
+    user = programUser(join(directory, "home"));
+  });
+  afterEach(() => removeDirectory(directory));
+
+  const chain = (count: number, salt: string): string[] => [
+    ...["build", "-E", CHAIN, "--arg", "count", `${count}`, "--argstr", "salt", salt],
+    ...["--store", join(directory, "store"), "--no-out-link", "--ui", "plain"],
+  ];
+
+  const script = (name: string, text: string): string => {
+    const file = join(directory, name);
+    writeFileSync(file, `#!/bin/sh\n${text}\n`);
+    chmodSync(file, 0o755);
+    return file;
+  };
+
+  const queued = (hook: string, ...more: readonly string[]): string[] => [
+    ...["--option", "post-build-hook", hook, "--option", "post-build-hook-mode", "queued"],
+    ...more,
+  ];
+
+  const lines = (file: string): string[] =>
+    existsSync(file)
+      ? readFileSync(file, "utf8")
+          .split("\n")
+          .filter((line) => line !== "")
+      : [];
+
+  const left = (): string[] => {
+    const folder = join(directory, "home/state/tsbuild-top/hooks");
+    return existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".jsonl")) : [];
+  };
+
+  const narInfos = (server: ObjectServer): string[] =>
+    server.requests.filter((request) => /^PUT \/[a-z0-9]{32}\.narinfo$/.test(request));
+
+  it("runs a hook for every build, each after those it refers to, and waits for them at the end", async () => {
+    const done = join(directory, "done");
+    const hook = script("hook", `echo $OUT_PATHS >> ${done}; echo hello from the hook`);
+    const { status, stderr } = await user.run([...chain(8, "plain"), ...queued(hook)]);
+    expect(status, stderr).toBe(0);
+    expect(lines(done).map((path) => path.replace(/.*-link-/, ""))).toEqual(["1", "2", "3", "4", "5", "6", "7", "8"]);
+    expect(left()).toEqual([]);
+  });
+
+  it("outlives hooks that fail, hang, print a megabyte or leave a child behind, and builds are none the worse", async () => {
+    const done = join(directory, "done");
+    const count = join(directory, "count");
+    // Every third run fails; the second hangs; the third prints; the fourth leaves a child that holds its output.
+    const hook = script(
+      "hook",
+      `echo x >> ${count}; n=$(wc -l < ${count})
+case $n in
+  2) sleep 1000 ;;
+  4) yes 0123456789abcdef | head -c 1000000 ;;
+  5) sleep 1000 & ;;
+esac
+[ $((n % 3)) = 0 ] && exit 7
+echo $OUT_PATHS >> ${done}`,
+    );
+    const { status, stderr, stdout } = await user.run([
+      ...chain(6, "bad"),
+      ...queued(hook, "--option", "post-build-hook-timeout", "2", "--option", "post-build-hook-retries", "3"),
+    ]);
+    expect(status, stderr).toBe(0);
+    expect(stdout.trim()).toMatch(/-link-6$/);
+    expect(new Set(lines(done)).size).toBe(6);
+    expect(stderr).toContain("failed with exit code 7");
+    expect(stderr).toContain("timed out after 2 seconds");
+    expect(left()).toEqual([]);
+  });
+
+  it("says what was not done, and the next run does it", async () => {
+    const done = join(directory, "done");
+    const hook = script("hook", `[ -e ${join(directory, "allowed")} ] || exit 9; echo $OUT_PATHS >> ${done}`);
+    const first = await user.run([...chain(3, "refused"), ...queued(hook, "--option", "post-build-hook-retries", "0")]);
+    expect(first.status).toBe(1);
+    expect(first.stderr).toContain("3 hooks or uploads were not done (3 failed, 0 not tried to the end)");
+    expect(left()).toHaveLength(1);
+    writeFileSync(join(directory, "allowed"), "");
+    const second = await user.run(chain(3, "refused"));
+    expect(second.status, second.stderr).toBe(0);
+    expect(second.stderr).toContain("3 hooks of an earlier run are taken up again");
+    expect(lines(done)).toHaveLength(3);
+    expect(left()).toEqual([]);
+  });
+
+  it("leaves at the deadline what does not end", async () => {
+    const hook = script("hook", "sleep 1000");
+    const started = performance.now();
+    const { status, stderr } = await user.run([
+      ...chain(2, "late"),
+      ...queued(hook, "--option", "post-build-hook-drain-timeout", "1"),
+    ]);
+    expect(status).toBe(1);
+    expect(stderr).toContain("2 hooks or uploads were not done (0 failed, 2 not tried to the end)");
+    expect(performance.now() - started).toBeLessThan(30_000);
+    expect(left()).toHaveLength(1);
+  });
+
+  it("uploads results while others are built, each path once, and names them", async () => {
+    await using server = await startObjectServer();
+    const { status, stderr } = await user.run([...chain(10, "upload"), "--upload-to", server.url]);
+    expect(status, stderr).toBe(0);
+    expect(narInfos(server)).toHaveLength(10);
+    expect(new Set(narInfos(server)).size).toBe(10);
+    for (let index = 1; index <= 10; index++)
+      expect(stderr).toMatch(new RegExp(`uploaded '[^']*-link-${index}' to '${server.url}'`));
+    const again = await user.run([...chain(10, "upload"), "--upload-to", server.url]);
+    expect(again.status).toBe(0);
+    expect(narInfos(server)).toHaveLength(10);
+  });
+
+  it("outlives a cache that is away for a while", async () => {
+    let away = true;
+    await using server = await startObjectServer({
+      fault: (method) => (away && method !== "GET" ? { type: "reset" } : null),
+    });
+    const running = user.run([...chain(4, "away"), "--upload-to", server.url, "--option", "download-attempts", "1"]);
+    await until("uploads to fail", () => server.requests.length >= 6, 30_000);
+    away = false;
+    const { status, stderr } = await running;
+    expect(status, stderr).toBe(0);
+    expect(new Set(narInfos(server)).size).toBe(4);
+  });
+
+  it("loses nothing when it is killed with 30 uploads queued, and uploads nothing twice", async () => {
+    let acknowledged = 0;
+    let open = true;
+    await using server = await startObjectServer({
+      // Six uploads get through, then the server hangs.
+      fault: (method, path) => {
+        if (!open) return { type: "hang" };
+        if (method === "PUT" && path.endsWith(".narinfo") && ++acknowledged >= 6) open = false;
+        return null;
+      },
+    });
+    const child = spawn(
+      process.execPath,
+      [join(import.meta.dirname, "../../bin/main.ts"), ...chain(30, "killed"), "--upload-to", server.url],
+      {
+        cwd: directory,
+        env: user.env,
+        stdio: ["ignore", "ignore", "pipe"],
+      },
+    );
+    let said = "";
+    child.stderr.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    await until("30 builds", () => /built '[^']*-link-30\.drv'/.test(said) && !open, 60_000);
+    child.kill("SIGKILL");
+    await ended(child);
+    const before = narInfos(server);
+    expect(before.length).toBeGreaterThanOrEqual(6);
+    expect(left()).toHaveLength(1);
+    open = true;
+    acknowledged = Number.NEGATIVE_INFINITY;
+    // Any run takes them up, also one that builds nothing.
+    const { status, stderr } = await user.run(chain(30, "killed"));
+    expect(status, stderr).toBe(0);
+    const all = narInfos(server);
+    expect(new Set(all).size).toBe(30);
+    expect(all).toHaveLength(30);
+    expect(left()).toEqual([]);
+  });
+});
