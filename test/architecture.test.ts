@@ -112,6 +112,12 @@ const rooms: Readonly<Record<string, Room>> = {
     pure: false,
   },
   hooks: { files: ["src/engine/hooks/"], ...sideRoom },
+  "journal effects": {
+    files: ["history-store", "journal"].map((name) => `src/engine/journal/${name}.ts`),
+    imports: ["src/engine/journal/", "src/engine/formats/", "src/engine/events/"],
+    node: "any",
+    pure: false,
+  },
   journal: { files: ["src/engine/journal/"], ...sideRoom },
   usage: { files: ["src/engine/usage/"], ...sideRoom },
   evaluate: {

@@ -5,13 +5,14 @@ import type { Clock } from "./clock.ts";
 import { openAnyStore } from "./commands/open-any-store.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { Surroundings } from "./create-build-run.ts";
+import { EngineError, messageOf } from "./errors.ts";
 import type { EngineEvent, RunOutcome } from "./events/event.ts";
 import type { HookId } from "./events/ids.ts";
 import type { EngineRequest } from "./events/request.ts";
 import { baseNameOf, type StorePath } from "./formats/store-path.ts";
 import { DurableQueue, type HookWish } from "./hooks/durable-queue.ts";
 import { runPostBuildHook } from "./hooks/post-build-hook.ts";
-import type { HookJob } from "./hooks/queue.ts";
+import type { HookJob, JobFailure } from "./hooks/queue.ts";
 import { QueueFile } from "./hooks/queue-file.ts";
 import { Uploader } from "./hooks/uploader.ts";
 import { messageNotice } from "./notices.ts";
@@ -36,7 +37,7 @@ export interface OpenHookQueueOptions {
 
 /** Waits between tries of one job, in ms. */
 const FIRST_WAIT = 1000;
-const LONGEST_WAIT = 60_000;
+const LONGEST_WAIT = 30_000;
 
 /** Requests that are answered here in any case. */
 type HookRequest = Extract<EngineRequest, { type: "retryHook" | "retryHooks" }>;
@@ -187,11 +188,20 @@ class JobPerformer {
     this.#notice = notice;
   }
 
-  async perform(job: HookJob, logged: (lines: readonly string[]) => void, signal: AbortSignal): Promise<string | null> {
+  async perform(
+    job: HookJob,
+    logged: (lines: readonly string[]) => void,
+    signal: AbortSignal,
+  ): Promise<JobFailure | null> {
     if (job.kind === "upload") {
-      const uploader = await this.uploader(job.target, job.store);
-      await uploader.upload(job.paths, logged, signal);
-      return null;
+      try {
+        const uploader = await this.uploader(job.target, job.store);
+        await uploader.upload(job.paths, logged, signal);
+        return null;
+      } catch (error) {
+        // The way there is gone, not the place.
+        return { reason: messageOf(error), passing: error instanceof EngineError && error.family === "transport" };
+      }
     }
     const { config, surroundings, clock } = this.#options;
     const env: Record<string, string> = {};
@@ -205,7 +215,7 @@ class JobPerformer {
       clock,
     };
     const { failure } = await runPostBuildHook(hook, job.drvPath, job.paths, logged, signal);
-    return failure;
+    return failure === null ? null : { reason: failure, passing: false };
   }
 
   /** The way from one store to another. A failure to open is forgotten, so that the next try may do better. */

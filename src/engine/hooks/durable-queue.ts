@@ -4,7 +4,7 @@ import { messageOf } from "../errors.ts";
 import type { HookEvent } from "../events/event.ts";
 import type { GoalId, HookId } from "../events/ids.ts";
 import type { StorePath } from "../formats/store-path.ts";
-import { type HookJob, JobQueue, type QueueRules } from "./queue.ts";
+import { type HookJob, type JobFailure, JobQueue, type QueueRules } from "./queue.ts";
 import type { QueueFile } from "./queue-file.ts";
 
 /** What is done after each build. */
@@ -25,12 +25,12 @@ export interface DurableQueueOptions {
   readonly wishes: readonly HookWish[];
   readonly publish: (event: HookEvent) => void;
   readonly notice: (message: string) => void;
-  /** Does one job. Resolves with the reason when it failed; rejecting is a failure, too. */
+  /** Does one job. Resolves with what is wrong when it failed; rejecting is a failure, too. */
   readonly perform: (
     job: HookJob,
     logged: (lines: readonly string[]) => void,
     signal: AbortSignal,
-  ) => Promise<string | null>;
+  ) => Promise<JobFailure | null>;
   /** What paths refer to, as far as that is known. */
   readonly referencesOf: (paths: readonly StorePath[]) => Promise<ReadonlySet<StorePath>>;
   /** Keeps what waits from the garbage collector beyond this run, and lets it go. Must not throw. */
@@ -174,7 +174,7 @@ export class DurableQueue {
     publish({ type: "hookStarted", hook: job.id, attempt });
     const logged = (lines: readonly string[]): void => publish({ type: "hookLogged", hook: job.id, lines });
     const ended = perform(job, logged, abort.signal)
-      .catch((error: unknown) => messageOf(error))
+      .catch((error: unknown): JobFailure => ({ reason: messageOf(error), passing: false }))
       .then((failure) => {
         this.#running.delete(job.id);
         // What was cut short says nothing about whether it would have worked, unless it has.
@@ -185,7 +185,7 @@ export class DurableQueue {
     this.#running.set(job.id, { abort, ended });
   }
 
-  #end(job: HookJob, failure: string | null, durationMs: number): void {
+  #end(job: HookJob, failure: JobFailure | null, durationMs: number): void {
     const { clock, publish } = this.#options;
     const verdict = this.#queue.ended(job.id, failure, clock.now());
     switch (verdict.type) {
@@ -196,11 +196,15 @@ export class DurableQueue {
         return;
       case "willRetry": {
         const at = clock.wallTime() + (verdict.at - clock.now());
-        publish({ type: "hookFinished", hook: job.id, result: { type: "willRetry", reason: failure ?? "", at } });
+        publish({
+          type: "hookFinished",
+          hook: job.id,
+          result: { type: "willRetry", reason: failure?.reason ?? "", at },
+        });
         return;
       }
       case "failed":
-        publish({ type: "hookFinished", hook: job.id, result: { type: "failed", reason: failure ?? "" } });
+        publish({ type: "hookFinished", hook: job.id, result: { type: "failed", reason: failure?.reason ?? "" } });
     }
   }
 

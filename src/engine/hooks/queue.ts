@@ -22,6 +22,12 @@ export type JobState =
   | { readonly type: "retrying"; readonly attempt: number; readonly at: number; readonly reason: string }
   | { readonly type: "failed"; readonly attempts: number; readonly reason: string };
 
+/** Why a try failed. What is `passing` (no network) is tried again however often: waiting is all it needs. */
+export interface JobFailure {
+  readonly reason: string;
+  readonly passing: boolean;
+}
+
 /** What the end of a try means. */
 export type JobVerdict =
   | { readonly type: "succeeded" }
@@ -87,7 +93,7 @@ export class JobQueue {
   }
 
   /** A try ended. @param failure null when it went well */
-  ended(id: HookId, failure: string | null, now: number): JobVerdict {
+  ended(id: HookId, failure: JobFailure | null, now: number): JobVerdict {
     const entry = this.#entries.get(id);
     if (entry === undefined || entry.state.type !== "running") return { type: "succeeded" };
     if (failure === null) {
@@ -95,12 +101,13 @@ export class JobQueue {
       return { type: "succeeded" };
     }
     const { attempt } = entry.state;
-    if (attempt > this.#rules.retries) {
-      entry.state = { type: "failed", attempts: attempt, reason: failure };
+    const { reason, passing } = failure;
+    if (!passing && attempt > this.#rules.retries) {
+      entry.state = { type: "failed", attempts: attempt, reason };
       return { type: "failed" };
     }
     const at = now + this.#wait(attempt);
-    entry.state = { type: "retrying", attempt, at, reason: failure };
+    entry.state = { type: "retrying", attempt, at, reason };
     return { type: "willRetry", at };
   }
 

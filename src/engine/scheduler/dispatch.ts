@@ -103,33 +103,30 @@ function passOver(turn: Turn, chooser: Chooser): void {
       queues = queues.filter((each) => isOpen(each.goalClass));
       // Another round of it may start, too.
       if (wantsSlot(goal)) continue;
-      goal.isQueued = false;
+      goal.queuedIn = null;
     } else if (seen === "waits") queue.left -= 1;
     queue.places[lane]! += 1;
     if (queue.left > 0) continue;
     queues = queues.filter((each) => each !== queue);
     if (queue.setsCutoff) queue.goalClass.cutoff = first.urgency;
   }
-  for (const { goalClass } of looked) for (const lane of goalClass.lanes) lane.sift(isQueued);
+  for (const { goalClass } of looked) for (const lane of goalClass.lanes) lane.sift((goal) => goal.queuedIn === goalClass);
   for (const goalClass of plan.classes.values()) if (!hasFree(goalClass)) goalClass.cutoff = Number.POSITIVE_INFINITY;
   for (const machine of plan.machines) machine.hasFreed = false;
-}
-
-function isQueued(goal: Goal): boolean {
-  return goal.isQueued;
 }
 
 /** Looks at one goal: a round of it was started, or it waits on, or it has left the queue. */
 function look(turn: Turn, chooser: Chooser, queue: Queue, goal: Goal): "started" | "waits" | "left" {
   const { plan } = turn;
   const { goalClass } = queue;
-  if (!wantsSlot(goal)) {
-    goal.isQueued = false;
+  // A goal may have gone to another class, or ended, and still stand here.
+  if (goal.queuedIn !== goalClass || !wantsSlot(goal)) {
+    if (goal.queuedIn === goalClass) goal.queuedIn = null;
     return "left";
   }
   const candidates = candidatesFor(plan, goal, inQuestion(goalClass, chooser));
   if (candidates.length === 0) {
-    goal.isQueued = false;
+    goal.queuedIn = null;
     setAside(turn, goalClass, goal);
     return "left";
   }
@@ -260,8 +257,10 @@ function reorderQueues(plan: Plan): void {
   for (const goalClass of plan.classes.values()) {
     for (const lane of goalClass.lanes) {
       lane.reorder((goal) => {
-        goal.isQueued = wantsSlot(goal);
-        return goal.isQueued;
+        if (goal.queuedIn !== goalClass) return false;
+        if (wantsSlot(goal)) return true;
+        goal.queuedIn = null;
+        return false;
       });
     }
   }

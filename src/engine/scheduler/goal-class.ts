@@ -119,7 +119,7 @@ export function laneOf(goal: Goal): number {
 
 /** Puts a goal that wants a slot into its queue, once. */
 export function enqueue(goalClass: GoalClass, goal: Goal, lane: number): void {
-  if (goal.isQueued || !wantsSlot(goal)) return;
-  goal.isQueued = true;
+  if (goal.queuedIn === goalClass || !wantsSlot(goal)) return;
+  goal.queuedIn = goalClass;
   goalClass.lanes[lane]!.add(goal);
 }

@@ -75,8 +75,8 @@ export interface Goal {
   mark: number;
   /** Raised by the user's "build next"; the highest goes first. */
   boost: number;
-  /** Physically in a queue of its class. */
-  isQueued: boolean;
+  /** The class in whose queues it is, null in none. */
+  queuedIn: GoalClass | null;
   /** Reasons of failed attempts, oldest first. */
   failures: string[];
   /** By machine index. */
@@ -112,7 +112,7 @@ export function createGoal(spec: GoalSpec, index: number): Goal {
     below: 0,
     mark: 0,
     boost: 0,
-    isQueued: false,
+    queuedIn: null,
     failures: NO_FAILURES,
     trouble: null,
     outputBytes: 0,

@@ -23,7 +23,7 @@ export function raiseRanks(plan: Plan, added: readonly Goal[]): void {
       for (const input of goal.inputs) {
         if (input.below >= chain) continue;
         input.below = chain;
-        if (input.isQueued) plan.queuesChanged = true;
+        if (input.queuedIn !== null) plan.queuesChanged = true;
         if (input.needed) visit(input);
       }
     }

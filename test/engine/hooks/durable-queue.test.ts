@@ -55,12 +55,12 @@ function rig(pid: number, changes: Partial<DurableQueueOptions> = {}): Rig {
           signal,
           end: (failure) => {
             running.delete(name);
-            resolve(failure);
+            resolve(failure === null ? null : { reason: failure, passing: false });
           },
         });
         signal.addEventListener("abort", () => {
           running.delete(name);
-          resolve("cancelled");
+          resolve({ reason: "cancelled", passing: false });
         });
       }),
     referencesOf: async () => new Set(),
@@ -151,7 +151,9 @@ describe("the durable queue", () => {
 
   it("leaves what failed in the queue", async () => {
     const dead = await deadProcess();
-    const first = rig(dead.pid, { rules: { workers: 1, retries: 0, firstWaitMs: 1, longestWaitMs: 1, random: () => 0 } });
+    const first = rig(dead.pid, {
+      rules: { workers: 1, retries: 0, firstWaitMs: 1, longestWaitMs: 1, random: () => 0 },
+    });
     build(first.queue, "a");
     await turn();
     first.running.get("a")!.end("refused");

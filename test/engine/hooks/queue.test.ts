@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { HookId } from "../../../src/engine/events/ids.ts";
 import type { StorePath } from "../../../src/engine/formats/store-path.ts";
-import { type HookJob, JobQueue, type QueueRules } from "../../../src/engine/hooks/queue.ts";
+import { type HookJob, type JobFailure, JobQueue, type QueueRules } from "../../../src/engine/hooks/queue.ts";
 import { parseJobs, printDone, printJob } from "../../../src/engine/hooks/queue-lines.ts";
 
 const rules: QueueRules = { workers: 2, retries: 2, firstWaitMs: 100, longestWaitMs: 300, random: () => 1 };
@@ -10,8 +10,18 @@ const path = (name: string): StorePath => `/nix/store/${"a".repeat(32)}-${name}`
 const NOTHING: ReadonlySet<StorePath> = new Set();
 
 function job(name: string, more: Partial<HookJob> = {}): HookJob {
-  return { id: name as HookId, kind: "upload", drvPath: path(`${name}.drv`), paths: [path(name)], target: "s3://x", store: "auto", ...more };
+  return {
+    id: name as HookId,
+    kind: "upload",
+    drvPath: path(`${name}.drv`),
+    paths: [path(name)],
+    target: "s3://x",
+    store: "auto",
+    ...more,
+  };
 }
+
+const failed = (reason: string): JobFailure => ({ reason, passing: false });
 
 const names = (started: readonly { readonly job: HookJob }[]): string[] => started.map((one) => one.job.id);
 
@@ -31,7 +41,7 @@ describe("the queue of hooks", () => {
     queue.add(job("hello"), new Set([path("glibc"), path("hello")]));
     queue.add(job("hello-hook", { kind: "postBuild", target: "/hook" }), new Set([path("glibc")]));
     expect(names(queue.start(0))).toEqual(["glibc", "hello-hook"]);
-    queue.ended("glibc" as HookId, "no network", 0);
+    queue.ended("glibc" as HookId, failed("no network"), 0);
     expect(queue.start(0)).toEqual([]);
     expect(names(queue.start(100))).toEqual(["glibc"]);
     queue.ended("glibc" as HookId, null, 100);
@@ -43,7 +53,7 @@ describe("the queue of hooks", () => {
     queue.add(job("glibc"), NOTHING);
     queue.add(job("hello"), new Set([path("glibc")]));
     queue.start(0);
-    expect(queue.ended("glibc" as HookId, "refused", 0)).toEqual({ type: "failed" });
+    expect(queue.ended("glibc" as HookId, failed("refused"), 0)).toEqual({ type: "failed" });
     expect(names(queue.start(0))).toEqual(["hello"]);
   });
 
@@ -51,18 +61,27 @@ describe("the queue of hooks", () => {
     const queue = new JobQueue(rules);
     queue.add(job("a"), NOTHING);
     expect(queue.start(0)[0]?.attempt).toBe(1);
-    expect(queue.ended("a" as HookId, "one", 0)).toEqual({ type: "willRetry", at: 100 });
+    expect(queue.ended("a" as HookId, failed("one"), 0)).toEqual({ type: "willRetry", at: 100 });
     expect(queue.nextAt()).toBe(100);
     expect(queue.start(99)).toEqual([]);
     expect(queue.start(100)[0]?.attempt).toBe(2);
-    expect(queue.ended("a" as HookId, "two", 100)).toEqual({ type: "willRetry", at: 300 });
+    expect(queue.ended("a" as HookId, failed("two"), 100)).toEqual({ type: "willRetry", at: 300 });
     queue.start(300);
-    expect(queue.ended("a" as HookId, "three", 300)).toEqual({ type: "failed" });
+    expect(queue.ended("a" as HookId, failed("three"), 300)).toEqual({ type: "failed" });
     expect(queue.stateOf("a" as HookId)).toEqual({ type: "failed", attempts: 3, reason: "three" });
     expect(queue.settled).toBe(true);
     expect(queue.retry("a" as HookId)).toBe(true);
     expect(queue.retry("a" as HookId)).toBe(false);
     expect(queue.start(300)[0]?.attempt).toBe(1);
+  });
+
+  it("never gives up what only needs waiting", () => {
+    const queue = new JobQueue(rules);
+    queue.add(job("a"), NOTHING);
+    for (let now = 0, tries = 0; tries < 20; tries++, now += 300) {
+      expect(queue.start(now)[0]?.attempt).toBe(tries + 1);
+      expect(queue.ended("a" as HookId, { reason: "no network", passing: true }, now).type).toBe("willRetry");
+    }
   });
 
   it("has each build once for a kind and target", () => {
@@ -83,54 +102,66 @@ describe("the queue of hooks", () => {
   it("always comes to an end, never runs more than it may, and never a job before what it refers to", () => {
     const step = fc.record({ end: fc.nat(20), fails: fc.boolean() });
     fc.assert(
-      fc.property(fc.array(fc.array(fc.nat(9), { maxLength: 3 }), { maxLength: 10 }), fc.array(step, { maxLength: 200 }), (graph, steps) => {
-        const queue = new JobQueue(rules);
-        const done = new Set<string>();
-        const before = new Map<string, string[]>();
-        for (const [index, references] of graph.entries()) {
-          const earlier = references.filter((reference) => reference < index).map((reference) => `n${reference}`);
-          before.set(`n${index}`, earlier);
-          queue.add(job(`n${index}`), new Set(earlier.map(path)));
-        }
-        const running: string[] = [];
-        let now = 0;
-        const proceed = (): void => {
-          for (const { job: started } of queue.start(now)) {
-            for (const earlier of before.get(started.id) ?? []) {
-              expect(done.has(earlier) || queue.stateOf(earlier as HookId)?.type === "failed").toBe(true);
-            }
-            running.push(started.id);
+      fc.property(
+        fc.array(fc.array(fc.nat(9), { maxLength: 3 }), { maxLength: 10 }),
+        fc.array(step, { maxLength: 200 }),
+        (graph, steps) => {
+          const queue = new JobQueue(rules);
+          const done = new Set<string>();
+          const before = new Map<string, string[]>();
+          for (const [index, references] of graph.entries()) {
+            const earlier = references.filter((reference) => reference < index).map((reference) => `n${reference}`);
+            before.set(`n${index}`, earlier);
+            queue.add(job(`n${index}`), new Set(earlier.map(path)));
           }
-          expect(running.length).toBeLessThanOrEqual(rules.workers);
-        };
-        const end = (index: number, fails: boolean): void => {
-          const [id] = running.splice(index % running.length, 1);
-          const verdict = queue.ended(id as HookId, fails ? "no" : null, now);
-          if (verdict.type === "succeeded") done.add(id!);
-        };
-        for (const { end: which, fails } of steps) {
-          proceed();
-          if (running.length > 0) end(which, fails);
-          else now = queue.nextAt() ?? now;
-        }
-        for (let turn = 0; !queue.settled; turn++) {
-          expect(turn).toBeLessThan(200);
-          proceed();
-          if (running.length > 0) end(0, false);
-          else now = queue.nextAt() ?? now;
-        }
-      }),
+          const running: string[] = [];
+          let now = 0;
+          const proceed = (): void => {
+            for (const { job: started } of queue.start(now)) {
+              for (const earlier of before.get(started.id) ?? []) {
+                expect(done.has(earlier) || queue.stateOf(earlier as HookId)?.type === "failed").toBe(true);
+              }
+              running.push(started.id);
+            }
+            expect(running.length).toBeLessThanOrEqual(rules.workers);
+          };
+          const end = (index: number, fails: boolean): void => {
+            const [id] = running.splice(index % running.length, 1);
+            const verdict = queue.ended(id as HookId, fails ? failed("no") : null, now);
+            if (verdict.type === "succeeded") done.add(id!);
+          };
+          for (const { end: which, fails } of steps) {
+            proceed();
+            if (running.length > 0) end(which, fails);
+            else now = queue.nextAt() ?? now;
+          }
+          for (let turn = 0; !queue.settled; turn++) {
+            expect(turn).toBeLessThan(200);
+            proceed();
+            if (running.length > 0) end(0, false);
+            else now = queue.nextAt() ?? now;
+          }
+        },
+      ),
     );
   });
 });
 
 describe("the queue's lines", () => {
   it("leave what is not done, whatever a crash cut off", () => {
-    const text = printJob(job("a")) + printJob(job("b", { kind: "postBuild", target: "/hook" })) + printDone("a" as HookId) + printJob(job("c"));
+    const text =
+      printJob(job("a")) +
+      printJob(job("b", { kind: "postBuild", target: "/hook" })) +
+      printDone("a" as HookId) +
+      printJob(job("c"));
     expect(parseJobs(text)).toEqual([job("b", { kind: "postBuild", target: "/hook" }), job("c")]);
     for (let end = 0; end < text.length; end++) {
       expect(parseJobs(text.slice(0, end)).every((found) => ["a", "b", "c"].includes(found.id))).toBe(true);
     }
-    expect(parseJobs('{"type":"added","id":"x"}\n[]\nnull\n{"type":"added","id":"y","kind":"upload","drvPath":"/etc","paths":[],"target":"","store":""}\n')).toEqual([]);
+    expect(
+      parseJobs(
+        '{"type":"added","id":"x"}\n[]\nnull\n{"type":"added","id":"y","kind":"upload","drvPath":"/etc","paths":[],"target":"","store":""}\n',
+      ),
+    ).toEqual([]);
   });
 });
