@@ -24,14 +24,15 @@ const report = {
   leaked: Object.keys(user).filter((name) => name.startsWith("TSBUILD_TOP")),
   parent: process.ppid,
 };
-process.stdout.write(JSON.stringify(report) + "\\n");
 const [what, value] = process.argv.slice(2);
-if (what === "exit") process.exit(Number(value));
-if (what === "die") process.kill(process.pid, value);
+// Listening before it speaks: the test sends signals as soon as it has read the report.
 if (what === "wait") {
   for (const name of ["SIGTERM", "SIGHUP", "SIGUSR2", "SIGINT"]) process.on(name, () => process.stdout.write(name + "\\n"));
   process.stdin.on("end", () => process.exit(0)).resume();
 }
+process.stdout.write(JSON.stringify(report) + "\\n");
+if (what === "exit") process.exit(Number(value));
+if (what === "die") process.kill(process.pid, value);
 `;
 
 describe("bin/tsbuild-top.js", () => {
