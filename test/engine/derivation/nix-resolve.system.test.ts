@@ -49,29 +49,28 @@ describe.each(generations)("resolving as Nix $version does", (generation) => {
     }
   });
 
-  it.runIf(atLeast(generation, "2.34"))(
-    "finds the resolved derivation that needs an output of a derivation's output",
-    async () => {
-      const paths = await instance.output("nix-build", [
-        "--no-out-link",
-        "/nix/resolvable.nix",
-        "--arg",
-        "dynamic",
-        "true",
-      ]);
-      const { derivations, realisations } = look(instance);
-      // The store holds two of that name, before and after resolving.
-      const derivation = [...derivations.values()].find(
-        ({ name, inputDrvs }) => name === "needs-made" && inputDrvs.size > 0,
-      )!;
-      expect(needsResolving(derivation)).toBe(true);
-      const resolution = resolveDerivation(derivation, lookupOf(derivations, realisations));
-      if (resolution.type !== "resolved") throw new Error(`'${resolution.outputName}' is missing`);
-      const resolvedPath = derivationStorePath({ ...resolution.derivation, inputDrvs: new Map() });
-      expect([...derivations.keys()]).toContain(resolvedPath);
-      expect(Object.fromEntries(statedOutputPaths(resolution.derivation))).toEqual({ out: paths });
-    },
-  );
+  // Older ones know no such derivations: there is nothing to compare with.
+  if (!atLeast(generation, "2.34")) return;
+  it("finds the resolved derivation that needs an output of a derivation's output", async () => {
+    const paths = await instance.output("nix-build", [
+      "--no-out-link",
+      "/nix/resolvable.nix",
+      "--arg",
+      "dynamic",
+      "true",
+    ]);
+    const { derivations, realisations } = look(instance);
+    // The store holds two of that name, before and after resolving.
+    const derivation = [...derivations.values()].find(
+      ({ name, inputDrvs }) => name === "needs-made" && inputDrvs.size > 0,
+    )!;
+    expect(needsResolving(derivation)).toBe(true);
+    const resolution = resolveDerivation(derivation, lookupOf(derivations, realisations));
+    if (resolution.type !== "resolved") throw new Error(`'${resolution.outputName}' is missing`);
+    const resolvedPath = derivationStorePath({ ...resolution.derivation, inputDrvs: new Map() });
+    expect([...derivations.keys()]).toContain(resolvedPath);
+    expect(Object.fromEntries(statedOutputPaths(resolution.derivation))).toEqual({ out: paths });
+  });
 });
 
 async function prepared(generation: NixGeneration): Promise<NixInstance> {
