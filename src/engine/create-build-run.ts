@@ -1,21 +1,15 @@
 // Makes a run out of what a command line says: loads the configuration and gives every part what it needs of it.
 
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { BuildRun } from "./build-run.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type LoadedConfig, loadConfig, loadMachines } from "./config/load.ts";
-import { parseSshOptions } from "./config/ssh-options.ts";
-import { EngineError, messageOf } from "./errors.ts";
 import { runBuildFile } from "./evaluate/build-file/run-build-file.ts";
 import { type InstallableWords, parseInstallables } from "./evaluate/installable.ts";
 import type { EvaluationOptions } from "./evaluate/nix-options.ts";
 import { runPostBuildHook } from "./hooks/post-build-hook.ts";
-import { openSubstituters } from "./open-substituters.ts";
+import { openEmbedded, readSshOptions } from "./open-embedded.ts";
 import type { HookRunner } from "./scheduler/driver.ts";
-import { type EmbeddedStore, openEmbeddedStore } from "./stores/embedded/embedded-store.ts";
-import { DEFAULT_EMBEDDED_SETTINGS } from "./stores/embedded/settings.ts";
-import { NO_SSH_SETTINGS, type SshSettings, settingsFromOptions } from "./transports/ssh-settings.ts";
 import type { TransportOpener } from "./transports/transport.ts";
 
 /** The environment and the directory the user called us in. */
@@ -101,68 +95,6 @@ export function createBuildRun(
     wrapOpener,
   });
   return { run, config };
-}
-
-/** NIX_SSHOPTS as far as it can be honoured. */
-export function readSshOptions(environment: Readonly<Record<string, string | undefined>>): {
-  readonly sshSettings: SshSettings;
-  readonly warnings: readonly string[];
-} {
-  const text = environment.NIX_SSHOPTS ?? "";
-  if (text === "") return { sshSettings: NO_SSH_SETTINGS, warnings: [] };
-  const { options, warnings } = parseSshOptions(text);
-  return { sshSettings: settingsFromOptions(options), warnings };
-}
-
-/** Opens an embedded store with the settings of the configuration. */
-export async function openEmbedded(
-  root: string,
-  config: LoadedConfig,
-  environment: Readonly<Record<string, string | undefined>>,
-  clock: Clock,
-  notice: (message: string) => void = () => undefined,
-): Promise<EmbeddedStore> {
-  const { settings } = config;
-  const { sshSettings } = readSshOptions(environment);
-  const substituters = openSubstituters({ config, environment, clock, sshSettings, notice });
-  const store = await openEmbeddedStore({
-    root,
-    clock,
-    random: Math.random,
-    substituters: substituters.ports,
-    settings: {
-      ...DEFAULT_EMBEDDED_SETTINGS,
-      system: settings.system,
-      extraPlatforms: [...settings.extraPlatforms],
-      systemFeatures: [...settings.systemFeatures],
-      cores: settings.cores ?? 0,
-      requireSignatures: settings.requireSigs,
-      trustedPublicKeys: [...settings.trustedPublicKeys],
-      secretKeys: settings.secretKeyFiles.map(readKeyFile),
-      sandboxPaths: settings.sandboxPaths.size === 0 ? null : [...settings.sandboxPaths],
-      keepBuildLog: settings.keepBuildLog,
-      keepDerivations: settings.keepDerivations,
-      keepOutputs: settings.keepOutputs,
-      environment,
-    },
-  });
-  return substituters.closeWith(store);
-}
-
-function readKeyFile(path: string): string {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch (error) {
-    throw new EngineError(
-      "config",
-      "SECRET_KEY_UNREADABLE",
-      `secret-key-files: cannot read '${path}': ${messageOf(error)}`,
-      {
-        hint: "make one with: tsbuild-top generate-binary-cache-key NAME SECRET-FILE PUBLIC-FILE",
-        cause: error,
-      },
-    );
-  }
 }
 
 function hookRunner(

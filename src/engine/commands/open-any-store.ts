@@ -2,7 +2,8 @@
 import type { Clock } from "../clock.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { type CacheReference, parseStoreReference } from "../config/store-reference.ts";
-import { openEmbedded, readSshOptions, type Surroundings } from "../create-build-run.ts";
+import type { Surroundings } from "../create-build-run.ts";
+import { openEmbedded, readSshOptions } from "../open-embedded.ts";
 import { openDiskCache } from "../open-substituters.ts";
 import type { CacheStore } from "../stores/binary-cache/cache-store.ts";
 import { openCache } from "../stores/binary-cache/open-cache.ts";

@@ -5,7 +5,6 @@ import type { Clock } from "../clock.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { Surroundings } from "../create-build-run.ts";
 import { EngineError } from "../errors.ts";
-import { runBuildFile } from "../evaluate/build-file/run-build-file.ts";
 import { evaluateInstallables } from "../evaluate/evaluate.ts";
 import { type Installable, type InstallableWords, parseInstallables } from "../evaluate/installable.ts";
 import type { EvaluationOptions } from "../evaluate/nix-options.ts";
@@ -66,6 +65,7 @@ export class Resolver {
         const opened = await this.local();
         if (opened.type === "cache" || opened.type === "machine") throw notHere(this.#config.settings.store);
         const { arguments: given } = request.evaluation;
+        const { runBuildFile } = await import("../evaluate/build-file/run-build-file.ts");
         return runBuildFile({
           ...{ file, attributes, cwd, environment, signal },
           arguments: given,

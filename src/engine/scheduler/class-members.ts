@@ -3,16 +3,17 @@ import type { GoalSpec } from "./fact.ts";
 import type { Goal } from "./goal.ts";
 import { classKey, createGoalClass, enqueue, laneOf, refreshClass } from "./goal-class.ts";
 import { type Plan, reviewAll } from "./plan.ts";
-import { nixBefore } from "./policy-nix.ts";
-import { ownBefore } from "./policy-own.ts";
+import { NIX_ORDER } from "./policy-nix.ts";
+import { OWN_ORDER } from "./policy-own.ts";
 
 /** Makes a goal a member of the class of goals like `spec`, which is its own unless said otherwise. */
 export function joinClass(plan: Plan, goal: Goal, spec: GoalSpec = goal.spec): void {
   const key = classKey(spec);
   let goalClass = plan.classes.get(key);
   if (goalClass === undefined) {
-    goalClass = createGoalClass(key, spec, plan.options.policy === "nix" ? nixBefore : ownBefore);
+    goalClass = createGoalClass(key, spec, plan.options.policy === "nix" ? NIX_ORDER : OWN_ORDER);
     plan.classes.set(key, goalClass);
+    plan.classList.push(goalClass);
   }
   refreshClass(goalClass, plan.machines, plan.options, plan.machineStamp);
   // Its machines are connected when the queues are gone through next.

@@ -10,9 +10,9 @@ import { enqueue, type GoalClass, laneOf, refreshClass } from "./goal-class.ts";
 import { connectNeeded } from "./health.ts";
 import { freeSlots, lowestFreeSlot, type Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
-import { type Choice, type Chooser, urgencyOf } from "./policy.ts";
-import { nixChooser } from "./policy-nix.ts";
-import { ownChooser } from "./policy-own.ts";
+import { type Choice, type Policy, urgencyOf } from "./policy.ts";
+import { nixPolicy } from "./policy-nix.ts";
+import { ownPolicy } from "./policy-own.ts";
 import { comparisonFor, freeRoundNumber } from "./round-rules.ts";
 import { restartRounds } from "./rounds.ts";
 import type { Turn } from "./turn.ts";
@@ -43,15 +43,14 @@ export function isHookBlocking(plan: Plan): boolean {
 /** Starts every build that can start now. */
 export function dispatch(turn: Turn): void {
   const { plan } = turn;
-  for (const goalClass of plan.classes.values()) {
+  for (const goalClass of plan.classList) {
     refreshClass(goalClass, plan.machines, plan.options, plan.machineStamp);
     if (goalClass.isUnconnected) connectNeeded(turn, goalClass);
   }
   if (plan.queuesChanged) reorderQueues(plan);
   if (!isHeld(plan)) {
     startSubstitutions(turn);
-    const chooser = plan.options.policy === "nix" ? nixChooser : ownChooser(plan, turn.now.mono);
-    passOver(turn, chooser);
+    passOver(turn, plan.options.policy === "nix" ? nixPolicy : ownPolicy);
   }
   tellWaiting(turn);
 }
@@ -67,70 +66,78 @@ function startSubstitutions(turn: Turn): void {
   }
 }
 
-/** A queue in the pass: its class, how far each lane was looked at, and how many more goals may be passed by. */
-interface Queue {
-  readonly goalClass: GoalClass;
-  readonly places: number[];
-  left: number;
-  /** Whether this pass says anew which goals change nothing by joining. */
-  readonly setsCutoff: boolean;
-}
-
-function passOver(turn: Turn, chooser: Chooser): void {
+function passOver(turn: Turn, policy: Policy): void {
   const { plan } = turn;
   plan.counts.passes += 1;
   const isShort = plan.review === "freed" && plan.counts.passes % SHORT_PASSES !== 0;
   plan.review = "freed";
   if (!isShort) plan.reviewAt = Number.POSITIVE_INFINITY;
   const isOpen = isShort ? hasFreed : hasFree;
-  let queues: Queue[] = [];
-  for (const goalClass of plan.classes.values()) {
-    // With a slot where there was none, goals that join matter again, also those that come after this pass.
-    const setsCutoff = !isShort || (goalClass.cutoff === Number.POSITIVE_INFINITY && isOpen(goalClass));
-    if (setsCutoff) goalClass.cutoff = Number.NEGATIVE_INFINITY;
-    if (!isOpen(goalClass)) continue;
-    const places = new Array<number>(goalClass.lanes.length).fill(0);
-    queues.push({ goalClass, places, left: isShort ? SHORT_LOOK_AHEAD : LOOK_AHEAD, setsCutoff });
-  }
-  const looked = queues;
-  const first: Front = { queue: null, lane: 0, goal: null, urgency: 0 };
-  while (queues.length > 0 && !isHeld(plan)) {
-    mostUrgent(plan, queues, first);
-    const { queue, lane, goal } = first;
-    if (queue === null || goal === null) break;
-    const seen = look(turn, chooser, queue, goal);
+  if (!openQueues(plan, isOpen, isShort)) return;
+  policy.begin(plan, turn.now.mono);
+  const front: Front = { goalClass: null, lane: 0, goal: null, urgency: 0 };
+  while (!isHeld(plan)) {
+    mostUrgent(plan, front);
+    const { goalClass, lane, goal } = front;
+    if (goalClass === null || goal === null) break;
+    const { pass } = goalClass;
+    const seen = look(turn, policy, goalClass, goal);
     if (seen === "started") {
-      queues = queues.filter((each) => isOpen(each.goalClass));
+      for (const each of plan.classList) each.pass.isOpen &&= isOpen(each);
       // Another round of it may start, too.
       if (wantsSlot(goal)) continue;
       goal.queuedIn = null;
-    } else if (seen === "waits") queue.left -= 1;
-    queue.places[lane]! += 1;
-    if (queue.left > 0) continue;
-    queues = queues.filter((each) => each !== queue);
-    if (queue.setsCutoff) queue.goalClass.cutoff = first.urgency;
+    } else if (seen === "waits") pass.left -= 1;
+    pass.places[lane]! += 1;
+    if (pass.left > 0) continue;
+    pass.isOpen = false;
+    if (pass.setsCutoff) goalClass.cutoff = front.urgency;
   }
-  for (const { goalClass } of looked) for (const lane of goalClass.lanes) lane.sift((goal) => goal.queuedIn === goalClass);
-  for (const goalClass of plan.classes.values()) if (!hasFree(goalClass)) goalClass.cutoff = Number.POSITIVE_INFINITY;
+  closeQueues(plan);
+}
+
+/** Says which queues a pass goes through; false when there is none. */
+function openQueues(plan: Plan, isOpen: (goalClass: GoalClass) => boolean, isShort: boolean): boolean {
+  let any = false;
+  for (const goalClass of plan.classList) {
+    const { pass } = goalClass;
+    pass.isOpen = isOpen(goalClass);
+    // With a slot where there was none, goals that join matter again, also those that come after this pass.
+    pass.setsCutoff = !isShort || (goalClass.cutoff === Number.POSITIVE_INFINITY && pass.isOpen);
+    if (pass.setsCutoff) goalClass.cutoff = pass.isOpen ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+    pass.places.fill(0);
+    pass.left = isShort ? SHORT_LOOK_AHEAD : LOOK_AHEAD;
+    any ||= pass.isOpen;
+  }
+  return any;
+}
+
+function closeQueues(plan: Plan): void {
+  for (const goalClass of plan.classList) {
+    const { lanes, pass } = goalClass;
+    for (let lane = 0; lane < lanes.length; lane++) {
+      if (pass.places[lane]! > 0) lanes[lane]!.sift((goal) => goal.queuedIn === goalClass);
+    }
+    if (!hasFree(goalClass)) goalClass.cutoff = Number.POSITIVE_INFINITY;
+  }
   for (const machine of plan.machines) machine.hasFreed = false;
 }
 
 /** Looks at one goal: a round of it was started, or it waits on, or it has left the queue. */
-function look(turn: Turn, chooser: Chooser, queue: Queue, goal: Goal): "started" | "waits" | "left" {
+function look(turn: Turn, policy: Policy, goalClass: GoalClass, goal: Goal): "started" | "waits" | "left" {
   const { plan } = turn;
-  const { goalClass } = queue;
   // A goal may have gone to another class, or ended, and still stand here.
   if (goal.queuedIn !== goalClass || !wantsSlot(goal)) {
     if (goal.queuedIn === goalClass) goal.queuedIn = null;
     return "left";
   }
-  const candidates = candidatesFor(plan, goal, inQuestion(goalClass, chooser));
+  const candidates = candidatesFor(plan, goal, inQuestion(goalClass, policy));
   if (candidates.length === 0) {
     goal.queuedIn = null;
     setAside(turn, goalClass, goal);
     return "left";
   }
-  const choice = chooser.choose(goal, candidates);
+  const choice = policy.choose(plan, goal, candidates);
   if (choice.type === "start") {
     start(turn, goal, choice);
     return "started";
@@ -142,29 +149,30 @@ function look(turn: Turn, chooser: Chooser, queue: Queue, goal: Goal): "started"
   return "waits";
 }
 
-function inQuestion(goalClass: GoalClass, chooser: Chooser): readonly Machine[] {
+function inQuestion(goalClass: GoalClass, policy: Policy): readonly Machine[] {
   const { usable, arriving } = goalClass;
-  return chooser.waitsForArrivals && arriving.length > 0 ? [...usable, ...arriving] : usable;
+  return policy.waitsForArrivals && arriving.length > 0 ? [...usable, ...arriving] : usable;
 }
 
 /** The most urgent goal that a pass has not looked at. */
 interface Front {
-  queue: Queue | null;
+  goalClass: GoalClass | null;
   lane: number;
   goal: Goal | null;
   urgency: number;
 }
 
-function mostUrgent(plan: Plan, queues: readonly Queue[], front: Front): void {
-  front.queue = null;
-  for (const queue of queues) {
-    const { lanes } = queue.goalClass;
+function mostUrgent(plan: Plan, front: Front): void {
+  front.goalClass = null;
+  for (const goalClass of plan.classList) {
+    const { lanes, pass } = goalClass;
+    if (!pass.isOpen) continue;
     for (let lane = 0; lane < lanes.length; lane++) {
-      const goal = lanes[lane]!.at(queue.places[lane]!);
+      const goal = lanes[lane]!.at(pass.places[lane]!);
       if (goal === undefined) continue;
       const urgency = urgencyOf(plan, goal, lane);
-      if (front.queue !== null && urgency <= front.urgency) continue;
-      front.queue = queue;
+      if (front.goalClass !== null && urgency <= front.urgency) continue;
+      front.goalClass = goalClass;
       front.lane = lane;
       front.goal = goal;
       front.urgency = urgency;
@@ -254,7 +262,7 @@ function noteInputs(plan: Plan, goal: Goal, machine: Machine): void {
 
 function reorderQueues(plan: Plan): void {
   plan.queuesChanged = false;
-  for (const goalClass of plan.classes.values()) {
+  for (const goalClass of plan.classList) {
     for (const lane of goalClass.lanes) {
       lane.reorder((goal) => {
         if (goal.queuedIn !== goalClass) return false;

@@ -22,9 +22,7 @@ export function guessedWork(inputBytes: number): number {
 }
 
 /** Learns a goal's work, from its usual duration on the quickest machine that may take it, or from the size of its sources. */
-export function assessWork(plan: Plan, goal: Goal, machines: readonly Machine[]): void {
-  let quickest: Machine | null = null;
-  for (const machine of machines) if (quickest === null || speedOf(machine) > speedOf(quickest)) quickest = machine;
+export function assessWork(plan: Plan, goal: Goal, quickest: Machine | null): void {
   const duration = quickest === null ? null : plan.options.durations(goal.spec, quickest.spec);
   goal.isKnown = duration !== null;
   goal.work = duration === null || quickest === null ? guessedWork(goal.spec.inputBytes) : duration * speedOf(quickest);

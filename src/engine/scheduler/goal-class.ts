@@ -3,7 +3,7 @@ import type { WaitingReason } from "../events/event.ts";
 import type { MachineId } from "../events/ids.ts";
 import type { GoalSpec } from "./fact.ts";
 import { type Goal, wantsSlot } from "./goal.ts";
-import { isArriving, isUsable, type Machine } from "./machine.ts";
+import { isArriving, isUsable, type Machine, speedOf } from "./machine.ts";
 import { isContentAddressed, type Refusal, refusalOf } from "./match.ts";
 import type { PlanOptions } from "./options.ts";
 import { ReadyQueue } from "./ready-queue.ts";
@@ -13,6 +13,8 @@ export interface GoalClass {
   readonly sample: GoalSpec;
   /** Machines that may take its goals some time: those that match and are not off. */
   possible: readonly Machine[];
+  /** The one of them with the highest speed factor. */
+  quickest: Machine | null;
   /** Those that would take one now if they had a slot. */
   usable: readonly Machine[];
   /** Those being connected to, which may be worth waiting for. */
@@ -23,6 +25,8 @@ export interface GoalClass {
   isUnconnected: boolean;
   /** Goals that want a slot, one queue for each way their length is guessed. */
   readonly lanes: readonly ReadyQueue<Goal>[];
+  /** The pass over the queues that is under way: whether this one is gone through, how far each lane was looked at, how many may yet be passed by. */
+  readonly pass: { isOpen: boolean; readonly places: number[]; left: number; setsCutoff: boolean };
   /** A goal less urgent than this changes nothing by joining: either no slot is free, or more urgent ones have passed the free ones by. */
   cutoff: number;
   /** Goals that no usable machine may take just now; looked at again when machines change. */
@@ -46,16 +50,24 @@ export function classKey(goal: GoalSpec): string {
   return `${goal.system}|${features}|${goal.preferLocalBuild ? "local" : ""}|${isContentAddressed(goal.addressing) ? "ca" : ""}`;
 }
 
-export function createGoalClass(key: string, sample: GoalSpec, before: (a: Goal, b: Goal) => boolean): GoalClass {
+/** The order of goals in a queue, and a weight that agrees with it. */
+export interface GoalOrder {
+  readonly before: (a: Goal, b: Goal) => boolean;
+  readonly weigh: (goal: Goal) => number;
+}
+
+export function createGoalClass(key: string, sample: GoalSpec, order: GoalOrder): GoalClass {
   return {
     key,
     sample,
     possible: [],
+    quickest: null,
     usable: [],
     arriving: [],
     stamp: -1,
     isUnconnected: true,
-    lanes: Array.from({ length: LANES }, () => new ReadyQueue(before)),
+    lanes: Array.from({ length: LANES }, () => new ReadyQueue(order.before, order.weigh)),
+    pass: { isOpen: false, places: new Array<number>(LANES).fill(0), left: 0, setsCutoff: false },
     cutoff: Number.NEGATIVE_INFINITY,
     aside: new Set(),
     members: 0,
@@ -104,6 +116,10 @@ export function refreshClass(
     if (local.length > 0) possible = local;
   }
   goalClass.possible = possible;
+  goalClass.quickest = null;
+  for (const machine of possible) {
+    if (goalClass.quickest === null || speedOf(machine) > speedOf(goalClass.quickest)) goalClass.quickest = machine;
+  }
   goalClass.usable = possible.filter(isUsable);
   goalClass.arriving = possible.filter(isArriving);
   const aside = [...goalClass.aside];

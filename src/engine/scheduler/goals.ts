@@ -204,7 +204,7 @@ function beginBuild(turn: Turn, goal: Goal): void {
 /** Fails goals that no machine can take any more, once all machines are known. */
 export function failImpossible(turn: Turn): void {
   const { plan } = turn;
-  for (const goalClass of plan.classes.values()) {
+  for (const goalClass of plan.classList) {
     const enough = plan.options.roundsOn === "other" ? 2 : 1;
     if (goalClass.members === 0 || goalClass.possible.length >= enough) continue;
     for (const goal of plan.goals.values()) {

@@ -52,6 +52,8 @@ export interface Plan {
   /** Whether some account may not be given everything. */
   hasUntrusted: boolean;
   readonly classes: Map<string, GoalClass>;
+  /** The same as a list. */
+  readonly classList: GoalClass[];
   /** The keys of goals inside the queues have changed. */
   queuesChanged: boolean;
   /** Claims of goals that have not ended. */
@@ -108,6 +110,7 @@ export function createPlan(options: Partial<PlanOptions> = {}): Plan {
     checkedStamp: -1,
     hasUntrusted: false,
     classes: new Map(),
+    classList: [],
     queuesChanged: false,
     claims: new Map(),
     hooks: new Map(),

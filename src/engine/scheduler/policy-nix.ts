@@ -1,20 +1,22 @@
 // Nix's own order: goals as they come, machines by load over speed factor (build-remote.cc, Nix 2.8 to 2.34).
-import type { Goal } from "./goal.ts";
+import type { GoalOrder } from "./goal-class.ts";
 import { freeSlots, type Machine, speedOf } from "./machine.ts";
-import type { Chooser } from "./policy.ts";
+import type { Policy } from "./policy.ts";
 
 /** Goals in the order they came, which is depth first from the targets. */
-export function nixBefore(a: Goal, b: Goal): boolean {
-  return a.boost === b.boost ? a.index < b.index : a.boost > b.boost;
-}
+export const NIX_ORDER: GoalOrder = {
+  before: (a, b) => (a.boost === b.boost ? a.index < b.index : a.boost > b.boost),
+  weigh: (goal) => (goal.boost > 0 ? Number.MAX_VALUE : -goal.index),
+};
 
 /**
  * Among machines with a free slot: the lowest load over speed factor, then the higher speed factor, then the lower load, then the earlier in the list.
  * The local machine comes after the others, as Nix asks the build hook first and builds itself when that declines.
  */
-export const nixChooser: Chooser = {
+export const nixPolicy: Policy = {
   waitsForArrivals: false,
-  choose: (_goal, candidates) => {
+  begin: () => undefined,
+  choose: (_plan, _goal, candidates) => {
     let best: Machine | null = null;
     for (const machine of candidates) {
       if (freeSlots(machine) > 0 && (best === null || comesBefore(machine, best))) best = machine;

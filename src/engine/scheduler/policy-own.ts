@@ -2,18 +2,21 @@
 import type { MachineId } from "../events/ids.ts";
 import { expectedArrival, expectedEnd, sendMs, slowdownOf, usualTimes } from "./expect.ts";
 import type { Goal } from "./goal.ts";
-import { laneOf } from "./goal-class.ts";
+import { type GoalOrder, laneOf } from "./goal-class.ts";
 import { freeSlots, type Machine, speedOf } from "./machine.ts";
 import type { Plan } from "./plan.ts";
-import type { Choice, Chooser } from "./policy.ts";
+import type { Choice, Policy } from "./policy.ts";
 
 /** Within a queue: the longest chain of expected work, then the order they came. */
-export function ownBefore(a: Goal, b: Goal): boolean {
-  if (a.boost !== b.boost) return a.boost > b.boost;
-  const rankA = a.below + a.work;
-  const rankB = b.below + b.work;
-  return rankA === rankB ? a.index < b.index : rankA > rankB;
-}
+export const OWN_ORDER: GoalOrder = {
+  before: (a, b) => {
+    if (a.boost !== b.boost) return a.boost > b.boost;
+    const rankA = a.below + a.work;
+    const rankB = b.below + b.work;
+    return rankA === rankB ? a.index < b.index : rankA > rankB;
+  },
+  weigh: (goal) => (goal.boost > 0 ? Number.MAX_VALUE : goal.below + goal.work),
+};
 
 /** What a pass knows of machines, by index; kept with the plan only so that a pass allocates nothing. */
 export interface Outlook {
@@ -29,8 +32,9 @@ export function createOutlook(): Outlook {
   return { now: 0, first: new Float64Array(0), slots: [], slowdown: new Float64Array(0) };
 }
 
-/** A pass of the policy at a time (monotonic ms). */
-export function ownChooser(plan: Plan, now: number): Chooser {
+export const ownPolicy: Policy = { waitsForArrivals: true, begin, choose };
+
+function begin(plan: Plan, now: number): void {
   const { outlook, machines } = plan;
   if (outlook.first.length !== machines.length) {
     outlook.first = new Float64Array(machines.length);
@@ -38,37 +42,29 @@ export function ownChooser(plan: Plan, now: number): Chooser {
     while (outlook.slots.length < machines.length) outlook.slots.push([]);
   }
   outlook.now = now;
-  for (const machine of machines) {
-    outlook.first[machine.index] = firstFree(machine, now);
-    outlook.slowdown[machine.index] = slowdownOf(machine);
-    outlook.slots[machine.index]!.length = 0;
+  for (let index = 0; index < machines.length; index++) {
+    const machine = machines[index]!;
+    outlook.first[index] = firstFree(machine, now);
+    outlook.slowdown[index] = slowdownOf(machine);
+    outlook.slots[index]!.length = 0;
   }
-  return {
-    waitsForArrivals: true,
-    choose: (goal, candidates) => choose(plan, goal, candidates, outlook),
-  };
 }
 
-function choose(plan: Plan, goal: Goal, candidates: readonly Machine[], outlook: Outlook): Choice {
+function choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice {
+  const { outlook } = plan;
   const { now, first, slowdown } = outlook;
+  const resumed = plan.options.resumed.size > 0 ? resumedOn(plan, goal, candidates) : null;
+  if (resumed !== null) return start(plan, goal, resumed, "an earlier run was interrupted while it built there");
   const usual = usualTimes(plan, goal);
-  const lane = laneOf(goal);
   // Where nothing is known: the mean to weigh machines by, the typical length for when the slot will be free again.
-  const mean = goal.isKnown ? 1 : plan.learned.mean[lane]!;
-  const typical = goal.isKnown ? 1 : plan.learned.typical[lane]!;
+  const mean = goal.isKnown ? 1 : plan.learned.mean[laneOf(goal)]!;
   const isSent = plan.options.transferMs !== null;
-  const expectedMs = (machine: Machine, send: number) =>
-    send + usual[machine.index]! * typical * slowdown[machine.index]!;
-  const resumed = resumedOn(plan, goal, candidates);
-  if (resumed !== null) {
-    const explanation = "an earlier run was interrupted while it built there";
-    return begin(outlook, resumed, expectedMs(resumed, sendMs(plan, goal, resumed)), explanation);
-  }
   let best: Machine | null = null;
   let bestEnd = Number.POSITIVE_INFINITY;
   let next: Machine | null = null;
   let nextEnd = Number.POSITIVE_INFINITY;
-  for (const machine of candidates) {
+  for (let at = 0; at < candidates.length; at++) {
+    const machine = candidates[at]!;
     const { index } = machine;
     const end = first[index]! + (isSent ? sendMs(plan, goal, machine) : 0) + usual[index]! * mean * slowdown[index]!;
     // Equal ends: a free slot before a promise, then Nix's order.
@@ -82,20 +78,30 @@ function choose(plan: Plan, goal: Goal, candidates: readonly Machine[], outlook:
       nextEnd = end;
     }
   }
-  if (best === null) return { type: "busy" };
-  const send = sendMs(plan, goal, best);
+  if (best === null) return BUSY;
   const startsAt = first[best.index]!;
   if (startsAt <= now && freeSlots(best) > 0) {
-    const explanation = explain(goal, bestEnd - now, best, next, nextEnd - now);
-    return begin(outlook, best, expectedMs(best, send), explanation);
+    return start(plan, goal, best, explain(goal, bestEnd - now, best, next, nextEnd - now));
   }
-  promise(outlook, best, startsAt + expectedMs(best, send));
+  promise(outlook, best, startsAt + typicalMs(plan, goal, best));
   return { type: "wait", machine: best, at: startsAt };
 }
 
-function begin(outlook: Outlook, machine: Machine, expectedMs: number, explanation: string): Choice {
-  promise(outlook, machine, outlook.now + expectedMs);
+const BUSY: Choice = { type: "busy" };
+
+function start(plan: Plan, goal: Goal, machine: Machine, explanation: string): Choice {
+  const expectedMs = typicalMs(plan, goal, machine);
+  promise(plan.outlook, machine, plan.outlook.now + expectedMs);
   return { type: "start", machine, expectedMs, explanation };
+}
+
+/** Typical time to send the inputs and build, in ms. */
+function typicalMs(plan: Plan, goal: Goal, machine: Machine): number {
+  const typical = goal.isKnown ? 1 : plan.learned.typical[laneOf(goal)]!;
+  return (
+    sendMs(plan, goal, machine) +
+    usualTimes(plan, goal)[machine.index]! * typical * plan.outlook.slowdown[machine.index]!
+  );
 }
 
 /** Counts the machine's first slot as taken until a time. */

@@ -17,12 +17,13 @@ export type Choice =
   /** All of them are busy, and none is to be waited for in particular. */
   | { readonly type: "busy" };
 
-/** A policy in one pass over the queues; it may remember what it promised during the pass. */
-export interface Chooser {
+export interface Policy {
   /** Whether machines that are still being connected to come into question. */
   readonly waitsForArrivals: boolean;
+  /** Begins a pass over the queues at a time (monotonic ms). What a pass promises is kept with the plan. */
+  begin(plan: Plan, now: number): void;
   /** Chooses among machines that may take the goal; some have a free slot, some may not. */
-  choose(goal: Goal, candidates: readonly Machine[]): Choice;
+  choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice;
 }
 
 /** Urgency of a goal against goals of other queues: the highest goes first. Within a queue the order never changes, between queues it may. */

@@ -87,7 +87,7 @@ function estimateInput(plan: Plan, now: number): EstimateInput {
       chainOf(claim.goal, done);
     }
   }
-  for (const goalClass of plan.classes.values()) {
+  for (const goalClass of plan.classList) {
     for (const lane of goalClass.lanes) {
       const head = lane.at(0);
       if (head !== undefined) chainOf(head, 0);

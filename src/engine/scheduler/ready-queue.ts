@@ -11,9 +11,10 @@ export class ReadyQueue<T> {
   /** Sorted; nothing in the heap comes before any of these. */
   #front: T[] = [];
 
-  constructor(before: (a: T, b: T) => boolean) {
+  /** `weigh` must agree with `before`: what is heavier comes first. It only makes comparing cheaper. */
+  constructor(before: (a: T, b: T) => boolean, weigh: (item: T) => number = () => 0) {
     this.#before = before;
-    this.#rest = new Heap(before);
+    this.#rest = new Heap(before, weigh);
   }
 
   get size(): number {

@@ -54,7 +54,7 @@ export function tellWaiting(turn: Turn): void {
     tell(turn, goal, reasonOf(turn, goal, goal.goalClass));
   }
   plan.fresh = [];
-  for (const goalClass of plan.classes.values()) tellClass(turn, goalClass);
+  for (const goalClass of plan.classList) tellClass(turn, goalClass);
 }
 
 function tellClass(turn: Turn, goalClass: GoalClass): void {

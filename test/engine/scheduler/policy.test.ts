@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { MachineId } from "../../../src/engine/events/ids.ts";
 import type { PlanOptions } from "../../../src/engine/scheduler/options.ts";
-import { drv, goal, machine, Scenario } from "./scenario.ts";
+import { drv, failure, goal, machine, Scenario } from "./scenario.ts";
 
 const target = (name: string, requiredFeatures: string[] = []) =>
   goal(name, [], { isTarget: true, system: "i686-linux", requiredFeatures });
@@ -77,6 +77,15 @@ describe("preferring the local machine", () => {
     expect(run.starts().map((each) => each.machine)).toEqual(["local"]);
     run.done("x");
     expect(run.machineOf("y")).toBe("local");
+    const broken = new Scenario(options).machines(machine("local"));
+    broken.say({ type: "machineAdded", spec: machine("a") });
+    broken.goals(mine("x"));
+    expect(broken.of("connectMachine")).toHaveLength(0);
+    const refusal = failure("required system or feature not available", { status: "InputRejected" });
+    broken.fails(broken.claim("x"), refusal);
+    broken.tick(2000);
+    broken.connected("a");
+    expect(broken.machineOf("x")).toBe("a");
     const none = new Scenario(options).machines(machine("local", { slots: 0 }), machine("a")).goals(mine("x"));
     expect(none.machineOf("x")).toBe("a");
   });

@@ -59,10 +59,10 @@ export class CacheStore implements PathStore, PathSink {
   constructor(options: CacheStoreOptions) {
     this.#options = options;
     this.uri = options.port.uri;
-    const { port, compression, level, parallelCompression, secretKeys, parallel } = options;
+    const { port, compression, level, parallelCompression, secretKeys, parallel, temporaryDirectory } = options;
     this.#writer = new CacheWriter({
-      ...{ port, compression, level, parallelCompression, secretKeys, parallel },
-      temporaryDirectory: port.spoolDirectory ?? options.temporaryDirectory,
+      ...{ port, compression, level, parallelCompression, secretKeys, parallel, temporaryDirectory },
+      spoolDirectory: port.spoolDirectory ?? temporaryDirectory,
       isThere: async (path, signal) => (await this.queryValidPaths([path], signal ?? undefined)).has(path),
       written: (narInfo) => this.#remember(narInfo),
     });
@@ -102,10 +102,9 @@ export class CacheStore implements PathStore, PathSink {
     const { port, diskCache } = this.#options;
     const remembered = diskCache?.cacheInfo(this.uri) ?? null;
     if (remembered !== null) return remembered;
-    const stream = await port.get(CACHE_INFO_KEY, signal);
-    if (stream === null) return null;
-    const text = (await readBytes(stream, MAX_CACHE_INFO_BYTES, CACHE_INFO_KEY)).toString("utf8");
-    const info = parseCacheInfo(text, this.uri);
+    const bytes = await port.getSmall(CACHE_INFO_KEY, MAX_CACHE_INFO_BYTES, signal);
+    if (bytes === null) return null;
+    const info = parseCacheInfo(textOfBytes(bytes), this.uri);
     diskCache?.rememberCacheInfo(this.uri, info);
     return info;
   }
@@ -115,6 +114,8 @@ export class CacheStore implements PathStore, PathSink {
   async queryValidPaths(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Set<StorePath>> {
     const { port, parallel } = this.#options;
     const valid = new Set<StorePath>();
+    // Where there is no cache yet, nothing need be asked for.
+    if ((await this.cacheInfo(signal ?? null)) === null) return valid;
     await mapLimited(paths, parallel, async (path) => {
       if (this.#known.has(path) || (await port.has(narInfoKey(path), signal ?? null))) valid.add(path);
     });
@@ -155,12 +156,12 @@ export class CacheStore implements PathStore, PathSink {
       this.#known.set(path, narInfo);
       return narInfo;
     }
-    const stream = await port.get(narInfoKey(path), signal);
-    if (stream === null) {
+    const bytes = await port.getSmall(narInfoKey(path), MAX_NARINFO_LENGTH, signal);
+    if (bytes === null) {
       diskCache?.remember(this.uri, hashPart, null);
       return null;
     }
-    const text = (await readBytes(stream, MAX_NARINFO_LENGTH, narInfoKey(path))).toString("utf8");
+    const text = textOfBytes(bytes);
     const narInfo = this.#parse(path, text);
     this.#remember(narInfo, text);
     return narInfo;
@@ -231,9 +232,9 @@ export class CacheStore implements PathStore, PathSink {
     }
     const paths = await mapLimited(hashParts.sort(), parallel, async (hashPart) => {
       // Only the file knows the rest of the name.
-      const stream = await port.get(`${hashPart}.narinfo`, signal ?? null);
-      if (stream === null) return [];
-      const text = (await readBytes(stream, MAX_NARINFO_LENGTH, `${hashPart}.narinfo`)).toString("utf8");
+      const bytes = await port.getSmall(`${hashPart}.narinfo`, MAX_NARINFO_LENGTH, signal ?? null);
+      if (bytes === null) return [];
+      const text = textOfBytes(bytes);
       const name = /^StorePath: (.*)$/m.exec(text)?.[1]?.trim() ?? "";
       if (!isStorePath(name) || !name.startsWith(`${STORE_DIR}/${hashPart}-`)) return [];
       this.#known.set(name, this.#parse(name, text));
@@ -308,6 +309,10 @@ export function writingCompression(word: string | null): Compression {
       hint: "zstd is the fastest to read and to write",
     },
   );
+}
+
+function textOfBytes(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
 }
 
 async function* onceOf(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {

@@ -1,5 +1,4 @@
 // Writes paths into a binary cache: several at a time, the NAR before the narinfo, every narinfo after those of its references.
-import { mkdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { EngineError } from "../../errors.ts";
 import { createHasher, type Hasher, hashBytes, printHash } from "../../formats/hash.ts";
@@ -13,6 +12,7 @@ import { CONTENT_TYPES, narInfoKey, narKey } from "./layout.ts";
 import { Limiter } from "./limiter.ts";
 import { type GetPutPort, type Upload, uploadOf } from "./port.ts";
 import { signed } from "./sign.ts";
+import { packSmall, SMALL } from "./small-pack.ts";
 import { Spool } from "./spool.ts";
 
 export interface CacheWriterOptions {
@@ -24,6 +24,8 @@ export interface CacheWriterOptions {
   /** Paths at once. */
   readonly parallel: number;
   /** For what is too large for memory. */
+  readonly spoolDirectory: string;
+  /** For what programs need beside it. */
   readonly temporaryDirectory: string;
   /** Whether the cache has a path already. */
   readonly isThere: (path: StorePath, signal: AbortSignal | null) => Promise<boolean>;
@@ -111,9 +113,9 @@ export class CacheWriter {
     mine: ReadonlyMap<StorePath, Promise<void>>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { port, compression, secretKeys, temporaryDirectory } = this.#options;
+    const { port, compression, secretKeys, spoolDirectory } = this.#options;
     const info = signed(incoming.info, secretKeys);
-    const spool = new Spool(temporaryDirectory);
+    const spool = new Spool(spoolDirectory);
     try {
       const upload = await this.#pack(incoming, spool, signal);
       const key = narKey(upload.sha256, compression);
@@ -131,21 +133,23 @@ export class CacheWriter {
   async #pack(incoming: IncomingPath, spool: Spool, signal: AbortSignal): Promise<Upload> {
     const { compression, level, parallelCompression, temporaryDirectory } = this.#options;
     const { info } = incoming;
-    await mkdir(temporaryDirectory, { recursive: true });
-    const hasher = createHasher("sha256");
-    let size = 0n;
+    if (compression !== "bzip2" && info.narSize <= SMALL) {
+      const nar = await readNar(incoming, signal);
+      const packed = await packSmall(nar, compression, level, temporaryDirectory);
+      return uploadOf(packed, compression === "none" ? info.narHash : hashBytes("sha256", packed).digest);
+    }
+    const check = new NarCheck(info);
     const observed = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
       for await (const chunk of incoming.nar()) {
         signal.throwIfAborted();
-        hasher.update(chunk);
-        size += BigInt(chunk.length);
+        check.take(chunk);
         yield chunk;
       }
     };
     const options = { compression, level, parallel: parallelCompression, sizeHint: Number(info.narSize) };
     return this.#packing.run(async () => {
       for await (const chunk of pack(observed(), options)) await spool.write(chunk);
-      demandWhole(info, hasher, size);
+      check.finish();
       return spool.finish();
     });
   }
@@ -175,16 +179,47 @@ export class CacheWriter {
   }
 }
 
+/** A small NAR whole. */
+async function readNar(incoming: IncomingPath, signal: AbortSignal): Promise<Uint8Array> {
+  const check = new NarCheck(incoming.info);
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of incoming.nar()) {
+    signal.throwIfAborted();
+    check.take(chunk);
+    chunks.push(chunk);
+  }
+  check.finish();
+  const [first] = chunks;
+  return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+}
+
 /** What comes from a store may have been damaged there; a cache must not spread it. */
-function demandWhole(info: PathInfo, hasher: Hasher, size: bigint): void {
-  const digest = hasher.digest();
-  const same = Buffer.compare(digest, info.narHash) === 0 && size === info.narSize;
-  if (same) return;
-  const show = (bytes: Uint8Array): string => printHash({ algorithm: "sha256", digest: bytes }, "nix32", true);
-  throw new EngineError(
-    "store",
-    "STORE_HASH_MISMATCH",
-    `path '${info.path}' was modified! expected hash '${show(info.narHash)}' and ${info.narSize} bytes, got '${show(digest)}' and ${size} bytes`,
-    { hint: "the path is damaged where it comes from; verify it there" },
-  );
+class NarCheck {
+  readonly #info: PathInfo;
+  readonly #hasher: Hasher = createHasher("sha256");
+  #size = 0n;
+
+  constructor(info: PathInfo) {
+    this.#info = info;
+  }
+
+  take(chunk: Uint8Array): void {
+    this.#hasher.update(chunk);
+    this.#size += BigInt(chunk.length);
+    if (this.#size > this.#info.narSize) this.finish();
+  }
+
+  /** Throws `STORE_HASH_MISMATCH` when what came is not what the info says. */
+  finish(): void {
+    const { path, narHash, narSize } = this.#info;
+    const digest = this.#hasher.digest();
+    if (Buffer.compare(digest, narHash) === 0 && this.#size === narSize) return;
+    const show = (bytes: Uint8Array): string => printHash({ algorithm: "sha256", digest: bytes }, "nix32", true);
+    throw new EngineError(
+      "store",
+      "STORE_HASH_MISMATCH",
+      `path '${path}' was modified! expected hash '${show(narHash)}' and ${narSize} bytes, got '${show(digest)}' and ${this.#size} bytes`,
+      { hint: "the path is damaged where it comes from; verify it there" },
+    );
+  }
 }

@@ -25,6 +25,17 @@ const CACHE_INFO_TTL = 7 * 24 * 3600 * 1000;
 /** How often (ms) what is outdated is swept out. */
 const SWEEP_EVERY = 24 * 3600 * 1000;
 
+/** So many entries are written together. */
+const BATCH = 64;
+
+interface Pending {
+  readonly uri: string;
+  readonly hashPart: string;
+  readonly narInfo: string | null;
+  /** Ms since 1970. */
+  readonly time: number;
+}
+
 const SCHEMA = `
   create table if not exists caches (uri text primary key, time integer not null, info text not null) without rowid;
   create table if not exists narinfos (
@@ -39,6 +50,8 @@ const SCHEMA = `
 export class DiskCache {
   readonly #options: DiskCacheOptions;
   #database: DatabaseSync | null;
+  /** One transaction costs as much as one entry does alone. */
+  #pending = new Map<string, Pending>();
   readonly #statements = new Map<string, StatementSync>();
 
   constructor(options: DiskCacheOptions) {
@@ -48,6 +61,10 @@ export class DiskCache {
   }
 
   lookup(uri: string, hashPart: string): Remembered {
+    const pending = this.#pending.get(keyOf(uri, hashPart));
+    if (pending !== undefined) {
+      return pending.narInfo === null ? { type: "missing" } : { type: "found", narInfo: pending.narInfo };
+    }
     const row = this.#quietly(() =>
       this.#statement("select time, narinfo from narinfos where uri = ? and hash = ?").get(uri, hashPart),
     );
@@ -60,20 +77,32 @@ export class DiskCache {
 
   /** Remembers a narinfo, or with null that there is none. */
   remember(uri: string, hashPart: string, narInfo: string | null): void {
+    if (this.#database === null) return;
     const time = this.#options.clock.wallTime();
-    this.#quietly(() =>
-      this.#statement("insert or replace into narinfos (uri, hash, time, narinfo) values (?, ?, ?, ?)").run(
-        uri,
-        hashPart,
-        time,
-        narInfo,
-      ),
-    );
+    this.#pending.set(keyOf(uri, hashPart), { uri, hashPart, narInfo, time });
+    this.#flush(BATCH);
   }
 
   /** Forgets what turned out to be outdated. */
   forget(uri: string, hashPart: string): void {
+    this.#flush(1);
     this.#quietly(() => this.#statement("delete from narinfos where uri = ? and hash = ?").run(uri, hashPart));
+  }
+
+  /** Writes what waits, when it is that much. Another process may know better by now: the later word counts. */
+  #flush(least: number): void {
+    if (this.#pending.size < least) return;
+    const pending = this.#pending;
+    this.#pending = new Map();
+    this.#quietly(() => {
+      const put = this.#statement(
+        `insert into narinfos (uri, hash, time, narinfo) values (?, ?, ?, ?)
+         on conflict (uri, hash) do update set time = excluded.time, narinfo = excluded.narinfo where excluded.time >= time`,
+      );
+      this.#database?.exec("begin immediate");
+      for (const { uri, hashPart, narInfo, time } of pending.values()) put.run(uri, hashPart, time, narInfo);
+      this.#database?.exec("commit");
+    });
   }
 
   cacheInfo(uri: string): CacheInfo | null {
@@ -95,6 +124,7 @@ export class DiskCache {
   }
 
   close(): void {
+    this.#flush(1);
     this.#database?.close();
     this.#database = null;
   }
@@ -158,4 +188,8 @@ function isCacheInfo(value: unknown): value is CacheInfo {
     typeof wantMassQuery === "boolean" &&
     (priority === null || typeof priority === "number")
   );
+}
+
+function keyOf(uri: string, hashPart: string): string {
+  return `${hashPart} ${uri}`;
 }

@@ -4,6 +4,7 @@ import { access, copyFile, mkdir, open, opendir, rename, unlink, writeFile } fro
 import { dirname, join } from "node:path";
 import { EngineError, messageOf } from "../../errors.ts";
 import type { GetPutPort, Upload } from "./port.ts";
+import { readBytes } from "./read-text.ts";
 
 const READ_PIECE = 1024 * 1024;
 
@@ -41,6 +42,11 @@ export class FileObjects implements GetPutPort {
     }
   }
 
+  async getSmall(key: string, maxBytes: number, signal: AbortSignal | null): Promise<Uint8Array | null> {
+    const stream = await this.get(key, signal);
+    return stream === null ? null : readBytes(stream, maxBytes, key);
+  }
+
   async has(key: string): Promise<boolean> {
     const file = this.#fileOf(key);
     try {
@@ -61,7 +67,7 @@ export class FileObjects implements GetPutPort {
         await moveFile(upload.file, file, temporary);
         return;
       }
-      await writeFile(temporary, upload.read(0, upload.size), signal === null ? {} : { signal });
+      await writeFile(temporary, upload.bytes ?? upload.read(0, upload.size), signal === null ? {} : { signal });
       await rename(temporary, file);
     } catch (error) {
       await unlink(temporary).catch(() => undefined);

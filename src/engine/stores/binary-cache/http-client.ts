@@ -34,8 +34,10 @@ export interface HttpRequest {
 export interface HttpResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** Throws {@link HttpFailure} when it breaks off. Iterate it or call `discard`. */
+  /** Throws {@link HttpFailure} when it breaks off. Iterate it, or call `read` or `discard`. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** All of the body at once; null, and the connection dropped, when it has more than `maxBytes`. Throws as `body` does. */
+  read(maxBytes: number): Promise<Buffer | null>;
   /** Reads and forgets a short rest so that the connection can be used again; drops it when there is more. */
   discard(): void;
 }
@@ -147,11 +149,17 @@ export class HttpClient {
           status: incoming.statusCode ?? 0,
           headers: incoming.headers,
           body: readBody(incoming, watch.dog, signal),
+          read: (maxBytes) => readWhole(incoming, maxBytes, watch.dog, signal),
           discard: () => discard(incoming, watch.dog),
         });
       });
       if (body === null) {
         outgoing.end();
+        return;
+      }
+      if (body.upload.bytes !== null) {
+        // Header and body leave in one piece.
+        outgoing.end(body.upload.bytes.subarray(body.start, body.end));
         return;
       }
       void (async () => {
@@ -203,6 +211,41 @@ async function* readBody(
     watchdog?.stop();
     incoming.destroy();
   }
+}
+
+function readWhole(
+  incoming: IncomingMessage,
+  maxBytes: number,
+  watchdog: Watchdog | null,
+  signal: AbortSignal | null,
+): Promise<Buffer | null> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const broken = (error: unknown): void => {
+      watchdog?.stop();
+      if (signal?.aborted === true) reject(signal.reason);
+      else reject(error instanceof HttpFailure ? error : new HttpFailure(describe(error), "brokenOff", error));
+    };
+    incoming.on("error", broken);
+    incoming.on("data", (chunk: Buffer) => {
+      watchdog?.touch();
+      size += chunk.length;
+      chunks.push(chunk);
+      if (size <= maxBytes) return;
+      watchdog?.stop();
+      resolve(null);
+      incoming.destroy();
+    });
+    incoming.on("end", () => {
+      watchdog?.stop();
+      const [first] = chunks;
+      resolve(chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks));
+    });
+    incoming.on("close", () => {
+      if (!incoming.complete) broken(new HttpFailure("the connection ended before everything had come", "brokenOff"));
+    });
+  });
 }
 
 function discard(incoming: IncomingMessage, watchdog: Watchdog | null): void {

@@ -6,7 +6,7 @@ import type { Clock } from "../../clock.ts";
 import { EngineError, messageOf } from "../../errors.ts";
 import { type HttpClient, HttpFailure, type HttpRequest, type HttpResponse } from "./http-client.ts";
 import type { Upload } from "./port.ts";
-import { readBytes } from "./read-text.ts";
+import { readBytes, tooLarge } from "./read-text.ts";
 import { delay } from "./watchdog.ts";
 
 /** A part of an upload: all of it, or what one request of several carries. */
@@ -84,6 +84,21 @@ export class HttpObjects {
     });
     if (first === null) return null;
     return decode(this.#resuming(url, what, first, signal), first.headers["content-encoding"]);
+  }
+
+  /** The whole of an object that has at most `maxBytes`; null when there is none. Throws `CACHE_OBJECT_TOO_LARGE`. */
+  async getSmall(url: URL, maxBytes: number, signal: AbortSignal | null): Promise<Uint8Array | null> {
+    return this.#retrying(`download '${show(url)}'`, signal, async () => {
+      const response = await this.#send({ method: "GET", url, headers: {}, body: null }, signal);
+      if (response.status !== 200) {
+        this.#isThere(response, await errorBody(response), url);
+        return null;
+      }
+      const bytes = await response.read(maxBytes);
+      if (bytes === null) throw tooLarge(show(url), maxBytes);
+      const encoding = response.headers["content-encoding"];
+      return encoding === undefined ? bytes : readBytes(decode(once(bytes), encoding), maxBytes, show(url));
+    });
   }
 
   /** Sends part of an upload; gives back the answer's headers. */
@@ -263,15 +278,13 @@ function skipOf(response: HttpResponse, done: number): number {
   );
 }
 
+/** What came with an answer that is told by its status; no more than a beginning is of interest. */
 async function errorBody(response: HttpResponse): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body) {
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size > MAX_ERROR_BODY) break;
-  }
-  return Buffer.concat(chunks).toString("utf8");
+  return (await response.read(MAX_ERROR_BODY))?.toString("utf8") ?? "";
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield bytes;
 }
 
 /** A URL without user, password and query. */

@@ -41,6 +41,10 @@ export class HttpCache implements GetPutPort {
     return this.#objects.get(this.#url(key), signal);
   }
 
+  getSmall(key: string, maxBytes: number, signal: AbortSignal | null): Promise<Uint8Array | null> {
+    return this.#objects.getSmall(this.#url(key), maxBytes, signal);
+  }
+
   has(key: string, signal: AbortSignal | null): Promise<boolean> {
     return this.#objects.has(this.#url(key), signal);
   }

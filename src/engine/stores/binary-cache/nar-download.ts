@@ -1,10 +1,11 @@
 // Fetches one NAR and believes nothing: size and hash of the file, the way it is packed, size and hash of what comes out.
 import { EngineError, messageOf } from "../../errors.ts";
-import { createHasher, type Hasher, printHash } from "../../formats/hash.ts";
+import { createHasher, type Hasher, hashBytes, printHash } from "../../formats/hash.ts";
 import type { NarInfo } from "../../formats/narinfo.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import { type Compression, isCompression, unpack } from "./compression.ts";
 import type { GetPutPort } from "./port.ts";
+import { SMALL, unpackSmall } from "./small-pack.ts";
 
 /** First bytes of files packed in each way, where they tell. */
 const MAGICS: readonly (readonly [compression: Compression, bytes: readonly number[]])[] = [
@@ -34,8 +35,13 @@ export async function* downloadNar(
       `it is packed with '${compression.slice(0, 40)}', which cannot be read here`,
     );
   }
+  const { fileSize } = narInfo;
+  if (compression !== "bzip2" && fileSize !== null && fileSize <= SMALL && info.narSize <= SMALL) {
+    yield await downloadSmall(port, narInfo, compression, Number(fileSize), signal);
+    return;
+  }
   const file = await port.get(url, signal);
-  if (file === null) throw refusal(port, path, "CACHE_NAR_MISSING", `its NAR '${url}' does not exist`);
+  if (file === null) throw missing(port, narInfo);
 
   const observer = new FileObserver(port, narInfo, compression);
   const narHasher = observer.hashesNar ? null : createHasher("sha256");
@@ -68,6 +74,55 @@ export async function* downloadNar(
   }
 }
 
+/** The same for what is small: everything is looked at before anything is passed on. */
+async function downloadSmall(
+  port: GetPutPort,
+  narInfo: NarInfo,
+  compression: Exclude<Compression, "bzip2">,
+  fileSize: number,
+  signal: AbortSignal | null,
+): Promise<Uint8Array> {
+  const { info, url } = narInfo;
+  const { path, narSize, narHash } = info;
+  const observer = new FileObserver(port, narInfo, compression);
+  const file = await port.getSmall(url, fileSize, signal).catch((error: unknown) => {
+    if (!(error instanceof EngineError) || error.code !== "CACHE_OBJECT_TOO_LARGE") throw error;
+    throw refusal(port, path, "CACHE_FILE_SIZE", `its file should have ${fileSize} bytes and has more`);
+  });
+  if (file === null) throw missing(port, narInfo);
+  observer.take(file);
+  observer.end();
+  let nar: Uint8Array;
+  try {
+    nar = await unpackSmall(file, compression, Number(narSize));
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof EngineError)) throw error;
+    switch (error.code) {
+      case "COMPRESSION_TOO_LARGE":
+        throw refusal(port, path, "CACHE_NAR_TOO_LARGE", `its NAR should have ${narSize} bytes and has more`);
+      case "COMPRESSION_TOO_SMALL":
+        throw refusal(port, path, "CACHE_NAR_TRUNCATED", `its NAR should have ${narSize} bytes and has less`);
+      case "COMPRESSION_FAILED":
+        throw refusal(port, path, "CACHE_NAR_CORRUPT", observer.complaint(messageOf(error)), error);
+      default:
+        throw error;
+    }
+  }
+  observer.finish();
+  if (!observer.hashesNar) {
+    const { digest } = hashBytes("sha256", nar);
+    if (Buffer.compare(digest, narHash) !== 0) {
+      throw refusal(port, path, "CACHE_NAR_HASH_MISMATCH", mismatch("its NAR", narHash, digest));
+    }
+  }
+  return nar;
+}
+
+function missing(port: GetPutPort, { info, url }: NarInfo): EngineError {
+  return refusal(port, info.path, "CACHE_NAR_MISSING", `its NAR '${url}' does not exist`);
+}
+
 /** Watches the file as it comes, before it is unpacked. */
 class FileObserver {
   readonly #port: GetPutPort;
@@ -96,16 +151,27 @@ class FileObserver {
   }
 
   async *observe(file: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-    const { fileSize } = this.#narInfo;
     for await (const chunk of file) {
-      if (this.#head.length < 16) this.#head = Buffer.concat([this.#head, chunk.subarray(0, 16)]);
-      this.#size += BigInt(chunk.length);
-      if (fileSize !== null && this.#size > fileSize) {
-        throw this.#refuse("CACHE_FILE_SIZE", `its file should have ${fileSize} bytes and has more`);
-      }
-      this.#hasher?.update(chunk);
+      this.take(chunk);
       yield chunk;
     }
+    this.end();
+  }
+
+  /** Looks at the next bytes. */
+  take(chunk: Uint8Array): void {
+    const { fileSize } = this.#narInfo;
+    if (this.#head.length < 16) this.#head = Buffer.concat([this.#head, chunk.subarray(0, 16)]);
+    this.#size += BigInt(chunk.length);
+    if (fileSize !== null && this.#size > fileSize) {
+      throw this.#refuse("CACHE_FILE_SIZE", `its file should have ${fileSize} bytes and has more`);
+    }
+    this.#hasher?.update(chunk);
+  }
+
+  /** There are no more. */
+  end(): void {
+    const { fileSize } = this.#narInfo;
     if (fileSize !== null && this.#size < fileSize) {
       throw this.#refuse("CACHE_NAR_TRUNCATED", `its file should have ${fileSize} bytes and has ${this.#size}`);
     }

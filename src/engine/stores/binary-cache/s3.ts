@@ -1,5 +1,4 @@
 // A binary cache in an S3 bucket (`s3://bucket`): where the bucket is, requests signed with AWS Signature Version 4, large files in parts.
-import { AwsV4Signer } from "aws4fetch";
 import type { CacheReference } from "../../config/store-reference.ts";
 import { EngineError } from "../../errors.ts";
 import { hashBytes } from "../../formats/hash.ts";
@@ -71,6 +70,10 @@ export class S3Objects implements GetPutPort {
 
   get(key: string, signal: AbortSignal | null): Promise<AsyncIterable<Uint8Array> | null> {
     return this.#objects.get(this.#url(key), signal);
+  }
+
+  getSmall(key: string, maxBytes: number, signal: AbortSignal | null): Promise<Uint8Array | null> {
+    return this.#objects.getSmall(this.#url(key), maxBytes, signal);
   }
 
   has(key: string, signal: AbortSignal | null): Promise<boolean> {
@@ -174,6 +177,8 @@ export class S3Objects implements GetPutPort {
     const { body } = request;
     const whole = body !== null && body.start === 0 && body.end === body.upload.size;
     headers["x-amz-content-sha256"] = whole ? Buffer.from(body.upload.sha256).toString("hex") : UNSIGNED;
+    // Loaded only where it is needed: it brings Node's fetch with it.
+    const { AwsV4Signer } = await import("aws4fetch");
     const signer = new AwsV4Signer({
       method: request.method,
       url: request.url.href,

@@ -1,9 +1,9 @@
 // Holds what is packed until it can be uploaded: a little in memory, more in a file.
-import { type FileHandle, open, unlink } from "node:fs/promises";
+import { type FileHandle, mkdir, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { EngineError, messageOf } from "../../errors.ts";
 import { createHasher, type Hasher } from "../../formats/hash.ts";
-import type { Upload } from "./port.ts";
+import { type Upload, uploadOf } from "./port.ts";
 
 /** More than this (bytes) goes to disk. */
 const MEMORY_LIMIT = 4 * 1024 * 1024;
@@ -35,6 +35,7 @@ export class Spool {
     try {
       if (this.#file === null) {
         const path = join(this.#directory, `.tsbuild-top-${process.pid}-${++made}.part`);
+        await mkdir(this.#directory, { recursive: true });
         this.#file = { path, handle: await open(path, "wx+", 0o644) };
         for (const earlier of this.#chunks) await this.#file.handle.writeFile(earlier);
         this.#chunks = [];
@@ -58,20 +59,11 @@ export class Spool {
     const size = this.#size;
     const sha256 = new Uint8Array(this.#hasher.digest());
     const file = this.#file;
-    if (file === null) {
-      const bytes = Buffer.concat(this.#chunks);
-      return {
-        size,
-        sha256,
-        file: null,
-        async *read(start, end) {
-          yield bytes.subarray(start, end);
-        },
-      };
-    }
+    if (file === null) return uploadOf(Buffer.concat(this.#chunks), sha256);
     return {
       size,
       sha256,
+      bytes: null,
       file: file.path,
       read: (start, end) => readPieces(file.handle, start, end),
     };

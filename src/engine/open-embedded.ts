@@ -1,0 +1,72 @@
+// Opens this program's own store as the settings say, apart from runs, so that commands without a run load little.
+import { readFileSync } from "node:fs";
+import type { Clock } from "./clock.ts";
+import type { LoadedConfig } from "./config/load.ts";
+import { parseSshOptions } from "./config/ssh-options.ts";
+import { EngineError, messageOf } from "./errors.ts";
+import { openSubstituters } from "./open-substituters.ts";
+import { type EmbeddedStore, openEmbeddedStore } from "./stores/embedded/embedded-store.ts";
+import { DEFAULT_EMBEDDED_SETTINGS } from "./stores/embedded/settings.ts";
+import { NO_SSH_SETTINGS, type SshSettings, settingsFromOptions } from "./transports/ssh-settings.ts";
+
+/** NIX_SSHOPTS as far as it can be honoured. */
+export function readSshOptions(environment: Readonly<Record<string, string | undefined>>): {
+  readonly sshSettings: SshSettings;
+  readonly warnings: readonly string[];
+} {
+  const text = environment.NIX_SSHOPTS ?? "";
+  if (text === "") return { sshSettings: NO_SSH_SETTINGS, warnings: [] };
+  const { options, warnings } = parseSshOptions(text);
+  return { sshSettings: settingsFromOptions(options), warnings };
+}
+
+/** Opens an embedded store with the settings of the configuration. */
+export async function openEmbedded(
+  root: string,
+  config: LoadedConfig,
+  environment: Readonly<Record<string, string | undefined>>,
+  clock: Clock,
+  notice: (message: string) => void = () => undefined,
+): Promise<EmbeddedStore> {
+  const { settings } = config;
+  const { sshSettings } = readSshOptions(environment);
+  const substituters = openSubstituters({ config, environment, clock, sshSettings, notice });
+  const store = await openEmbeddedStore({
+    root,
+    clock,
+    random: Math.random,
+    substituters: substituters.ports,
+    settings: {
+      ...DEFAULT_EMBEDDED_SETTINGS,
+      system: settings.system,
+      extraPlatforms: [...settings.extraPlatforms],
+      systemFeatures: [...settings.systemFeatures],
+      cores: settings.cores ?? 0,
+      requireSignatures: settings.requireSigs,
+      trustedPublicKeys: [...settings.trustedPublicKeys],
+      secretKeys: settings.secretKeyFiles.map(readKeyFile),
+      sandboxPaths: settings.sandboxPaths.size === 0 ? null : [...settings.sandboxPaths],
+      keepBuildLog: settings.keepBuildLog,
+      keepDerivations: settings.keepDerivations,
+      keepOutputs: settings.keepOutputs,
+      environment,
+    },
+  });
+  return substituters.closeWith(store);
+}
+
+function readKeyFile(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch (error) {
+    throw new EngineError(
+      "config",
+      "SECRET_KEY_UNREADABLE",
+      `secret-key-files: cannot read '${path}': ${messageOf(error)}`,
+      {
+        hint: "make one with: tsbuild-top generate-binary-cache-key NAME SECRET-FILE PUBLIC-FILE",
+        cause: error,
+      },
+    );
+  }
+}
