@@ -28,6 +28,8 @@ export interface ObjectServerOptions {
   readonly directory?: string;
   /** Decides before every request; null lets it through. */
   readonly fault?: (method: string, path: string, count: number) => Fault | null;
+  /** Milliseconds between a request and its answer, asked for anew each time; none when absent. */
+  readonly delayMs?: () => number;
   /** Refuses requests that lack this `Authorization`. */
   readonly authorization?: string;
   /** Whether parts of objects can be asked for; true when absent. */
@@ -91,6 +93,8 @@ export async function startObjectServer(options: ObjectServerOptions = {}): Prom
       request.socket.resetAndDestroy();
       return;
     }
+    const delayMs = options.delayMs?.() ?? 0;
+    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
     if (options.authorization !== undefined && request.headers.authorization !== options.authorization) {
       request.resume();
       response.writeHead(401).end("who are you?");

@@ -241,11 +241,27 @@ function start(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }
   machine.running += 1;
   const { id, slot, round, attempt, compare } = claim;
   const rounds = goal.phase.rounds.length;
-  const common = { claim: id, goal: goal.id, machine: machine.id, slot, attempt, round, rounds };
-  turn.commands.push({ type: "startBuild", ...common, compare });
+  const to = machine.id;
+  turn.commands.push({
+    type: "startBuild",
+    claim: id,
+    goal: goal.id,
+    machine: to,
+    slot,
+    attempt,
+    round,
+    rounds,
+    compare,
+  });
   turn.events.push({
     type: "buildAssigned",
-    ...common,
+    claim: id,
+    goal: goal.id,
+    machine: to,
+    slot,
+    attempt,
+    round,
+    rounds,
     isCheck: goal.spec.check,
     expectedMs: expectedMsFor(plan, goal, machine),
     explanation: choice.explanation,

@@ -42,7 +42,8 @@ export function usualTimes(plan: Plan, goal: Goal): readonly number[] {
 
 /** What is told to the user: only what is known. */
 export function expectedMsFor(plan: Plan, goal: Goal, machine: Machine): number | null {
-  return plan.options.durations(goal.spec, machine.spec);
+  if (!goal.isKnown) return null;
+  return goal.usual[machine.index] ?? plan.options.durations(goal.spec, machine.spec);
 }
 
 /** When a running build is expected to end (monotonic ms); overdue ones later and later. */

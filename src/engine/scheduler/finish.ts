@@ -141,7 +141,9 @@ function settle(turn: Turn, goal: Goal, result: GoalResult): void {
 }
 
 function wakeDependants(turn: Turn, goal: Goal): void {
-  for (const dependant of goal.dependants) {
+  const { dependants } = goal;
+  for (let at = 0; at < dependants.length; at++) {
+    const dependant = dependants[at]!;
     if (dependant.phase.type !== "inputs") continue;
     dependant.pending -= 1;
     if (dependant.pending === 0) makeReady(turn, dependant);

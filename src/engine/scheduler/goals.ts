@@ -116,7 +116,7 @@ export function need(turn: Turn, goals: readonly Goal[]): void {
   for (const goal of found) assess(plan, goal);
   raiseRanks(plan, found);
   const inOrder = [...found].sort((a, b) => a.index - b.index);
-  turn.events.push({ type: "goalsAdded", goals: inOrder.map((goal) => describe(plan, goal)) });
+  turn.events.push({ type: "goalsAdded", goals: inOrder.map((goal) => describe(goal)) });
   for (const goal of found) begin(turn, goal);
 }
 
@@ -135,7 +135,7 @@ export function buildInstead(turn: Turn, goal: Goal): void {
 
 function assess(plan: Plan, goal: Goal): void {
   if (goal.goalClass === null) return;
-  assessWork(plan, goal, goal.goalClass.possible);
+  assessWork(plan, goal, goal.goalClass.quickest);
   noteToBuild(plan.progress, goal);
 }
 
@@ -254,14 +254,9 @@ export function noSubstitute(goal: Goal, reason: string | null = null): GoalResu
   };
 }
 
-function describe(plan: Plan, goal: Goal): GoalDescription {
+function describe(goal: Goal): GoalDescription {
   const { goal: id, name, kind, system, requiredFeatures, outputs, inputs } = goal.spec;
-  const expectedMs = goal.isKnown ? usualMs(plan, goal) : null;
+  const quickest = goal.goalClass?.quickest ?? null;
+  const expectedMs = goal.isKnown && quickest !== null ? Math.round(goal.work / speedOf(quickest)) : null;
   return { goal: id, name, kind, system, requiredFeatures, outputs, inputs, isTarget: goal.isTarget, expectedMs };
-}
-
-/** The usual duration on the quickest machine that may take it. */
-function usualMs(plan: Plan, goal: Goal): number {
-  const speeds = (goal.goalClass?.possible ?? plan.machines).map(speedOf);
-  return Math.round(goal.work / Math.max(1e-9, ...speeds));
 }

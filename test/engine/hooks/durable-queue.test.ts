@@ -97,7 +97,7 @@ describe("the durable queue", () => {
     await turn();
     running.get("a")!.end("no network");
     await turn();
-    expect(finished("run" + process.pid + "-1")).toEqual(["willRetry"]);
+    expect(finished(`run${process.pid}-1`)).toEqual(["willRetry"]);
     clock.advance(100);
     running.get("a")!.end("still no network");
     await turn();

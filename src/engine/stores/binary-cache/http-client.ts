@@ -145,6 +145,10 @@ export class HttpClient {
         answered = true;
         connecting();
         watch.dog?.touch();
+        // A refusal that came before everything was sent: the rest is not, and the connection is of no more use.
+        incoming.once("end", () => {
+          if (!outgoing.writableEnded) outgoing.destroy();
+        });
         resolve({
           status: incoming.statusCode ?? 0,
           headers: incoming.headers,
@@ -168,7 +172,8 @@ export class HttpClient {
             // An early answer is a refusal: the rest need not be sent.
             if (answered || outgoing.destroyed) return;
             watch.dog?.touch();
-            if (!outgoing.write(chunk)) await drained(outgoing);
+            // The piece may be overwritten afterwards, so it must have left.
+            await written(outgoing, chunk);
             watch.dog?.touch();
           }
           outgoing.end();
@@ -180,13 +185,15 @@ export class HttpClient {
   }
 }
 
-function drained(outgoing: ReturnType<typeof httpRequest>): Promise<void> {
+/** Writes a piece and waits until the system has it, or nothing more can be written. */
+function written(outgoing: ReturnType<typeof httpRequest>, chunk: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
-      for (const event of ["drain", "close", "response", "error"]) outgoing.off(event, done);
+      outgoing.off("close", done);
       resolve();
     };
-    for (const event of ["drain", "close", "response", "error"]) outgoing.once(event, done);
+    outgoing.once("close", done);
+    outgoing.write(chunk, done);
   });
 }
 

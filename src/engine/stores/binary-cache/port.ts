@@ -6,7 +6,7 @@ export interface Upload {
   readonly size: number;
   /** SHA-256 of all of it, 32 bytes. */
   readonly sha256: Uint8Array;
-  /** The bytes from `start` up to, not including, `end`. */
+  /** The bytes from `start` up to, not including, `end`. Each piece may be overwritten when the next one is asked for. */
   read(start: number, end: number): AsyncIterable<Uint8Array>;
   /** All of it where it is in memory, else null. */
   readonly bytes: Uint8Array | null;

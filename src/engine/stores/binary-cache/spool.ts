@@ -85,11 +85,13 @@ async function* readPieces(
   start: number,
   end: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  // One buffer for all: a new one for each would have the garbage collector run all the time.
+  const buffer = Buffer.allocUnsafeSlow(Math.min(READ_PIECE, Math.max(1, end - start)));
   for (let at = start; at < end; ) {
-    const buffer = Buffer.allocUnsafe(Math.min(READ_PIECE, end - at));
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
-    if (bytesRead === 0)
+    const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, end - at), at);
+    if (bytesRead === 0) {
       throw new EngineError("store", "CACHE_SPOOL_FAILED", "a packed path became shorter while it was uploaded");
+    }
     yield buffer.subarray(0, bytesRead);
     at += bytesRead;
   }
