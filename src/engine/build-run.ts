@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Clock } from "./clock.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { MachinesResult } from "./config/machines.ts";
+import { hookMode } from "./daemon-hook.ts";
 import { openDifferences } from "./differences.ts";
 import { type DryRun, dryRunOf } from "./dry-run.ts";
 import { Durations } from "./durations.ts";
@@ -24,7 +25,7 @@ import { planRun, type RunPlan } from "./planning.ts";
 import { Samplers } from "./samplers.ts";
 import { Driver, type HookRunner } from "./scheduler/driver.ts";
 import { LogKeeper } from "./scheduler/log-keeper.ts";
-import { DEFAULT_PLAN_OPTIONS, type HookMode, type PlanOptions } from "./scheduler/options.ts";
+import { DEFAULT_PLAN_OPTIONS, type PlanOptions } from "./scheduler/options.ts";
 import { createPlan } from "./scheduler/plan.ts";
 import { noticeUntrusted } from "./scheduler/untrusted.ts";
 import { type OpenedDestination, openDestination } from "./stores/open-destination.ts";
@@ -302,8 +303,6 @@ export class BuildRun {
   #planOptions(destination: OpenedDestination): PlanOptions {
     const { config, random } = this.#options;
     const { settings } = config;
-    const blocks = settings.postBuildHook !== null && settings.postBuildHookMode === "blocking";
-    const hook: HookMode = { type: blocks ? "blocking" : "none" };
     return {
       ...DEFAULT_PLAN_OPTIONS,
       seed: Math.floor(random() * 2 ** 32),
@@ -312,7 +311,7 @@ export class BuildRun {
       fallback: settings.fallback,
       enforceDeterminism: settings.enforceDeterminism,
       roundsOn: settings.roundsOn,
-      hook,
+      hook: hookMode(config, destination),
       maxAttempts: settings.maxAttempts,
       destinationTrusted: destination.description.trusted !== false,
     };
