@@ -28,7 +28,7 @@ import { LogKeeper } from "./scheduler/log-keeper.ts";
 import { DEFAULT_PLAN_OPTIONS, type PlanOptions } from "./scheduler/options.ts";
 import { createPlan } from "./scheduler/plan.ts";
 import { noticeUntrusted } from "./scheduler/untrusted.ts";
-import { type OpenedDestination, openDestination } from "./stores/open-destination.ts";
+import { type OpenDestinationOptions, type OpenedDestination, openDestination } from "./stores/open-destination.ts";
 import { type LinkedOutput, makeOutLinks } from "./stores/out-links.ts";
 import { PathInfos } from "./stores/path-infos.ts";
 import type { DerivedPath, DestinationStore } from "./stores/store.ts";
@@ -59,7 +59,7 @@ export interface BuildRunOptions {
   readonly program: string;
   readonly runId: string;
   readonly sshSettings: SshSettings;
-  readonly openEmbedded: (root: string) => Promise<DestinationStore>;
+  readonly stores: Pick<OpenDestinationOptions, "openEmbedded" | "openOwnCaches">;
   readonly evaluateBuildFile: (store: DestinationStore) => EvaluateBuildFile;
   readonly hooks: HookRunner;
   readonly openHookQueue: OpenRunHooks;
@@ -147,7 +147,7 @@ export class BuildRun {
   }
 
   #open(): Scope {
-    const { config, clock, environment, machines: listed, sshSettings, openEmbedded, wrapOpener } = this.#options;
+    const { config, clock, environment, machines: listed, sshSettings, stores, wrapOpener } = this.#options;
     const { settings } = config;
     const transports = new Transports({
       clock,
@@ -169,7 +169,7 @@ export class BuildRun {
     for (const message of config.warnings) this.#publish(messageNotice(message, "warning", "CONFIG_WARNING"));
     for (const { error } of listed.problems) this.#publish(noticeOf(error, "warning"));
     this.#publish({ type: "runStageChanged", stage: "opening", detail: settings.store });
-    const destination = openDestination({ config, transports, clock, environment, openEmbedded }, this.#abort.signal);
+    const destination = openDestination({ config, transports, clock, environment, ...stores }, this.#abort.signal);
     destination.catch(() => undefined);
     const connector = new Connector({
       config,

@@ -9,6 +9,7 @@ import { type InstallableWords, parseInstallables } from "./evaluate/installable
 import type { EvaluationOptions } from "./evaluate/nix-options.ts";
 import { runPostBuildHook } from "./hooks/post-build-hook.ts";
 import { openEmbedded, readSshOptions } from "./open-embedded.ts";
+import { openOwnCaches } from "./open-substituters.ts";
 import type { HookRunner } from "./scheduler/driver.ts";
 import type { TransportOpener } from "./transports/transport.ts";
 
@@ -71,7 +72,11 @@ export function createBuildRun(
     program: surroundings.program,
     runId,
     sshSettings,
-    openEmbedded: (root) => openEmbedded(root, config, environment, clock, (message) => run.say(message)),
+    stores: {
+      openEmbedded: (root) => openEmbedded(root, config, environment, clock, (message) => run.say(message)),
+      openOwnCaches: () =>
+        openOwnCaches({ config, environment, clock, sshSettings, notice: (message) => run.say(message) }),
+    },
     evaluateBuildFile: (store) => (file, attributes) =>
       runBuildFile({
         file,

@@ -4,7 +4,7 @@ import type { LoadedConfig } from "../config/load.ts";
 import { type CacheReference, parseStoreReference } from "../config/store-reference.ts";
 import type { Surroundings } from "../create-build-run.ts";
 import { openEmbedded, readSshOptions } from "../open-embedded.ts";
-import { openDiskCache } from "../open-substituters.ts";
+import { openDiskCache, openOwnCaches } from "../open-substituters.ts";
 import type { CacheStore } from "../stores/binary-cache/cache-store.ts";
 import { openCache } from "../stores/binary-cache/open-cache.ts";
 import type { EmbeddedStore } from "../stores/embedded/embedded-store.ts";
@@ -72,6 +72,7 @@ export async function openAnyStore(
         embedded = await openEmbedded(directory, config, environment, clock, notice);
         return embedded;
       },
+      openOwnCaches: () => openOwnCaches({ config, environment, clock, sshSettings, notice }),
     });
     const common = { nixStore, describe: async () => description, close: ending(store) };
     if (embedded !== null && root !== null) return { type: "embedded", store: embedded, root, ...common };

@@ -8,6 +8,8 @@ import { parseStoreReference, printStoreReference } from "../config/store-refere
 import { EngineError } from "../errors.ts";
 import type { TransportPlace, Transports } from "../transports/open.ts";
 import type { TransportOpener } from "../transports/transport.ts";
+import type { Substituters } from "./binary-cache/substituters.ts";
+import { withOwnCaches } from "./own-caches.ts";
 import { queryOptions } from "./remote/client-options.ts";
 import { WorkerStore } from "./remote/worker-store.ts";
 import type { DestinationStore, StoreDescription } from "./store.ts";
@@ -19,6 +21,8 @@ export interface OpenDestinationOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Opens the embedded store at a root directory. */
   readonly openEmbedded: (root: string) => Promise<DestinationStore>;
+  /** Opens the caches that are read for a Nix that cannot do so. */
+  readonly openOwnCaches: () => Substituters;
 }
 
 /** The destination and what else must be known of it. */
@@ -55,7 +59,8 @@ export async function openDestination(
     };
   }
   const opener = options.transports.opener(place.place);
-  const store = workerStore(options, printStoreReference(reference), opener);
+  const worker = workerStore(options, printStoreReference(reference), opener);
+  const store = withOwnCaches(worker, options.openOwnCaches());
   try {
     const nixStore = reference.type === "auto" ? null : settings.store;
     return { store, description: await store.describe(signal), root: null, nixStore, kind: "nix" };
