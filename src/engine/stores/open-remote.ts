@@ -60,6 +60,7 @@ export async function openRemote(options: OpenRemoteOptions, signal: AbortSignal
     queryOptions: queryOptions(options.useSubstitutes, false, new Map()),
     machineCores: async () => (await settings()).cores,
     buildOverrides: new Map(),
+    readDirectly: null,
   });
   try {
     return { store, description: await store.describe(signal), settings };
