@@ -13,6 +13,7 @@ import type { Plan } from "./plan.ts";
 import { type Choice, type Policy, urgencyOf } from "./policy.ts";
 import { nixPolicy } from "./policy-nix.ts";
 import { ownPolicy } from "./policy-own.ts";
+import { isResumedOn, resumedChoice } from "./resumed.ts";
 import { comparisonFor, freeRoundNumber } from "./round-rules.ts";
 import { restartRounds } from "./rounds.ts";
 import type { Turn } from "./turn.ts";
@@ -123,8 +124,13 @@ function closeQueues(plan: Plan): void {
   for (const machine of plan.machines) machine.hasFreed = false;
 }
 
-/** Looks at one goal: a round of it was started, or it waits on, or it has left the queue. */
-function look(turn: Turn, policy: Policy, goalClass: GoalClass, goal: Goal): "started" | "waits" | "left" {
+/** Looks at one goal: a round of it was started, or it waits on (for a machine that no other goal waits for), or it has left the queue. */
+function look(
+  turn: Turn,
+  policy: Policy,
+  goalClass: GoalClass,
+  goal: Goal,
+): "started" | "waits" | "waitsForItsOwn" | "left" {
   const { plan } = turn;
   // A goal may have gone to another class, or ended, and still stand here.
   if (goal.queuedIn !== goalClass || !wantsSlot(goal)) {
@@ -137,7 +143,8 @@ function look(turn: Turn, policy: Policy, goalClass: GoalClass, goal: Goal): "st
     setAside(turn, goalClass, goal);
     return "left";
   }
-  const choice = policy.choose(plan, goal, candidates);
+  const resumed = resumedChoice(turn, policy, goal);
+  const choice = resumed ?? policy.choose(plan, goal, candidates);
   if (choice.type === "start") {
     start(turn, goal, choice);
     return "started";
@@ -146,7 +153,7 @@ function look(turn: Turn, policy: Policy, goalClass: GoalClass, goal: Goal): "st
     plan.reviewAt = Math.min(plan.reviewAt, Math.max(choice.at, turn.now.mono + REVIEW_AFTER_MS));
     tellWaitingForMachine(turn, goal, choice.machine, choice.at);
   }
-  return "waits";
+  return resumed === null ? "waits" : "waitsForItsOwn";
 }
 
 function inQuestion(goalClass: GoalClass, policy: Policy): readonly Machine[] {
@@ -251,6 +258,7 @@ function start(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }
     attempt,
     round,
     rounds,
+    isResumed: isResumedOn(goal, machine),
     compare,
   });
   turn.events.push({

@@ -55,6 +55,14 @@ export function neededGoals(goals: readonly GoalSpec[]): GoalSpec[] {
   return goals.filter((goal) => needed.has(goal.goal) && (goal.validity !== "valid" || goal.check));
 }
 
+/** Those of them that are made by building. */
+export function goalsToBuild(goals: readonly GoalSpec[]): GoalId[] {
+  const made = (goal: GoalSpec): boolean => goal.kind === "derivation" && (goal.validity === "missing" || goal.check);
+  return neededGoals(goals)
+    .filter(made)
+    .map((goal) => goal.goal);
+}
+
 function derivationGoal(
   input: GoalSpecInput,
   drvPath: StorePath,

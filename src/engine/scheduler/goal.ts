@@ -5,6 +5,7 @@ import type { Claim } from "./claim.ts";
 import type { GoalSpec } from "./fact.ts";
 import type { GoalClass } from "./goal-class.ts";
 import type { Machine } from "./machine.ts";
+import type { ResumedGoal } from "./options.ts";
 
 /** One round of a goal that is being built. */
 export type RoundState =
@@ -73,8 +74,10 @@ export interface Goal {
   below: number;
   /** Set while goals are gone through, so that each is visited once. */
   mark: number;
-  /** Raised by the user's "build next"; the highest goes first. */
+  /** Raised by the user's "build next"; the highest goes first. Below 1 what an earlier run had begun. */
   boost: number;
+  /** What an earlier run says of it. */
+  readonly resumed: ResumedGoal | null;
   /** The class in whose queues it is, null in none. */
   queuedIn: GoalClass | null;
   /** Reasons of failed attempts, oldest first. */
@@ -93,7 +96,7 @@ export interface Goal {
 }
 
 /** A goal as it arrives. */
-export function createGoal(spec: GoalSpec, index: number): Goal {
+export function createGoal(spec: GoalSpec, index: number, resumed: ResumedGoal | null): Goal {
   return {
     id: spec.goal,
     spec,
@@ -111,9 +114,10 @@ export function createGoal(spec: GoalSpec, index: number): Goal {
     usual: NO_TIMES,
     below: 0,
     mark: 0,
-    boost: 0,
+    boost: boostOf(resumed),
+    resumed,
     queuedIn: null,
-    failures: NO_FAILURES,
+    failures: resumed === null ? NO_FAILURES : [...resumed.failures],
     trouble: null,
     outputBytes: 0,
     places: NO_PLACES,
@@ -121,6 +125,12 @@ export function createGoal(spec: GoalSpec, index: number): Goal {
     waiting: null,
     waitingSince: 0,
   };
+}
+
+/** What was begun before goes first; most of all what only has to be fetched, as it keeps a slot for a moment. */
+function boostOf(resumed: ResumedGoal | null): number {
+  if (resumed === null || resumed.machine === null) return 0;
+  return resumed.isBuilt ? 0.75 : 0.5;
 }
 
 // Shared empty lists: most of a large plan's goals never need their own.

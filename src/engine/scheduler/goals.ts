@@ -26,7 +26,7 @@ export function addGoals(turn: Turn, specs: readonly GoalSpec[]): void {
   for (const spec of specs) {
     let goal = plan.goals.get(spec.goal);
     if (goal === undefined) {
-      goal = createGoal(spec, plan.counts.goals++);
+      goal = createGoal(spec, plan.counts.goals++, plan.options.resumed.get(spec.goal) ?? null);
       plan.goals.set(spec.goal, goal);
       added.push(goal);
       if (goal.isTarget) plan.targets.push(goal);

@@ -25,6 +25,7 @@ export const nixPolicy: Policy = {
     const explanation = `lowest load over speed factor: ${best.running} of ${best.slots} slots busy, speed factor ${speedOf(best)}`;
     return { type: "start", machine: best, expectedMs: 0, explanation };
   },
+  start: (_plan, _goal, machine, explanation) => ({ type: "start", machine, expectedMs: 0, explanation }),
 };
 
 function comesBefore(a: Machine, b: Machine): boolean {

@@ -155,14 +155,6 @@ describe("our own policy", () => {
     expect(run.now).toBeGreaterThan(5000);
   });
 
-  it("tries first where an interrupted run was building", () => {
-    const resumed = new Map([[drv("x"), "slow" as MachineId]]);
-    const run = new Scenario({ resumed }).machines(machine("fast", { speedFactor: 9 }), machine("slow"));
-    run.goals(goal("x", [], { isTarget: true }));
-    expect(run.machineOf("x")).toBe("slow");
-    expect(run.happened("buildAssigned")[0]!.explanation).toBe("an earlier run was interrupted while it built there");
-  });
-
   it("explains its choice", () => {
     const run = new Scenario({ durations: (_, { speedFactor }) => 30_000 / speedFactor });
     run
