@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Clock } from "./clock.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { MachinesResult } from "./config/machines.ts";
+import { openDecisionRecord } from "./decision-file.ts";
 import { openDifferences } from "./differences.ts";
 import { type DryRun, dryRunOf } from "./dry-run.ts";
 import { Durations } from "./durations.ts";
@@ -262,12 +263,13 @@ export class BuildRun {
     const differences = await openDifferences({
       ...{ config, destination, machines, environment, diffoscope, runId, clock, publish },
     });
+    const decisions = openDecisionRecord(environment.TSBUILD_TOP_DECISIONS, {
+      ...planOptionsOf(config, this.#options.random, destination),
+      resumed,
+      durations: (goal, machine) => durations.expected(goal, machine),
+    });
     const driver = new Driver({
-      plan: createPlan({
-        ...planOptionsOf(config, this.#options.random, destination),
-        resumed,
-        durations: (goal, machine) => durations.expected(goal, machine),
-      }),
+      plan: createPlan(decisions.options),
       clock,
       publish: (event) => this.#publish(event),
       destination: { store: destination.store, infos, trusted: destination.description.trusted },
@@ -294,6 +296,7 @@ export class BuildRun {
         samplers.hear(fact);
         durations.hearFact(fact);
       },
+      onDecision: decisions.record,
       onCommand: (command) => durations.hearCommand(command),
     });
     this.#driver = driver;

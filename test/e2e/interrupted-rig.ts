@@ -98,6 +98,8 @@ export interface InterruptedRig {
     readonly outputs: ReadonlyMap<string, string>;
     readonly store: ReadonlyMap<string, Registered>;
   }>;
+  /** The last run's decisions, line by line. */
+  readonly decisions: () => string[];
   /** What the journals' folder holds. */
   readonly journals: () => string[];
   /** Every store verifies, by Nix's own word. */
@@ -165,7 +167,15 @@ export async function createInterruptedRig(
       const child = client.instance.spawn(
         node,
         [script, ...words, ...storeFlags, "--builders", fleet.machines({ maxJobs: 2 })],
-        { cwd: "/homes/root", env: { ...fleet.env, NIX_PATH: `nixpkgs=${nixpkgs}`, NO_COLOR: "1" } },
+        {
+          cwd: "/homes/root",
+          env: {
+            ...fleet.env,
+            NIX_PATH: `nixpkgs=${nixpkgs}`,
+            NO_COLOR: "1",
+            TSBUILD_TOP_DECISIONS: "/homes/root/decisions",
+          },
+        },
       );
       let [stdout, stderr] = ["", ""];
       child.stdout.on("data", (bytes: Buffer) => {
@@ -206,6 +216,7 @@ export async function createInterruptedRig(
       const outputs = new Map(paths.map((path) => [path.replace(/^\/nix\/store\/[^-]+-/, ""), path]));
       return { outputs, store: registered(oracle.directory) };
     },
+    decisions: () => readFileSync(join(home, "decisions"), "utf8").split("\n"),
     journals: () => {
       const folder = join(home, ".local/state/tsbuild-top/runs");
       return existsSync(folder) ? readdirSync(folder) : [];

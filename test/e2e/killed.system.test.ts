@@ -1,5 +1,7 @@
 // Kills the program without a warning at seeded moments, again and again, and runs it again: nothing finished is built twice.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { replayDecisions } from "../../src/engine/scheduler/decision-record.ts";
+import { DEFAULT_PLAN_OPTIONS } from "../../src/engine/scheduler/options.ts";
 import { nixGenerations } from "../support/nix-generations.ts";
 import { busyboxPath } from "../support/nixpkgs.ts";
 import {
@@ -38,6 +40,14 @@ for (const kind of ["nix", "embedded"] as const) {
       await rig.quiet(10_000);
     });
 
+    it("decides the same again from the facts it had", () => {
+      const { transferMs, machineSigns, carriesSignature } = DEFAULT_PLAN_OPTIONS;
+      const replayed = replayDecisions(rig.decisions(), { transferMs, machineSigns, carriesSignature });
+      expect(replayed.different).toBeNull();
+      // Each build is sent, built and fetched, at the least.
+      expect(replayed.decisions).toBeGreaterThan(3 * BUILDS);
+    });
+
     it(`ends as if nothing had been, ${rounds} times`, { timeout: 60_000 + rounds * 60_000 }, async () => {
       let [continued, found] = [0, 0];
       for (let round = 1; round <= rounds; round++) {
@@ -63,6 +73,8 @@ for (const kind of ["nix", "embedded"] as const) {
             expect(again.stderr).toMatch(/continuing a run interrupted at [-\d]{10} [:\d]{8}: \d+ of 25 done/);
             continued += 1;
           }
+          const { machineSigns, carriesSignature, transferMs } = DEFAULT_PLAN_OPTIONS;
+          expect(replayDecisions(rig.decisions(), { transferMs, machineSigns, carriesSignature }).different).toBeNull();
           const after = rig.executed(salt);
           for (const name of finished) expect([name, after.get(name)], salt).toEqual([name, before.get(name)]);
           found += finished.size;
