@@ -55,12 +55,12 @@ export interface Goal {
   readonly index: number;
   inputs: readonly Goal[];
   /** Goals that have this one as an input, needed or not. */
-  readonly dependants: Goal[];
+  dependants: Goal[];
   /** Longest chain of inputs under it; an input's is smaller. */
   level: number;
   isTarget: boolean;
   needed: boolean;
-  /** Inputs that have not ended well. */
+  /** Inputs that have not ended well; 0 unless it waits for inputs. */
   pending: number;
   phase: GoalPhase;
   /** How it is matched with machines; null until it is needed for building. */
@@ -69,7 +69,7 @@ export interface Goal {
   work: number;
   isKnown: boolean;
   /** Usual durations in ms by machine index, kept while they are of use. */
-  usual: readonly number[];
+  usual: number[];
   /** Work in ms of the longest chain of needed builds that wait for it, itself excluded. */
   below: number;
   /** Set while goals are gone through, so that each is visited once. */
@@ -102,7 +102,7 @@ export function createGoal(spec: GoalSpec, index: number, resumed: ResumedGoal |
     spec,
     index,
     inputs: NO_GOALS,
-    dependants: [],
+    dependants: NO_GOALS,
     level: -1,
     isTarget: spec.isTarget,
     needed: false,
@@ -134,9 +134,9 @@ function boostOf(resumed: ResumedGoal | null): number {
 }
 
 // Shared empty lists: most of a large plan's goals never need their own.
-const NO_GOALS: readonly Goal[] = [];
+const NO_GOALS: Goal[] = [];
 const NO_FAILURES: string[] = [];
-export const NO_TIMES: readonly number[] = [];
+export const NO_TIMES: number[] = [];
 const NO_PLACES: number[] = [];
 const NO_CLAIMS: Claim[] = [];
 
@@ -177,11 +177,14 @@ export function wantsSlot(goal: Goal): boolean {
 }
 
 /** The claims of its rounds that run or were built. */
-export function roundClaims(goal: Goal): Claim[] {
-  if (goal.phase.type !== "building") return [];
-  return goal.phase.rounds.flatMap((round) =>
-    round.type === "running" || round.type === "built" ? [round.claim] : [],
-  );
+export function roundClaims(goal: Goal): readonly Claim[] {
+  if (goal.phase.type !== "building") return NO_CLAIMS;
+  const { rounds } = goal.phase;
+  if (rounds.length === 1) {
+    const only = rounds[0]!;
+    return only.type === "running" || only.type === "built" ? [only.claim] : NO_CLAIMS;
+  }
+  return rounds.flatMap((round) => (round.type === "running" || round.type === "built" ? [round.claim] : []));
 }
 
 /** Notes trouble with a goal on a machine. */
