@@ -6,7 +6,7 @@ import { candidatesFor, goalRefusal, lastingRefusals } from "./eligibility.ts";
 import { expectedMsFor } from "./expect.ts";
 import { failUnmatchable } from "./finish.ts";
 import { type Goal, isUndecided, nextRound, wantsSlot } from "./goal.ts";
-import { enqueue, type GoalClass, laneOf, refreshClass } from "./goal-class.ts";
+import { enqueue, type GoalClass, laneOf, noteArriving, refreshClass } from "./goal-class.ts";
 import { connectNeeded } from "./health.ts";
 import { freeSlots, lowestFreeSlot, type Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
@@ -44,10 +44,12 @@ export function isHookBlocking(plan: Plan): boolean {
 /** Starts every build that can start now. */
 export function dispatch(turn: Turn): void {
   const { plan } = turn;
+  let isConnecting = false;
   for (const goalClass of plan.classList) {
     refreshClass(goalClass, plan.machines, plan.options, plan.machineStamp);
-    if (goalClass.isUnconnected) connectNeeded(turn, goalClass);
+    if (goalClass.isUnconnected) isConnecting = connectNeeded(turn, goalClass) || isConnecting;
   }
+  if (isConnecting) for (const goalClass of plan.classList) noteArriving(goalClass);
   if (plan.queuesChanged) reorderQueues(plan);
   if (!isHeld(plan)) {
     startSubstitutions(turn);

@@ -51,19 +51,22 @@ export function onMachine(turn: Turn, fact: MachineFact): void {
   }
 }
 
-/** Connects, all at once, the machines that could take goals of the class. */
-export function connectNeeded(turn: Turn, goalClass: GoalClass): void {
-  if (goalClass.members === 0 || turn.plan.halt !== null || turn.plan.finished) return;
+/** Connects, all at once, the machines that could take goals of the class; true when there was one to connect to. */
+export function connectNeeded(turn: Turn, goalClass: GoalClass): boolean {
+  if (goalClass.members === 0 || turn.plan.halt !== null || turn.plan.finished) return false;
   goalClass.isUnconnected = false;
-  for (const machine of goalClass.possible) connect(turn, machine);
+  let isConnecting = false;
+  for (const machine of goalClass.possible) isConnecting = connect(turn, machine) || isConnecting;
+  return isConnecting;
 }
 
-function connect(turn: Turn, machine: Machine): void {
-  if (machine.link !== "down" || machine.condition.type !== "open" || machine.hold !== "none") return;
+function connect(turn: Turn, machine: Machine): boolean {
+  if (machine.link !== "down" || machine.condition.type !== "open" || machine.hold !== "none") return false;
   machine.link = "connecting";
   machine.connectingSince = turn.now.mono;
   turn.commands.push({ type: "connectMachine", machine: machine.id });
   publishState(turn, machine);
+  return true;
 }
 
 /** The machine gets nothing for a while, longer each time it fails in a row; then it is tried again, for ever. */

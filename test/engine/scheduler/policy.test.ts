@@ -44,6 +44,35 @@ describe.each(["nix", "own"] as const)("the manual's example by the policy %s, w
 describe("Nix's policy", () => {
   const start = (...names: string[]) => names.map((name) => target(name));
 
+  it("waits a moment for machines that are being connected to, as if they were there", () => {
+    const run = new Scenario({ policy: "nix" });
+    const fast = machine("fast", { ...system, slots: 2, speedFactor: 4 });
+    for (const spec of [machine("local", { ...system, slots: 4 }), machine("slow", { ...system }), fast]) {
+      run.say({ type: "machineAdded", spec });
+    }
+    run.connected("local");
+    run.goals(...start("p", "q", "r", "s"));
+    // Two would go to fast and one to slow; what is left is built here, as Nix does when its hook declines.
+    expect(run.starts().map(({ goal: id, machine: on }) => [id, on])).toEqual([[drv("s"), "local"]]);
+    run.at(800).connected("slow");
+    run.at(1000).connected("fast");
+    expect(["p", "q", "r"].map((name) => run.machineOf(name))).toEqual(["fast", "slow", "fast"]);
+  });
+
+  it("waits for none that keeps it waiting", () => {
+    const run = new Scenario({ policy: "nix" });
+    for (const spec of [machine("near", system), machine("far", { ...system, speedFactor: 9 })]) {
+      run.say({ type: "machineAdded", spec });
+    }
+    run.connected("near");
+    run.goals(...start("p"));
+    expect(run.machineOf("p")).toBeNull();
+    for (let now = 1000; now <= 20_000 && run.machineOf("p") === null; now += 1000) run.tick(now);
+    expect(run.machineOf("p")).toBe("near");
+    expect(run.now).toBeGreaterThanOrEqual(5000);
+    expect(run.now).toBeLessThanOrEqual(7000);
+  });
+
   it("takes goals in the order they came, machines by load over speed, then speed, then load", () => {
     const machines = [
       machine("slow", { ...system, slots: 4 }),
