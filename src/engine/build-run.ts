@@ -31,6 +31,7 @@ import { goalsToBuild } from "./scheduler/goal-specs.ts";
 import { LogKeeper } from "./scheduler/log-keeper.ts";
 import { createPlan } from "./scheduler/plan.ts";
 import { noticeUntrusted } from "./scheduler/untrusted.ts";
+import { SentRates } from "./sent-rates.ts";
 import { type OpenedDestination, openDestination } from "./stores/open-destination.ts";
 import { PathInfos } from "./stores/path-infos.ts";
 import type { DerivedPath, DestinationStore } from "./stores/store.ts";
@@ -78,6 +79,7 @@ export class BuildRun {
   #samplers: Samplers | null = null;
   #durations: Durations | null = null;
   #journal: RunJournal | null = null;
+  #sent: SentRates | null = null;
   /** Targets that failed, whose outputs may be valid all the same: a check found a difference. */
   readonly #failed = new Set<string>();
   #stopAsked: Extract<EngineRequest, { type: "stop" }> | null = null;
@@ -300,6 +302,7 @@ export class BuildRun {
       onCommand: (command) => durations.hearCommand(command),
     });
     this.#driver = driver;
+    this.#sent = new SentRates((fact) => driver.post(fact));
     const needed = plan.goals.some((goal) => goal.validity !== "valid" || goal.check);
     if (needed && destination.description.trusted === false) this.#publish(noticeUntrusted(settings.store));
     this.#publish({ type: "runStageChanged", stage: "building", detail: "" });
@@ -336,6 +339,7 @@ export class BuildRun {
     if (event.type === "goalFinished" && event.result.type === "failed") this.#failed.add(event.goal);
     if (event.type === "goalReopened") this.#failed.delete(event.goal);
     this.#journal?.hear(event);
+    this.#sent?.hear(event);
     this.events.publish(event);
     this.#hooks?.hear(event);
   }

@@ -3,6 +3,9 @@ import type { LoadedConfig } from "./config/load.ts";
 import { DEFAULT_PLAN_OPTIONS, type HookMode, type PlanOptions, type Waits } from "./scheduler/options.ts";
 import type { OpenedDestination } from "./stores/open-destination.ts";
 
+/** Bytes per second that are sent to a machine until it is known better: between a home's line and a rack's. */
+const SEND_RATE = 20_000_000;
+
 /** The plan's options as far as settings and destination say. @param random 0 ≤ x < 1 */
 export function planOptionsOf(
   { settings }: LoadedConfig,
@@ -22,6 +25,7 @@ export function planOptionsOf(
     hook,
     maxAttempts: Math.max(1, settings.maxAttempts),
     ...waitsOf(settings.retryDelay, settings.retryDelayMax),
+    sendRate: SEND_RATE,
     destinationTrusted: destination.description.trusted !== false,
   };
 }

@@ -41,8 +41,8 @@ for (const kind of ["nix", "embedded"] as const) {
     });
 
     it("decides the same again from the facts it had", () => {
-      const { transferMs, machineSigns, carriesSignature } = DEFAULT_PLAN_OPTIONS;
-      const replayed = replayDecisions(rig.decisions(), { transferMs, machineSigns, carriesSignature });
+      const { machineSigns, carriesSignature } = DEFAULT_PLAN_OPTIONS;
+      const replayed = replayDecisions(rig.decisions(), { machineSigns, carriesSignature });
       expect(replayed.different).toBeNull();
       // Each build is sent, built and fetched, at the least.
       expect(replayed.decisions).toBeGreaterThan(3 * BUILDS);
@@ -73,8 +73,8 @@ for (const kind of ["nix", "embedded"] as const) {
             expect(again.stderr).toMatch(/continuing a run interrupted at [-\d]{10} [:\d]{8}: \d+ of 25 done/);
             continued += 1;
           }
-          const { machineSigns, carriesSignature, transferMs } = DEFAULT_PLAN_OPTIONS;
-          expect(replayDecisions(rig.decisions(), { transferMs, machineSigns, carriesSignature }).different).toBeNull();
+          const { machineSigns, carriesSignature } = DEFAULT_PLAN_OPTIONS;
+          expect(replayDecisions(rig.decisions(), { machineSigns, carriesSignature }).different).toBeNull();
           const after = rig.executed(salt);
           for (const name of finished) expect([name, after.get(name)], salt).toEqual([name, before.get(name)]);
           found += finished.size;

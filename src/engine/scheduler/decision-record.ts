@@ -20,9 +20,9 @@ export interface DecisionRecorder {
   record(fact: Fact, now: Now, decision: Decision): void;
 }
 
-/** Begins a record. `transferMs`, `machineSigns` and `carriesSignature` cannot be written down: they must be functions of the program itself. */
+/** Begins a record. `machineSigns` and `carriesSignature` cannot be written down: they must be functions of the program itself. */
 export function recordDecisions(options: PlanOptions, write: WriteLine): DecisionRecorder {
-  const { durations, transferMs, machineSigns, carriesSignature, resumed, ...plain } = options;
+  const { durations, machineSigns, carriesSignature, resumed, ...plain } = options;
   write(print({ version: VERSION, options: plain, resumed: [...resumed] }));
   const asked = new Map<string, number | null>();
   const remembered = (goal: GoalSpec, machine: MachineSpec): number | null => {
@@ -56,7 +56,7 @@ export interface DifferentDecision {
  */
 export function replayDecisions(
   lines: readonly string[],
-  rest: Pick<PlanOptions, "transferMs" | "machineSigns" | "carriesSignature">,
+  rest: Pick<PlanOptions, "machineSigns" | "carriesSignature">,
 ): { readonly decisions: number; readonly different: DifferentDecision | null } {
   const parsed = lines.filter((line) => line !== "").map((line, index) => parse(line, index + 1));
   const [head] = parsed;

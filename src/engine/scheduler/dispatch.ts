@@ -280,7 +280,7 @@ function start(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }
 
 /** What is sent to a machine is there from now on. */
 function noteInputs(plan: Plan, goal: Goal, machine: Machine): void {
-  if (machine.spec.isLocal || plan.options.transferMs === null) return;
+  if (machine.spec.isLocal || plan.options.sendRate === null) return;
   for (const input of goal.inputs) {
     if (!input.places.includes(machine.index)) input.places = [...input.places, machine.index];
   }

@@ -78,8 +78,9 @@ export function bytesToSend(goal: Goal, machine: Machine): number {
 
 /** Expected time to send the goal's inputs, in ms. */
 export function sendMs(plan: Plan, goal: Goal, machine: Machine): number {
-  const { transferMs } = plan.options;
-  return transferMs === null || machine.spec.isLocal ? 0 : transferMs(bytesToSend(goal, machine), machine.spec);
+  const { sendRate } = plan.options;
+  if (sendRate === null || machine.spec.isLocal) return 0;
+  return (bytesToSend(goal, machine) * 1000) / (machine.sendRate ?? sendRate);
 }
 
 /** How much slower than its speed factor a machine works: load that is not ours, and failures in a row. */

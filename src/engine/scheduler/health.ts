@@ -48,7 +48,23 @@ export function onMachine(turn: Turn, fact: MachineFact): void {
     case "machineLoad":
       machine.load = { load1: fact.load1, cores: fact.cores };
       return;
+    case "machineSent":
+      learnRate(machine, fact.bytes, fact.durationMs);
+      return;
   }
+}
+
+/** What is sent in less is latency, not bandwidth (bytes, ms). */
+const TELLING_BYTES = 256 * 1024;
+const TELLING_MS = 10;
+
+/** How much the last transfer counts beside all before. */
+const NEWEST_SHARE = 0.3;
+
+function learnRate(machine: Machine, bytes: number, durationMs: number): void {
+  if (bytes < TELLING_BYTES || durationMs < TELLING_MS) return;
+  const rate = (bytes * 1000) / durationMs;
+  machine.sendRate = machine.sendRate === null ? rate : (1 - NEWEST_SHARE) * machine.sendRate + NEWEST_SHARE * rate;
 }
 
 /** Connects, all at once, the machines that could take goals of the class; true when there was one to connect to. */

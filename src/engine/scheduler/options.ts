@@ -54,8 +54,8 @@ export interface PlanOptions {
   readonly carriesSignature: (input: GoalSpec) => boolean;
   /** Expected duration of a build in ms, null when nothing is known. Should be quick: it is asked for every machine looked at. */
   readonly durations: (goal: GoalSpec, machine: MachineSpec) => number | null;
-  /** Expected time in ms to send this many bytes of inputs to a machine; null when transfers cost nothing. */
-  readonly transferMs: ((bytes: number, machine: MachineSpec) => number) | null;
+  /** Bytes per second that inputs are expected to be sent with before a transfer was measured; null when transfers cost nothing. */
+  readonly sendRate: number | null;
   /** Builds that an earlier run did not bring to their end. */
   readonly resumed: ReadonlyMap<GoalId, ResumedGoal>;
 }
@@ -77,6 +77,6 @@ export const DEFAULT_PLAN_OPTIONS: PlanOptions = {
   machineSigns: () => false,
   carriesSignature: () => false,
   durations: () => null,
-  transferMs: null,
+  sendRate: null,
   resumed: new Map(),
 };

@@ -55,7 +55,7 @@ function choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice 
   const usual = usualTimes(plan, goal);
   // Where nothing is known: the mean to weigh machines by, the typical length for when the slot will be free again.
   const mean = goal.isKnown ? 1 : plan.learned.mean[laneOf(goal)]!;
-  const isSent = plan.options.transferMs !== null;
+  const isSent = plan.options.sendRate !== null;
   let best: Machine | null = null;
   let bestEnd = Number.POSITIVE_INFINITY;
   let next: Machine | null = null;

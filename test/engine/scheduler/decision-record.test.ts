@@ -7,7 +7,7 @@ import { DEFAULT_PLAN_OPTIONS } from "../../../src/engine/scheduler/options.ts";
 import { createPlan } from "../../../src/engine/scheduler/plan.ts";
 import { CONNECTION_LOST, drv, goal, machine, output } from "./scenario.ts";
 
-const rest = { transferMs: null, machineSigns: () => false, carriesSignature: () => false };
+const rest = { machineSigns: () => false, carriesSignature: () => false };
 
 /** A short run with failures, waits drawn at random, known durations and something resumed. */
 function record(): string[] {

@@ -147,9 +147,24 @@ describe("our own policy", () => {
     expect(run.now).toBeGreaterThan(100_000);
   });
 
+  it("learns how fast a machine is sent to, but not from what is too small to tell", () => {
+    const sent = (bytes: number, durationMs: number) =>
+      ({ type: "machineSent", machine: "a" as MachineId, bytes, durationMs }) as const;
+    const run = new Scenario({ sendRate: 1_000_000, durations: () => 10_000 }).machines(machine("a"), machine("b"));
+    run.say(sent(1000, 500));
+    run.goals(goal("x", [], { isTarget: true, inputBytes: 2_000_000 }));
+    expect(run.machineOf("x")).toBe("a");
+    const slow = new Scenario({ sendRate: 1_000_000, durations: () => 10_000 }).machines(machine("a"), machine("b"));
+    slow.say(sent(1_000_000, 4000));
+    slow.goals(goal("x", [], { isTarget: true, inputBytes: 2_000_000 }));
+    expect(slow.machineOf("x")).toBe("b");
+    expect(slow.happened("buildAssigned")[0]!.explanation).toBe(
+      "ends first on b, in 12 s (known from earlier builds); next best a in 18 s",
+    );
+  });
+
   it("prefers the machine that has the inputs when sending them would take longer", () => {
-    const transferMs: PlanOptions["transferMs"] = (bytes) => bytes / 1000;
-    const run = new Scenario({ transferMs, durations: () => 10_000 }).machines(machine("a"), machine("b"));
+    const run = new Scenario({ sendRate: 1_000_000, durations: () => 10_000 }).machines(machine("a"), machine("b"));
     run.goals(
       goal("lib"),
       goal("app", ["lib"], { isTarget: true }),
