@@ -1,13 +1,14 @@
 import { expect, it } from "vitest";
 import type { Derivation } from "../../../src/engine/derivation/derivation.ts";
 import type { GoalId } from "../../../src/engine/events/ids.ts";
+import { byteStringOf } from "../../../src/engine/formats/byte-string.ts";
 import type { StorePath } from "../../../src/engine/formats/store-path.ts";
 import { ownSources } from "../../../src/engine/scheduler/goal-specs.ts";
 
 const path = (name: string) => `/nix/store/${"1".repeat(32)}-${name}` as StorePath;
 const derivation = (...sources: string[]): Derivation => ({
   ...{ name: "x", outputs: new Map(), inputDrvs: new Map(), inputSrcs: new Set(sources.map(path)) },
-  ...{ platform: "x86_64-linux", builder: "/bin/sh", args: [], env: new Map(), structuredAttrs: null },
+  ...{ platform: "x86_64-linux", builder: byteStringOf("/bin/sh"), args: [], env: new Map() },
 });
 
 it("sources count for the goal that alone has them, among those to be built", () => {
