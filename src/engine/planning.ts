@@ -5,7 +5,7 @@ import { EngineError } from "./errors.ts";
 import { type ReadDrv, readDrvClosure } from "./evaluate/drv-closure.ts";
 import type { StorePath } from "./formats/store-path.ts";
 import type { GoalSpec } from "./scheduler/fact.ts";
-import { goalSpecs, neededGoals, type Target } from "./scheduler/goal-specs.ts";
+import { goalSpecs, goalsToBuild, neededGoals, ownSources, type Target } from "./scheduler/goal-specs.ts";
 import { Realisations } from "./scheduler/realisations.ts";
 import type { DerivedPath, DestinationStore, Missing } from "./stores/store.ts";
 
@@ -71,11 +71,33 @@ export async function planRun(input: PlanningInput): Promise<RunPlan> {
     realised: new Map([...derivations.keys()].map((drvPath) => [drvPath, realisations.outputsOf(drvPath)])),
     rounds: input.rounds,
     check: input.check !== "no",
-    sourceSize: () => 0,
   });
   if (input.check === "valid") refuseUnbuilt(goals);
   refuseDynamic(goals, derivations);
-  return { targets, derivations, realisations, goals, missing };
+  const sized = await withInputBytes(store, goals, derivations, signal);
+  return { targets, derivations, realisations, goals: sized, missing };
+}
+
+/** No more sources than this are asked for: the first build must not wait for it. */
+const MOST_SOURCES = 4096;
+
+async function withInputBytes(
+  store: DestinationStore,
+  goals: readonly GoalSpec[],
+  derivations: ReadonlyMap<StorePath, Derivation>,
+  signal: AbortSignal,
+): Promise<readonly GoalSpec[]> {
+  const sources = ownSources(goalsToBuild(goals), derivations);
+  if (sources.size === 0 || sources.size > MOST_SOURCES) return goals;
+  const bytes = new Map<string, number>();
+  for (const [path, { narSize }] of await store.queryPathInfos(sources.keys(), signal)) {
+    const goal = sources.get(path);
+    if (goal !== undefined) bytes.set(goal, (bytes.get(goal) ?? 0) + Number(narSize));
+  }
+  return goals.map((goal) => {
+    const inputBytes = bytes.get(goal.goal);
+    return inputBytes === undefined ? goal : { ...goal, inputBytes };
+  });
 }
 
 function everyOutputKnown(derivations: ReadonlyMap<StorePath, Derivation>, realisations: Realisations): boolean {

@@ -117,8 +117,8 @@ export const SETTINGS = {
   ),
   "retry-delay": own(
     count,
-    1,
-    "Seconds before a machine that failed is tried again; doubles, with jitter, with every failure in a row.",
+    5,
+    "Seconds a machine that failed is left alone; doubles, with jitter, with every failure in a row. A build that failed there waits a fifth of it when no other machine can take it.",
   ),
   "retry-delay-max": own(count, 300, "Most seconds between two tries of a machine."),
   "builders-poll-interval": own(

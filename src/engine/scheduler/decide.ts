@@ -48,6 +48,7 @@ function take(turn: Turn, fact: Fact): void {
     case "machineConnected":
     case "machineLost":
     case "machineLoad":
+    case "machineSent":
       onMachine(turn, fact);
       return;
     case "claimStage":

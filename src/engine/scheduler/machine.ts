@@ -35,6 +35,8 @@ export interface Machine {
   streak: number;
   /** Failures of its machinery in a row: it cools down after a few. */
   suspicion: number;
+  /** Bytes per second that inputs were sent with lately, null before any were. */
+  sendRate: number | null;
   load: { readonly load1: number; readonly cores: number } | null;
   published: MachineState;
 }
@@ -56,6 +58,7 @@ export function createMachine(spec: MachineSpec, index: number): Machine {
     failures: 0,
     streak: 0,
     suspicion: 0,
+    sendRate: null,
     load: null,
     published: { type: "idle" },
   };

@@ -66,6 +66,8 @@ export interface Plan {
   /** Goals that joined a queue in this decision and may have to be told why they wait. */
   fresh: Goal[];
   readonly outlook: Outlook;
+  /** Lists for usual times that no goal needs any more. */
+  readonly spareTimes: number[][];
   complete: boolean;
   paused: boolean;
   halt: Halt | null;
@@ -119,6 +121,7 @@ export function createPlan(options: Partial<PlanOptions> = {}): Plan {
     toSubstitute: [],
     fresh: [],
     outlook: createOutlook(),
+    spareTimes: [],
     complete: false,
     paused: false,
     halt: null,

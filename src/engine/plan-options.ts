@@ -1,0 +1,40 @@
+// What the settings mean for the scheduler.
+import type { LoadedConfig } from "./config/load.ts";
+import { DEFAULT_PLAN_OPTIONS, type HookMode, type PlanOptions, type Waits } from "./scheduler/options.ts";
+import type { OpenedDestination } from "./stores/open-destination.ts";
+
+/** Bytes per second that are sent to a machine until it is known better: between a home's line and a rack's. */
+const SEND_RATE = 20_000_000;
+
+/** The plan's options as far as settings and destination say. @param random 0 ≤ x < 1 */
+export function planOptionsOf(
+  { settings }: LoadedConfig,
+  random: () => number,
+  destination: OpenedDestination,
+): PlanOptions {
+  const blocks = settings.postBuildHook !== null && settings.postBuildHookMode === "blocking";
+  const hook: HookMode = { type: blocks ? "blocking" : "none" };
+  return {
+    ...DEFAULT_PLAN_OPTIONS,
+    seed: Math.floor(random() * 2 ** 32),
+    policy: settings.policy === "nix" ? "nix" : "own",
+    keepGoing: settings.keepGoing,
+    fallback: settings.fallback,
+    enforceDeterminism: settings.enforceDeterminism,
+    roundsOn: settings.roundsOn,
+    hook,
+    maxAttempts: Math.max(1, settings.maxAttempts),
+    ...waitsOf(settings.retryDelay, settings.retryDelayMax),
+    sendRate: SEND_RATE,
+    destinationTrusted: destination.description.trusted !== false,
+  };
+}
+
+/** Builds wait a fifth of what machines do: what befell one build need not befall the next. */
+function waitsOf(delay: number, longest: number): Pick<PlanOptions, "backOff" | "coolDown"> {
+  const wait = (seconds: number, longestSeconds: number): Waits => ({
+    firstMs: Math.min(seconds, longestSeconds) * 1000,
+    longestMs: longestSeconds * 1000,
+  });
+  return { backOff: wait(delay / 5, longest / 5), coolDown: wait(delay, longest) };
+}
