@@ -51,6 +51,7 @@ export interface WorkerStoreOptions {
 /** The store. Connections are opened as they are needed and kept until it is closed. */
 export class WorkerStore implements DestinationStore {
   readonly uri: string;
+  readonly #opener: TransportOpener;
   readonly #connections: Connections<WorkerConnection>;
   readonly #machineCores: () => Promise<number | null>;
   readonly #buildOverrides: ReadonlyMap<string, string>;
@@ -58,6 +59,7 @@ export class WorkerStore implements DestinationStore {
 
   constructor(options: WorkerStoreOptions) {
     this.uri = options.uri;
+    this.#opener = options.opener;
     this.#connections = new Connections({
       peer: options.uri,
       clock: options.clock,
@@ -280,8 +282,12 @@ export class WorkerStore implements DestinationStore {
     return this.#connections.ask((connection) => connection.queryRealisation(outputId));
   }
 
-  close(): Promise<void> {
-    return this.#connections.close();
+  heard(): number | null {
+    return this.#opener.heard();
+  }
+
+  close(reason?: EngineError): Promise<void> {
+    return this.#connections.close(reason);
   }
 
   async #transfer(
