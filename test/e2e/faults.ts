@@ -1,6 +1,7 @@
 // Runs of many builds on three real builders, one of which gets into trouble in the middle; what became of them, and how long it took.
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DEFAULT_PLAN_OPTIONS } from "../../src/engine/scheduler/options.ts";
 import { type BuilderSpec, type Fleet, startBuilders } from "../support/builders.ts";
 import { createNetwork, type Network } from "../support/netns.ts";
 import type { NixGeneration } from "../support/nix-generations.ts";
@@ -40,6 +41,9 @@ export interface FaultRig {
   readonly run: (builds: number, salt: string, fault: Fault | null, flags?: readonly string[]) => Promise<FaultRun>;
   readonly stop: () => Promise<void>;
 }
+
+/** The longest first cool-down of a machine that failed (ms). */
+export const COOL_DOWN_MS = DEFAULT_PLAN_OPTIONS.coolDown.firstMs;
 
 /** Slots of each builder. */
 const SLOTS = 2;
@@ -155,7 +159,9 @@ async function runMany(
   [file, builds, salt, ...flags]: readonly string[],
   fault: Fault | null,
 ): Promise<FaultRun> {
+  // The builders share this machine's processors, and what they say of its load at different times is no difference between them.
   const child = client.start([
+    ...["--option", "builders-poll-interval", "0"],
     ...["-f", file!, "--argstr", "salt", salt!, "--argstr", "count", builds!, "--no-out-link", "--ui", "plain"],
     ...["-j0", "--builders", fleet.machines({ maxJobs: SLOTS }), ...flags],
   ]);
@@ -169,7 +175,6 @@ async function runMany(
   });
   child.stderr.on("data", (chunk: Buffer) => {
     stderr += chunk.toString();
-    if (process.env.FAULTS_SHOW !== undefined) process.stderr.write(chunk);
     const count = begun().length;
     if (count > 0 && firstAt === 0) firstAt = performance.now();
     if (fault !== null && count >= Number(builds) / 2) beginning ??= fault.begin();

@@ -20,7 +20,7 @@ async function silentFor(
     message = error.message;
   });
   for (looks = 1; message === null && looks <= 1000; looks++) {
-    clock.advance(500);
+    await clock.advance(500);
     await new Promise((resolve) => setImmediate(resolve));
   }
   return { ms: (looks - 1) * 500, message: message ?? "" };
