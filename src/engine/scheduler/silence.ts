@@ -5,7 +5,7 @@ import type { MachineStore } from "../stores/store.ts";
 
 /** How often is looked whether anything has come (ms). */
 const LOOK_EVERY_MS = 500;
-/** A machine from which nothing at all comes is waited for as long as its oldest build has run, within these bounds (ms). */
+/** A machine from which nothing at all comes is waited for as long as its oldest build had run before, within these bounds (ms). */
 const SHORTEST_SILENCE_MS = 6_000;
 const LONGEST_SILENCE_MS = 20_000;
 
@@ -49,7 +49,8 @@ export async function askWhetherThere(question: Question): Promise<void> {
       inAll += LOOK_EVERY_MS;
     }
     before = now;
-    const bearable = Math.min(LONGEST_SILENCE_MS, Math.max(SHORTEST_SILENCE_MS, atStakeMs()));
+    // The time of the silence itself is not worth waiting for.
+    const bearable = Math.min(LONGEST_SILENCE_MS, Math.max(SHORTEST_SILENCE_MS, atStakeMs() - inARow));
     if (now !== null && inARow >= bearable) giveUp(inARow);
     else if (inAll >= withinMs) giveUp(inAll);
     else cancel = clock.after(LOOK_EVERY_MS, look);

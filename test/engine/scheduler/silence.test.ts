@@ -2,10 +2,10 @@ import { describe, expect, it } from "vitest";
 import { askWhetherThere } from "../../../src/engine/scheduler/silence.ts";
 import { manualClock } from "../transports/manual-clock.ts";
 
-/** A machine that never answers; `hears` says after each half second how many bytes have come. */
+/** A machine that never answers; `hears` says after each half second how many bytes have come. `ranBeforeMs` is its oldest build's age. */
 async function silentFor(
   hears: (looks: number) => number | null,
-  atStakeMs: number,
+  ranBeforeMs: number | null,
   withinMs = 15_000,
 ): Promise<{ ms: number; message: string }> {
   const clock = manualClock();
@@ -16,7 +16,13 @@ async function silentFor(
       new Promise<void>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
   };
   let message: string | null = null;
-  askWhetherThere({ machine: "b1", store, clock, withinMs, atStakeMs: () => atStakeMs }).catch((error: Error) => {
+  askWhetherThere({
+    machine: "b1",
+    store,
+    clock,
+    withinMs,
+    atStakeMs: () => (ranBeforeMs === null ? 0 : ranBeforeMs + clock.now()),
+  }).catch((error: Error) => {
     message = error.message;
   });
   for (looks = 1; message === null && looks <= 1000; looks++) {
@@ -45,7 +51,7 @@ describe("a machine that does not answer", () => {
   });
 
   it("is waited for while a transfer goes on, behind which the answer may stand", async () => {
-    expect((await silentFor((looks) => Math.min(looks, 200), 0)).ms).toBe(100_000 + 6_000);
+    expect((await silentFor((looks) => Math.min(looks, 200), null)).ms).toBe(100_000 + 6_000);
   });
 
   it("is fine when it does, and when it refuses says what it says", async () => {
