@@ -128,6 +128,7 @@ function watch(opener: TransportOpener): Watched {
       last = await opener.open(signal);
       return last;
     },
+    heard: () => opener.heard(),
     close: () => opener.close(),
     last: () => last,
   };

@@ -85,6 +85,10 @@ class Ssh2Link implements SshLink {
     this.#connect();
   }
 
+  get received(): number {
+    return this.#bytesIn;
+  }
+
   get isOpen(): boolean {
     return this.#phase === "up";
   }

@@ -56,6 +56,7 @@ export type DirectReader = (path: StorePath, signal?: AbortSignal) => AsyncItera
 /** The store. Connections are opened as they are needed and kept until it is closed. */
 export class WorkerStore implements DestinationStore {
   readonly uri: string;
+  readonly #opener: TransportOpener;
   readonly #connections: Connections<WorkerConnection>;
   readonly #machineCores: () => Promise<number | null>;
   readonly #buildOverrides: ReadonlyMap<string, string>;
@@ -64,6 +65,7 @@ export class WorkerStore implements DestinationStore {
 
   constructor(options: WorkerStoreOptions) {
     this.uri = options.uri;
+    this.#opener = options.opener;
     this.#connections = new Connections({
       peer: options.uri,
       clock: options.clock,
@@ -292,8 +294,12 @@ export class WorkerStore implements DestinationStore {
     return this.#connections.ask((connection) => connection.queryRealisation(outputId));
   }
 
-  close(): Promise<void> {
-    return this.#connections.close();
+  heard(): number | null {
+    return this.#opener.heard();
+  }
+
+  close(reason?: EngineError): Promise<void> {
+    return this.#connections.close(reason);
   }
 
   async #transfer(
