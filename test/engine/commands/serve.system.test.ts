@@ -120,6 +120,38 @@ describe("serve", () => {
     expect(await next.verifyStore(true, false)).toBe(false);
   });
 
+  it("collects garbage for its clients, and nothing another client needs", async () => {
+    const paths = ["needed", "garbage"].map((name) => {
+      const nar = narOf(name);
+      return { info: infoOf(pathOf(name), nar), nar };
+    });
+    const [needed, garbage] = paths.map(({ info }) => info.path) as [StorePath, StorePath];
+    const making = await connect();
+    for (const { info, nar } of paths) {
+      await making.addToStoreNar({ info, repair: false, checkSignatures: false }, once(nar));
+    }
+    const other = await connect();
+    await other.addTempRoots([needed]);
+    making.close();
+    const client = await connect("--trusted-users", "nobody");
+    await until("the first client's roots to be gone", async () => {
+      const { paths: dead } = await client.collectGarbage({ action: "returnDead", paths: [], maxFreed: null });
+      return dead.includes(garbage);
+    });
+    const refused = client.collectGarbage({ action: "deleteSpecific", paths: [needed], maxFreed: null });
+    await expect(refused).rejects.toThrow("since it is still alive");
+    const said: string[] = [];
+    const { paths: deleted, bytesFreed } = await client.collectGarbage(
+      { action: "deleteDead", paths: [], maxFreed: null },
+      (frames) => said.push(...frames.flatMap((frame) => (frame.type === "next" ? [frame.text] : []))),
+    );
+    expect([deleted, bytesFreed > 0n]).toEqual([[garbage], true]);
+    expect(said.join("")).toContain(`deleting '${garbage}'`);
+    expect(await client.queryAllValidPaths()).toEqual([needed]);
+    const roots = await other.findRoots();
+    expect([...roots.values()]).toContain(needed);
+  });
+
   it("refuses what needs trust, in Nix's words, and builds from derivations it was given", async () => {
     const client = await connect("--trusted-users", "nobody");
     await client.setOptions(buildOptions);
