@@ -183,6 +183,11 @@ export class EventScript {
     return this.add({ type: "buildLogged", claim, lines });
   }
 
+  /** Says where the whole log is. */
+  logFile(claim: ClaimId, file: string): this {
+    return this.add({ type: "buildLogKept", claim, file });
+  }
+
   /** Ends a build without ending its goal. */
   end(claim: ClaimId, result: BuildEnd = { type: "built" }, durationMs = 1000): this {
     return this.add({ type: "buildEnded", claim, durationMs, result });

@@ -219,6 +219,8 @@ export type BuildEvent =
     }
   | { readonly type: "buildStageChanged"; readonly claim: ClaimId; readonly stage: BuildStage }
   | { readonly type: "buildPhaseChanged"; readonly claim: ClaimId; readonly phase: string }
+  /** From the first line on, the whole log goes into this file on disk, one line a line. */
+  | { readonly type: "buildLogKept"; readonly claim: ClaimId; readonly file: string }
   /** Log lines without line ends, unsanitised, in order. */
   | { readonly type: "buildLogged"; readonly claim: ClaimId; readonly lines: readonly string[] }
   /** The slot is free again from here on. */
