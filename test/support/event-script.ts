@@ -242,10 +242,16 @@ export class EventScript {
   }
 
   /** Samples a machine: the share of each core in use. */
-  usage(machine: string, cores: readonly number[], load1 = cores.reduce((sum, core) => sum + core, 0)): this {
+  usage(
+    machine: string,
+    cores: readonly number[],
+    load1 = cores.reduce((sum, core) => sum + core, 0),
+    host: string | null = null,
+  ): this {
     return this.add({
       type: "usageSampled",
       machine: machineId(machine),
+      host,
       cores,
       load1,
       memoryUsedBytes: String(6 * 2 ** 30),

@@ -353,6 +353,8 @@ export type UsageEvent =
   | {
       readonly type: "usageSampled";
       readonly machine: MachineId;
+      /** The same for machines of the list that are one host; null where that is not known. */
+      readonly host: string | null;
       /** Share of each core in use, 0 to 1. */
       readonly cores: readonly number[];
       readonly load1: number;

@@ -186,6 +186,8 @@ export type Usage =
   | {
       readonly type: "sampled";
       readonly at: number;
+      /** The same for machines that are one host; null where that is not known. */
+      readonly host: string | null;
       /** Share of each core in use, 0 to 1. */
       readonly cores: readonly number[];
       /** Cores in use, and the same averaged over about ten samples. */
