@@ -169,6 +169,7 @@ function builtOutput(name: string, info: PathInfo): BuiltOutput {
 class Listener implements BuildReporter {
   startedAt: number | null = null;
   keptDirectory: string | null = null;
+  #fileTold = false;
   readonly #work: BuildWork;
 
   constructor(work: BuildWork) {
@@ -186,7 +187,15 @@ class Listener implements BuildReporter {
   logged(lines: readonly string[]): void {
     if (lines.length === 0) return;
     this.#work.log.append(lines);
+    this.#tellFile();
     this.#work.publish({ type: "buildLogged", claim: this.#work.command.claim, lines });
+  }
+
+  #tellFile(): void {
+    const file = this.#work.log.file();
+    if (this.#fileTold || file === null) return;
+    this.#fileTold = true;
+    this.#work.publish({ type: "buildLogKept", claim: this.#work.command.claim, file });
   }
 
   noticed(message: string): void {

@@ -125,6 +125,8 @@ export interface Build {
   stage: { readonly stage: BuildStage; readonly since: number };
   phase: { readonly name: string; readonly since: number } | null;
   readonly log: LogBuffer;
+  /** Where the whole log is kept on disk, null as long as nothing was logged. */
+  logFile: string | null;
   lastLogAt: number | null;
   /** A line of the log that stays for a second, so that it can be read while the log runs. */
   glimpse: { readonly line: string; readonly at: number } | null;
@@ -184,6 +186,8 @@ export type Usage =
   | {
       readonly type: "sampled";
       readonly at: number;
+      /** The same for machines that are one host; null where that is not known. */
+      readonly host: string | null;
       /** Share of each core in use, 0 to 1. */
       readonly cores: readonly number[];
       /** Cores in use, and the same averaged over about ten samples. */

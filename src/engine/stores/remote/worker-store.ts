@@ -7,7 +7,7 @@ import { isStorePath, STORE_DIR, type StorePath } from "../../formats/store-path
 import type { LogListener } from "../../protocols/log-frame.ts";
 import { isRemoteError } from "../../protocols/remote-error.ts";
 import { WorkerConnection } from "../../protocols/worker/client.ts";
-import type { ClientOptions } from "../../protocols/worker/codec.ts";
+import type { ClientOptions, GcRequest, GcResult } from "../../protocols/worker/codec.ts";
 import type { TransportOpener } from "../../transports/transport.ts";
 import type {
   AddOptions,
@@ -280,6 +280,30 @@ export class WorkerStore implements DestinationStore {
     } finally {
       connection.close();
     }
+  }
+
+  /** Runs that store's garbage collector; `notice` hears what it says. A signal that is aborted ends it there. */
+  async collectGarbage(request: GcRequest, notice: (message: string) => void, signal: AbortSignal): Promise<GcResult> {
+    await this.#connections.dropUnused();
+    const connection = await this.#connections.fresh(signal);
+    const stop = (): void => connection.close();
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      return await connection.collectGarbage(request, (frames) => {
+        for (const frame of frames) if (frame.type === "next") notice(frame.text.trimEnd());
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", stop);
+      connection.close();
+    }
+  }
+
+  /** Link → path of everything that keeps paths alive there; what an account without trust may not see is `{censored}`. */
+  findRoots(): Promise<Map<string, StorePath>> {
+    return this.#connections.ask((connection) => connection.findRoots());
   }
 
   queryDerivationOutputs(drvPath: StorePath): Promise<Map<string, StorePath | null>> {
