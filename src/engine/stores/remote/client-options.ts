@@ -1,6 +1,7 @@
 // What a connection's daemon is told to do differently from its own configuration (SetOptions).
-import type { ClientOptions } from "../../protocols/worker/codec.ts";
+
 import { nixVersionAtLeast } from "../../protocols/version.ts";
+import type { ClientOptions } from "../../protocols/worker/codec.ts";
 import type { BuildOptions } from "../store.ts";
 
 /** Options of a connection that is not used for building. `substituters` and the like travel as overrides. */
@@ -41,11 +42,9 @@ export function buildClientOptions(
   if (!nixVersionAtLeast(nixVersion, 2, 13)) overrides.set("repeat", "0");
   if (options.timeout > 0) overrides.set("timeout", String(options.timeout));
   if (options.maxLogSize > 0n) overrides.set("max-build-log-size", String(options.maxLogSize));
-  // A kept .check needs a diff hook to be set, and ours runs here.
-  if (options.keepCheck) {
-    overrides.set("run-diff-hook", "true");
-    overrides.set("diff-hook", "/bin/true");
-  }
+  // A kept .check needs a diff hook to be set. The user's is run by this program, once for each difference wherever it was found.
+  overrides.set("run-diff-hook", options.keepCheck ? "true" : "false");
+  if (options.keepCheck) overrides.set("diff-hook", "/bin/true");
   return {
     keepFailed: options.keepFailed,
     keepGoing: true,
