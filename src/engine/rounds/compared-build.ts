@@ -22,8 +22,8 @@ export interface ComparedWork {
   /** As `StoreDescription.protocol` says. */
   readonly protocol: string;
   readonly isDestination: boolean;
-  /** Builds on the machine, whose inputs are valid there. */
-  readonly run: (mode: BuildMode) => Promise<BuildAnswer>;
+  /** Builds on the machine, whose inputs are valid there. `isRepeated`: after a difference everything is built once more in a store of its own. */
+  readonly run: (mode: BuildMode, isRepeated: boolean) => Promise<BuildAnswer>;
   /** Opens a store of its own on the machine; null where there can be none. */
   readonly openScratch: (() => Promise<ScratchStore>) | null;
   /** Copies the inputs there and builds everything. */
@@ -72,7 +72,7 @@ export async function buildCompared(work: ComparedWork, signal: AbortSignal): Pr
     case "impossible":
       return { type: "impossible", reason: strategy.reason };
     case "plain":
-      return answered(work, await work.run("normal"), there, new Set(strategy.compared));
+      return answered(work, await work.run("normal", false), there, new Set(strategy.compared));
     case "scratch":
       try {
         return await withScratch(work, (scratch, answer) =>
@@ -83,7 +83,7 @@ export async function buildCompared(work: ComparedWork, signal: AbortSignal): Pr
         return { type: "impossible", reason: `${strategy.reason}, which cannot be had: ${error.message}` };
       }
     case "check": {
-      const answer = await work.run("check");
+      const answer = await work.run("check", strategy.whenDiffers === "wholeInScratch");
       if (answer.result.status !== "NotDeterministic") return answered(work, answer, there, new Set(strategy.compared));
       return told(work, answer.result, there, strategy.whenDiffers, signal);
     }

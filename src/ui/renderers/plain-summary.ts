@@ -72,7 +72,7 @@ export function digestLines(board: Board): readonly string[] {
     }
     const where = failure.machine === null ? "" : ` on ${sanitizeText(failure.machine)}`;
     lines.push(`  - ${sanitizeText(goal.id)}${where}`);
-    lines.push(`      ${sanitizeText(failure.message)}`);
+    for (const line of failure.message.split("\n")) lines.push(`      ${sanitizeText(line)}`);
     const decisive = failure.logTail.at(-1);
     if (decisive !== undefined) lines.push(`      > ${sanitizeLine(decisive)}`);
     if (failure.logFile !== null) lines.push(`      log: ${sanitizeText(failure.logFile)}`);
