@@ -1,6 +1,7 @@
 // Rounds and checks: a row for each derivation that is compared, and of the selected one what differs where, and what the diff hook printed.
 import type { ReactNode } from "react";
 import { sanitizeLine, sanitizeText } from "../format/sanitize.ts";
+import { displayWidth } from "../format/width.ts";
 import type { Goal } from "../model/board.ts";
 import type { ViewContext } from "../model/context.ts";
 import {
@@ -45,12 +46,14 @@ export function RoundsView({
   const width = context.size.columns;
   const details = layout.selected === null ? [] : roundsDetails(layout.selected).slice(0, layout.detailHeight);
   const rule = layout.detailHeight > 0 ? 1 : 0;
+  const longest = Math.max(0, ...layout.rows.map(({ goal }) => displayWidth(sanitizeText(goal.description.name))));
+  const nameWidth = Math.min(longest, Math.max(10, Math.floor(width * 0.25)));
   return (
     <>
       <Line parts={title(layout)} width={width} theme={theme} />
       {inPlace(layout.rows, ({ id, goal }) => (
         <Line
-          parts={rowParts(goal, width, theme, id === layout.selection.id)}
+          parts={rowParts(goal, nameWidth, theme, id === layout.selection.id)}
           width={width}
           theme={theme}
           isSelected={id === layout.selection.id}
@@ -75,7 +78,7 @@ function title({ counts }: RoundsLayout): readonly Part[] {
   ];
 }
 
-function rowParts(goal: Goal, width: number, theme: Theme, isSelected: boolean): readonly Part[] {
+function rowParts(goal: Goal, nameWidth: number, theme: Theme, isSelected: boolean): readonly Part[] {
   const verdict = roundsVerdict(goal);
   const [words, tone] = VERDICTS[verdict];
   const glyph = {
@@ -92,7 +95,7 @@ function rowParts(goal: Goal, width: number, theme: Theme, isSelected: boolean):
   return [
     cursor(theme, isSelected),
     part(theme.glyphs[glyph[verdict]], tone),
-    part(sanitizeText(goal.description.name), "plain", { width: Math.max(10, Math.floor(width * 0.25)) }),
+    part(sanitizeText(goal.description.name), "plain", { width: nameWidth }),
     part(words, tone, { width: 17 }),
     ...rounds,
   ];
