@@ -158,6 +158,7 @@ export function NoticeRow({
   return <Line parts={parts} width={width} theme={theme} />;
 }
 
-function cursor(theme: Theme, isSelected: boolean): Part {
+/** The mark of the selected row, or its room. */
+export function cursor(theme: Theme, isSelected: boolean): Part {
   return part(isSelected ? theme.glyphs.cursor : " ", "key");
 }
