@@ -104,7 +104,11 @@ export const SETTINGS = {
     false,
     "Substitute also what a derivation marks with allowSubstitutes = false.",
   ),
-  "build-poll-interval": row(count, 5, "Seconds between tries for a lock that another process holds."),
+  "build-poll-interval": row(
+    count,
+    1,
+    "Seconds between tries for a lock that another process holds, here and on the machines (Nix: 5).",
+  ),
   policy: own(
     oneOf("own", "nix"),
     "own",
