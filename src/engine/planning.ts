@@ -5,7 +5,7 @@ import { EngineError } from "./errors.ts";
 import { type ReadDrv, readDrvClosure } from "./evaluate/drv-closure.ts";
 import type { StorePath } from "./formats/store-path.ts";
 import type { GoalSpec } from "./scheduler/fact.ts";
-import { goalSpecs, goalsToBuild, ownSources, type Target } from "./scheduler/goal-specs.ts";
+import { goalSpecs, goalsToBuild, neededGoals, ownSources, type Target } from "./scheduler/goal-specs.ts";
 import { Realisations } from "./scheduler/realisations.ts";
 import type { DerivedPath, DestinationStore, Missing } from "./stores/store.ts";
 
@@ -73,6 +73,7 @@ export async function planRun(input: PlanningInput): Promise<RunPlan> {
     check: input.check !== "no",
   });
   if (input.check === "valid") refuseUnbuilt(goals);
+  refuseDynamic(goals, derivations);
   const sized = await withInputBytes(store, goals, derivations, signal);
   return { targets, derivations, realisations, goals: sized, missing };
 }
@@ -104,6 +105,24 @@ function everyOutputKnown(derivations: ReadonlyMap<StorePath, Derivation>, reali
     if (realisations.outputsOf(drvPath).size < derivation.outputs.size) return false;
   }
   return true;
+}
+
+/** Derivations that only a build brings to light (experimental in Nix, `dynamic-derivations`) cannot be planned for. */
+function refuseDynamic(goals: readonly GoalSpec[], derivations: ReadonlyMap<StorePath, Derivation>): void {
+  for (const { goal, validity } of neededGoals(goals)) {
+    if (validity !== "missing") continue;
+    const inputs = derivations.get(goal as string as StorePath)?.inputDrvs ?? [];
+    const found = [...inputs].find(([, input]) => input.dynamic.size > 0);
+    if (found === undefined) continue;
+    throw new EngineError(
+      "build",
+      "DRV_DYNAMIC",
+      `cannot build '${goal}': it needs what a derivation made by '${found[0]}' builds, and derivations that are made by builds are not supported`,
+      {
+        hint: "build it once with: nix build --extra-experimental-features dynamic-derivations; what is valid is not built again",
+      },
+    );
+  }
 }
 
 /** Nix's own error (manual, Spot-Checking Build Determinism), and what to do. */

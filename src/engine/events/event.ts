@@ -219,6 +219,8 @@ export type BuildEvent =
     }
   | { readonly type: "buildStageChanged"; readonly claim: ClaimId; readonly stage: BuildStage }
   | { readonly type: "buildPhaseChanged"; readonly claim: ClaimId; readonly phase: string }
+  /** From the first line on, the whole log goes into this file on disk, one line a line. */
+  | { readonly type: "buildLogKept"; readonly claim: ClaimId; readonly file: string }
   /** Log lines without line ends, unsanitised, in order. */
   | { readonly type: "buildLogged"; readonly claim: ClaimId; readonly lines: readonly string[] }
   /** The slot is free again from here on. */
@@ -351,6 +353,8 @@ export type UsageEvent =
   | {
       readonly type: "usageSampled";
       readonly machine: MachineId;
+      /** The same for machines of the list that are one host; null where that is not known. */
+      readonly host: string | null;
       /** Share of each core in use, 0 to 1. */
       readonly cores: readonly number[];
       readonly load1: number;

@@ -72,14 +72,25 @@ export class DifferenceKeeper {
     });
   }
 
-  /** Rounds on different machines turned out to differ: keeps and says it, in the background. */
+  /** Rounds on different machines turned out to differ: keeps and says it, in the background. Enforced, the failure says that they differ. */
   record(goal: GoalId, first: ClaimId, claim: ClaimId): void {
     const result = this.#results.get(claim);
     const reference = this.#first(first);
     if (result === undefined || reference === null) return;
     const build: ComparedBuild = { ...this.#build(result.command), first: reference };
+    const { differences, enforced, publish } = this.#options;
+    const { signal } = this.#abort;
     this.#say(goal, async () => {
-      await this.#options.differences.record(foundByHash(build, result.store, result.outputs), this.#abort.signal);
+      const secured: SecuredDifference[] = [];
+      for (const found of foundByHash(build, result.store, result.outputs)) {
+        const difference = await differences.secure(found, signal);
+        secured.push(difference);
+        if (enforced) continue;
+        const { message } = difference;
+        const { machine } = build;
+        publish({ type: "noticeRaised", level: "warning", code: "ROUNDS_DIFFER", message, hint: null, machine, goal });
+      }
+      for (const difference of secured) await differences.explain(difference, signal);
     });
   }
 

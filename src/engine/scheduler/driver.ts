@@ -18,7 +18,7 @@ import { presentAs } from "./first-outputs.ts";
 import type { BuildLog, LogKeeper } from "./log-keeper.ts";
 import { type ConnectedMachine, Machines } from "./machines.ts";
 import { performBuild } from "./perform-build.ts";
-import type { Plan } from "./plan.ts";
+import { oldestClaimMs, type Plan } from "./plan.ts";
 import type { ReadyDerivation, Realisations } from "./realisations.ts";
 import type { Now } from "./turn.ts";
 
@@ -102,6 +102,7 @@ export class Driver {
       connect: options.connect,
       post: (fact) => this.post(fact),
       isPermanent: options.isPermanent,
+      atStakeMs: (machine) => oldestClaimMs(options.plan, machine, options.clock.now()),
     });
   }
 

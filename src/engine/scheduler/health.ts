@@ -27,6 +27,8 @@ export function onMachine(turn: Turn, fact: MachineFact): void {
   switch (fact.type) {
     case "machineConnected":
       machine.link = "up";
+      machine.wasUp = true;
+      machine.refusals = 0;
       machine.trusted = fact.trusted;
       turn.plan.hasUntrusted ||= fact.trusted === false;
       // It answered: whatever it was to be spared for is over.
@@ -42,7 +44,10 @@ export function onMachine(turn: Turn, fact: MachineFact): void {
       return;
     case "machineLost":
       machine.link = "down";
-      if (fact.permanent) switchOff(turn, machine, fact.reason);
+      if (fact.permanent) machine.refusals += 1;
+      // What was up in this run may come back whatever it says now: it may just be starting. Not for ever, though.
+      if (fact.permanent && (!machine.wasUp || machine.refusals >= turn.plan.options.maxAttempts))
+        switchOff(turn, machine, fact.reason);
       else coolDown(turn, machine, fact.reason);
       return;
     case "machineLoad":
@@ -88,12 +93,17 @@ function connect(turn: Turn, machine: Machine): boolean {
 /** The machine gets nothing for a while, longer each time it fails in a row; then it is tried again, for ever. */
 export function coolDown(turn: Turn, machine: Machine, reason: string): void {
   const { plan, now } = turn;
-  if (machine.condition.type === "off") return;
-  // What fails at once counts once.
-  if (machine.condition.type === "open") machine.failures += 1;
+  const { condition } = machine;
+  if (condition.type === "off") return;
+  machine.suspicion = 0;
+  // What fails at once counts once, and the first reason is the one that led to the others.
+  if (condition.type === "coolingDown" && condition.until > now.mono) {
+    changed(turn, machine);
+    return;
+  }
+  machine.failures += 1;
   const wait = jitteredWait(plan.options.coolDown, machine.failures, plan.random);
   machine.condition = { type: "coolingDown", reason, until: now.mono + wait, untilWall: now.wall + wait };
-  machine.suspicion = 0;
   setTimer(turn, now.mono + wait, { type: "machine", machine });
   changed(turn, machine);
 }

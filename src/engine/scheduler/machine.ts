@@ -18,6 +18,10 @@ export interface Machine {
   /** Slots in force now. */
   slots: number;
   link: "down" | "connecting" | "up";
+  /** It has been connected to in this run. */
+  wasUp: boolean;
+  /** Failures in a row, since it was up, that trying again is said not to mend. */
+  refusals: number;
   /** When its connection was begun (monotonic ms). */
   connectingSince: number;
   condition: MachineCondition;
@@ -48,6 +52,8 @@ export function createMachine(spec: MachineSpec, index: number): Machine {
     spec,
     slots: spec.slots,
     link: "down",
+    wasUp: false,
+    refusals: 0,
     connectingSince: 0,
     condition: { type: "open" },
     hold: "none",

@@ -56,8 +56,11 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
     origin = "connection";
     post({ type: "claimStage", claim, stage: "building" });
     let endedAt = clock.now();
-    const build = async (mode: BuildMode): Promise<BuildAnswer> => {
-      const request = { ...requestOf(work), mode };
+    const build = async (mode: BuildMode, isRepeated: boolean): Promise<BuildAnswer> => {
+      const { options, ...rest } = requestOf(work);
+      // Without trust `.check` is kept with `keep-failed` alone; as the daemon's, it would be in the way of the build that follows (Nix 2.8 deletes it).
+      const keepFailed = options.keepFailed && !(isRepeated && session.trusted === false);
+      const request = { ...rest, options: { ...options, keepFailed }, mode };
       const answer = throughClosure
         ? await session.store.buildFromClosure(request, heard, signal)
         : await session.store.build(request, heard, signal);
@@ -66,7 +69,7 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
     };
     const done = isCompared(command)
       ? await performCompared(work, work.keeper, build, requestOf(work), heard, signal)
-      : plainly(await build("normal"));
+      : plainly(await build("normal", false));
     const durationMs = endedAt - (heard.startedAt ?? begunAt);
     await work.log.close();
     if (done.type === "built") {
@@ -169,6 +172,7 @@ function builtOutput(name: string, info: PathInfo): BuiltOutput {
 class Listener implements BuildReporter {
   startedAt: number | null = null;
   keptDirectory: string | null = null;
+  #fileTold = false;
   readonly #work: BuildWork;
 
   constructor(work: BuildWork) {
@@ -186,7 +190,15 @@ class Listener implements BuildReporter {
   logged(lines: readonly string[]): void {
     if (lines.length === 0) return;
     this.#work.log.append(lines);
+    this.#tellFile();
     this.#work.publish({ type: "buildLogged", claim: this.#work.command.claim, lines });
+  }
+
+  #tellFile(): void {
+    const file = this.#work.log.file();
+    if (this.#fileTold || file === null) return;
+    this.#fileTold = true;
+    this.#work.publish({ type: "buildLogKept", claim: this.#work.command.claim, file });
   }
 
   noticed(message: string): void {

@@ -145,3 +145,13 @@ export function reviewAll(plan: Plan): void {
   plan.stirred = true;
   plan.review = "all";
 }
+
+/** How long the oldest work on a machine has gone on (ms), outputs on their way included; 0 when there is none. `now` is monotonic. */
+export function oldestClaimMs(plan: Plan, machine: MachineId, now: number): number {
+  let longest = 0;
+  for (const claim of plan.claims.values()) {
+    if (claim.machine.id !== machine || claim.state.type === "ended") continue;
+    longest = Math.max(longest, now - claim.startedAt);
+  }
+  return longest;
+}

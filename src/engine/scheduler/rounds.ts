@@ -75,7 +75,7 @@ function judge(turn: Turn, goal: Goal & { phase: BuildingPhase }): void {
     known.set(claim.id, differs);
     roundFinished(turn, claim, isFirst ? "first" : differs.length > 0 ? "differs" : "same");
     if (differs.length === 0) continue;
-    // What the machine compared itself has been kept and told by whoever built it.
+    // What the machine compared itself has been kept by whoever built it; otherwise whoever keeps it tells of it.
     const isTold = claim.differences.length > 0;
     if (!isTold && !goal.spec.check) {
       turn.commands.push({ type: "recordDifference", goal: goal.id, first: reference.id, claim: claim.id });
@@ -84,7 +84,7 @@ function judge(turn: Turn, goal: Goal & { phase: BuildingPhase }): void {
       fail(turn, goal, claim, differs, reference.end);
       return;
     }
-    for (const message of isTold ? claim.differences : roundDiffersMessages(goal, differs, reference.end)) {
+    for (const message of claim.differences) {
       notice(turn, "warning", "ROUNDS_DIFFER", message, { goal: goal.id, machine: claim.machine.id });
     }
   }

@@ -62,6 +62,7 @@ export async function openRemote(options: OpenRemoteOptions, signal: AbortSignal
     queryOptions: queryOptions(options.useSubstitutes, false, new Map()),
     machineCores: async () => (await settings()).cores,
     buildOverrides: new Map(pollInterval === undefined ? [] : [["build-poll-interval", String(pollInterval)]]),
+    readDirectly: null,
   });
   try {
     return { store, description: await store.describe(signal), settings };
@@ -129,6 +130,7 @@ function watch(opener: TransportOpener): Watched {
       last = await opener.open(signal);
       return last;
     },
+    heard: () => opener.heard(),
     close: () => opener.close(),
     last: () => last,
   };

@@ -2,6 +2,7 @@
 
 import type { BuildResult } from "../derivation/build-result.ts";
 import type { BasicDerivation } from "../derivation/derivation.ts";
+import type { EngineError } from "../errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
 
@@ -30,7 +31,8 @@ export interface PathStore {
    * Breaking off the iteration drops the connection behind it.
    */
   narFromPath(path: StorePath, sizeHint: bigint, signal?: AbortSignal): AsyncIterable<Uint8Array>;
-  close(): Promise<void>;
+  /** Ends every connection; what is under way is refused with `reason`. */
+  close(reason?: EngineError): Promise<void>;
 }
 
 /** One path on its way into a store. `nar` yields exactly the NAR and is iterated at most once. */
@@ -183,6 +185,8 @@ export interface KeepingStore {
 export interface LiveStore {
   /** Asks something small on a connection that transfers nothing; rejects when no answer came before the signal. */
   ping(signal: AbortSignal): Promise<void>;
+  /** As the transports' `heard`: bytes that have come from the other side by whatever connection; null where that is not known. */
+  heard(): number | null;
   /**
    * Which of the paths are valid, and keeps those alive there as long as this store stays open (a temporary root of its garbage collector).
    */

@@ -93,10 +93,11 @@ export function Detail({
 
 function logDetail({ goal, logFile, build }: Extract<ViewContext["layout"], { type: "log" }>): string {
   if (goal === null) return "";
-  const whole = logFile === null ? "" : ` · whole log: ${sanitizeText(logFile)}`;
+  // Where there is little room, the file is what else cannot be found.
+  const whole = logFile === null ? "" : `whole log: ${sanitizeText(logFile)} · `;
   const why =
     build === null || build.explanation === "" || logFile !== null ? "" : ` · ${sanitizeText(build.explanation)}`;
-  return `${sanitizeText(goal.id)}${whole}${why}`;
+  return `${whole}${sanitizeText(goal.id)}${why}`;
 }
 
 function detailText(context: ViewContext, theme: Theme): string {

@@ -5,7 +5,7 @@ import { formatClock, formatElapsed } from "../format/duration.ts";
 import { sanitizeText } from "../format/sanitize.ts";
 import type { Board } from "../model/board.ts";
 import type { ReplayState, ViewContext } from "../model/context.ts";
-import { coreUse } from "../model/core-use.ts";
+import { measuredCores } from "../model/core-use.ts";
 import { estimateText } from "../model/estimate.ts";
 import { countersOf } from "../model/tally.ts";
 import type { Theme, Tone } from "../theme.ts";
@@ -52,16 +52,8 @@ function filterText({ screen, view }: ViewContext): string {
     : "";
 }
 
-/** Cores in use over cores there are, of the machines that are measured. */
 function coresText(board: Board): string {
-  let busy = 0;
-  let cores = 0;
-  for (const machine of board.machines.values()) {
-    const use = coreUse(machine);
-    if (use.busy === null || use.cores === null) continue;
-    busy += use.busy;
-    cores += use.cores;
-  }
+  const { busy, cores } = measuredCores(board.machines.values());
   return cores === 0 ? "" : `cores ${busy.toFixed(busy < 10 ? 1 : 0)}/${cores}`;
 }
 

@@ -2,6 +2,7 @@
 import type { ReactNode } from "react";
 import { formatBytesOf } from "../format/bytes.ts";
 import { formatLaneClock } from "../format/duration.ts";
+import { failureReason } from "../format/failure-reason.ts";
 import { sanitizeLine, sanitizeText } from "../format/sanitize.ts";
 import type { Board, Build, EndedBuild } from "../model/board.ts";
 import { GLIMPSE_MS } from "../model/reduce-goal.ts";
@@ -88,7 +89,7 @@ function endedParts(ended: EndedBuild, width: number): readonly Part[] {
   const { result } = ended;
   const text =
     result.type === "failed"
-      ? sanitizeText(result.message)
+      ? sanitizeText(failureReason(result.message))
       : result.type === "alreadyValid"
         ? "already valid"
         : result.type;

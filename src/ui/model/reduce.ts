@@ -43,6 +43,7 @@ function reduceEvent(board: Board, event: EngineEvent, at: number): void {
     case "buildAssigned":
     case "buildStageChanged":
     case "buildPhaseChanged":
+    case "buildLogKept":
     case "buildLogged":
     case "buildEnded":
     case "roundFinished":

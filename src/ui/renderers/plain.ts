@@ -141,12 +141,12 @@ class PlainRenderer implements Renderer {
         this.showMachine(event, at);
         return;
       case "outputDiffered": {
-        const other = event.otherPath === null ? "" : ` from '${sanitizeText(event.otherPath)}'`;
-        const where = `round ${event.round} on '${this.uri(event.otherMachine)}', the first on '${this.uri(event.firstMachine)}'`;
-        this.warn(
-          `output '${sanitizeText(event.firstPath)}' of '${sanitizeText(event.goal)}' differs${other} (${where})`,
-        );
-        this.lines(event.summary.map((line) => `         ${sanitizeLine(line)}`));
+        // That it differs is said where it counts, as a warning or as the failure; here is what there is to know of it.
+        const prefix = `${this.name(this.board.goals.get(event.goal), event.goal)} (diff)> `;
+        const kept = event.otherPath === null ? "" : `, kept as '${event.otherPath}'`;
+        const where = `in the first round on '${this.uri(event.firstMachine)}' and in round ${event.round} on '${this.uri(event.otherMachine)}'`;
+        const lines = [`output '${event.firstPath}' ${where}${kept}:`, ...event.summary.map((line) => `  ${line}`)];
+        this.lines(lines.map((line) => prefix + sanitizeLine(line)));
         return;
       }
       case "hookStarted": {

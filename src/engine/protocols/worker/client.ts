@@ -2,6 +2,7 @@
 import type { Clock } from "../../clock.ts";
 import type { BuildResult } from "../../derivation/build-result.ts";
 import type { BasicDerivation } from "../../derivation/derivation.ts";
+import type { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import { baseNameOf, type StorePath } from "../../formats/store-path.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
@@ -90,8 +91,8 @@ export class WorkerConnection extends WorkerQueries {
   }
 
   /** Drops the connection, which stops whatever the daemon does for it; requests under way reject with `PROTOCOL_CLOSED`. */
-  close(): void {
-    this.pipeline.close();
+  close(reason?: EngineError): void {
+    this.pipeline.close(reason);
   }
 
   /** Adds a path whose references are valid. Signatures are only left unchecked for trusted clients. */

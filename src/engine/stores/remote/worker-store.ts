@@ -7,7 +7,7 @@ import { isStorePath, STORE_DIR, type StorePath } from "../../formats/store-path
 import type { LogListener } from "../../protocols/log-frame.ts";
 import { isRemoteError } from "../../protocols/remote-error.ts";
 import { WorkerConnection } from "../../protocols/worker/client.ts";
-import type { ClientOptions } from "../../protocols/worker/codec.ts";
+import type { ClientOptions, GcRequest, GcResult } from "../../protocols/worker/codec.ts";
 import type { TransportOpener } from "../../transports/transport.ts";
 import type {
   AddOptions,
@@ -46,18 +46,26 @@ export interface WorkerStoreOptions {
   readonly machineCores: () => Promise<number | null>;
   /** Settings every build there gets, beside those of its request. */
   readonly buildOverrides: ReadonlyMap<string, string>;
+  /** A quicker way to the NAR of a valid path than asking for it, where there is one. */
+  readonly readDirectly: DirectReader | null;
 }
+
+/** Gives back the NAR, or null when the store must be asked after all. */
+export type DirectReader = (path: StorePath, signal?: AbortSignal) => AsyncIterable<Uint8Array> | null;
 
 /** The store. Connections are opened as they are needed and kept until it is closed. */
 export class WorkerStore implements DestinationStore {
   readonly uri: string;
+  readonly #opener: TransportOpener;
   readonly #connections: Connections<WorkerConnection>;
   readonly #machineCores: () => Promise<number | null>;
   readonly #buildOverrides: ReadonlyMap<string, string>;
+  readonly #readDirectly: DirectReader | null;
   #description: Promise<StoreDescription> | null = null;
 
   constructor(options: WorkerStoreOptions) {
     this.uri = options.uri;
+    this.#opener = options.opener;
     this.#connections = new Connections({
       peer: options.uri,
       clock: options.clock,
@@ -67,6 +75,7 @@ export class WorkerStore implements DestinationStore {
     });
     this.#machineCores = options.machineCores;
     this.#buildOverrides = options.buildOverrides;
+    this.#readDirectly = options.readDirectly;
   }
 
   describe(signal?: AbortSignal): Promise<StoreDescription> {
@@ -124,6 +133,11 @@ export class WorkerStore implements DestinationStore {
     sizeHint: bigint,
     signal?: AbortSignal,
   ): AsyncGenerator<Uint8Array, void, undefined> {
+    const direct = this.#readDirectly === null ? null : this.#readDirectly(path, signal);
+    if (direct !== null) {
+      yield* direct;
+      return;
+    }
     if (sizeHint <= SMALL_PATH) {
       yield* await this.#connections.ask((connection) => collect(connection.narFromPath(path)), signal);
       return;
@@ -268,6 +282,30 @@ export class WorkerStore implements DestinationStore {
     }
   }
 
+  /** Runs that store's garbage collector; `notice` hears what it says. A signal that is aborted ends it there. */
+  async collectGarbage(request: GcRequest, notice: (message: string) => void, signal: AbortSignal): Promise<GcResult> {
+    await this.#connections.dropUnused();
+    const connection = await this.#connections.fresh(signal);
+    const stop = (): void => connection.close();
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      return await connection.collectGarbage(request, (frames) => {
+        for (const frame of frames) if (frame.type === "next") notice(frame.text.trimEnd());
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", stop);
+      connection.close();
+    }
+  }
+
+  /** Link → path of everything that keeps paths alive there; what an account without trust may not see is `{censored}`. */
+  findRoots(): Promise<Map<string, StorePath>> {
+    return this.#connections.ask((connection) => connection.findRoots());
+  }
+
   queryDerivationOutputs(drvPath: StorePath): Promise<Map<string, StorePath | null>> {
     return this.#connections.ask((connection) => connection.queryDerivationOutputMap(drvPath));
   }
@@ -280,8 +318,12 @@ export class WorkerStore implements DestinationStore {
     return this.#connections.ask((connection) => connection.queryRealisation(outputId));
   }
 
-  close(): Promise<void> {
-    return this.#connections.close();
+  heard(): number | null {
+    return this.#opener.heard();
+  }
+
+  close(reason?: EngineError): Promise<void> {
+    return this.#connections.close(reason);
   }
 
   async #transfer(

@@ -332,7 +332,7 @@ function commandFor(capability: Capability, plan: SandboxPlan): SandboxCommand {
     case "unshare":
       return unshareCommand(plan);
     case "chroot":
-      return chrootCommand(plan);
+      return chrootCommand(plan, capability.nsenter);
   }
 }
 

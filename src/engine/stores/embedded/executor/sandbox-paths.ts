@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { EngineError } from "../../../errors.ts";
 import { STORE_DIR, type StorePath } from "../../../formats/store-path.ts";
 import { realPathOf, type StoreLayout } from "../layout.ts";
-import { storePathIn } from "../roots.ts";
+import { storePathIn } from "../mirrored-roots.ts";
 import type { SandboxInput, SandboxMount } from "./sandbox-plan.ts";
 
 /** An entry of the setting. */

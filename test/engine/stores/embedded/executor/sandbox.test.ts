@@ -3,6 +3,7 @@ import { type ByteString, byteStringOf } from "../../../../../src/engine/formats
 import { parseStorePath } from "../../../../../src/engine/formats/store-path.ts";
 import { probeCapability, type Try } from "../../../../../src/engine/stores/embedded/executor/capability.ts";
 import { bubblewrapCommand, fitsBubblewrap } from "../../../../../src/engine/stores/embedded/executor/sandbox-bwrap.ts";
+import { chrootCommand } from "../../../../../src/engine/stores/embedded/executor/sandbox-chroot.ts";
 import { parseSandboxPath } from "../../../../../src/engine/stores/embedded/executor/sandbox-paths.ts";
 import { namedCommand, type SandboxPlan } from "../../../../../src/engine/stores/embedded/executor/sandbox-plan.ts";
 import { isStaticElf, parseLibraries } from "../../../../../src/engine/stores/embedded/executor/sandbox-shell.ts";
@@ -128,6 +129,28 @@ describe("unshare", () => {
   });
 });
 
+describe("chroot", () => {
+  const scriptOf = (of: SandboxPlan, nsenter: boolean): string =>
+    Buffer.from(chrootCommand(of, nsenter).inputs[0]!).toString("latin1");
+
+  it("begins in the build directory by nsenter, whatever the shell", () => {
+    const script = scriptOf({ ...plan, busyboxShell: false }, true);
+    expect(script).toContain(
+      "'--root=/w/root' '--wd=/w/root/build' '--setgid=100' '--setuid=1000' '--' '/nix/store/x/bin/bash' '-e' 'it'\\''s'",
+    );
+    expect(script).toContain("env -i 'a=\xff '\\''x'\\''' ");
+  });
+
+  it("begins there without nsenter, too, where busybox can change to it", () => {
+    expect(scriptOf(plan, false)).toContain(
+      `'/w/root' '/bin/sh' '-c' 'cd /build; unset SHLVL OLDPWD; exec "$@"' 'sh' '/nix/store/x/bin/bash'`,
+    );
+    expect(scriptOf({ ...plan, busyboxShell: false }, false)).toContain(
+      "'--groups=' '/w/root' '/nix/store/x/bin/bash'",
+    );
+  });
+});
+
 describe("sandbox paths", () => {
   it("are read as Nix reads them", () => {
     expect(parseSandboxPath("/bin/sh=/nix/store/x/bin/sh")).toEqual({
@@ -157,7 +180,11 @@ describe("the capability", () => {
       unshare: false,
     });
     expect(probeCapability("auto", false, trying({ unshare: "" })).type).toBe("unshare");
-    expect(probeCapability("auto", true, trying({ chroot: "" })).type).toBe("chroot");
+    expect(probeCapability("auto", true, trying({ chroot: "" }))).toEqual({ type: "chroot", nsenter: false });
+    expect(probeCapability("auto", true, trying({ chroot: "", nsenter: "" }))).toEqual({
+      type: "chroot",
+      nsenter: true,
+    });
   });
 
   it("is an error with a way out where nothing works", () => {
