@@ -251,7 +251,7 @@ export const SETTINGS = {
   "journal-dir": own(
     path,
     (s) => `${s.stateHome}/tsbuild-top`,
-    "Where the history of builds and the queue of hooks are kept.",
+    "Where the journals of runs, the history of builds, their logs and the queue of hooks are kept.",
   ),
   "allowed-users": row(list, ["*"], "Users and @groups that may connect to 'serve'."),
   "trusted-users": row(list, ["root"], "Users and @groups that may do everything, such as adding unsigned paths."),
