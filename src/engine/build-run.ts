@@ -22,6 +22,7 @@ import { openHistory } from "./journal/history-store.ts";
 import { linkResults } from "./link-results.ts";
 import { Connector, type RunMachine, runMachines } from "./machines.ts";
 import { messageNotice, noticeOf } from "./notices.ts";
+import { removeOldLogs } from "./old-logs.ts";
 import { planOptionsOf } from "./plan-options.ts";
 import { planRun, type RunPlan } from "./planning.ts";
 import { RunJournal, takeBackUnverified } from "./run-journal.ts";
@@ -305,6 +306,7 @@ export class BuildRun {
     this.#sent = new SentRates((fact) => driver.post(fact));
     const needed = plan.goals.some((goal) => goal.validity !== "valid" || goal.check);
     if (needed && destination.description.trusted === false) this.#publish(noticeUntrusted(settings.store));
+    void removeOldLogs(join(settings.journalDir, "logs"), clock.wallTime());
     this.#publish({ type: "runStageChanged", stage: "building", detail: "" });
     for (const spec of specs) driver.post({ type: "machineAdded", spec });
     driver.post({ type: "goalsAdded", goals: plan.goals });

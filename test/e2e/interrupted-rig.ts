@@ -32,7 +32,10 @@ let
   layer = depth: if depth == 0 then map (n: node "l0-\${toString n}" n []) (range ${WIDTH}) else
     let below = layer (depth - 1); in
     map (n: node "l\${toString depth}-\${toString n}" n [ (builtins.elemAt below n) (builtins.elemAt below (mod (n + 3) ${WIDTH})) ]) (range ${WIDTH});
-in { top = node "top" 0 (layer ${LAYERS - 1}); }
+in {
+  top = node "top" 0 (layer ${LAYERS - 1});
+  random = runCommand "random" { inherit salt; } "cat /proc/sys/kernel/random/uuid > $out; sleep 1";
+}
 `;
 
 /** Uniform numbers from 0 to 1 by a seed (mulberry32). */
@@ -59,6 +62,8 @@ export function registered(root: string): Map<string, Registered> {
   const database = new DatabaseSync(file, { readOnly: true });
   try {
     database.exec("pragma busy_timeout = 5000");
+    // It is being made.
+    if (database.prepare("select 1 from sqlite_master where name = 'Refs'").get() === undefined) return new Map();
     const paths = database.prepare("select id, path, hash from ValidPaths").all() as unknown as {
       id: number;
       path: string;
@@ -84,7 +89,7 @@ export interface InterruptedRig {
   /** Root of the store the results are for. */
   readonly root: string;
   /** Begins a run of the graph with a salt. */
-  readonly begin: (salt: string, ...flags: readonly string[]) => StartedRun;
+  readonly begin: (salt: string, attribute?: "top" | "random", ...flags: readonly string[]) => StartedRun;
   /** Nothing runs on any machine but what ran before the first run. Rejects when that takes longer. */
   readonly quiet: (withinMs: number) => Promise<void>;
   /** Processes of runs that are still there, by machine. */
@@ -161,12 +166,24 @@ export async function createInterruptedRig(
     client,
     root,
     busy,
-    begin: (salt, ...flags) => {
+    begin: (salt, attribute = "top", ...flags) => {
       const [node, script] = PROGRAM;
-      const words = ["-f", file, "top", "--argstr", "salt", salt, "--no-out-link", "--ui", "plain", "-j1", ...flags];
+      const words = [
+        "-f",
+        file,
+        attribute,
+        "--argstr",
+        "salt",
+        salt,
+        "--no-out-link",
+        "--ui",
+        "plain",
+        "-j1",
+        ...flags,
+      ];
       const child = client.instance.spawn(
         node,
-        [script, ...words, ...storeFlags, "--builders", fleet.machines({ maxJobs: 2 })],
+        [script, ...words, ...storeFlags, "--builders", fleet.machines({ maxJobs: 2 }), ...flags],
         {
           cwd: "/homes/root",
           env: {

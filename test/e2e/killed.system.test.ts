@@ -4,6 +4,7 @@ import { replayDecisions } from "../../src/engine/scheduler/decision-record.ts";
 import { DEFAULT_PLAN_OPTIONS } from "../../src/engine/scheduler/options.ts";
 import { nixGenerations } from "../support/nix-generations.ts";
 import { busyboxPath } from "../support/nixpkgs.ts";
+import { until } from "../support/processes.ts";
 import {
   atSeededMoment,
   BUILDS,
@@ -46,6 +47,25 @@ for (const kind of ["nix", "embedded"] as const) {
       expect(replayed.different).toBeNull();
       // Each build is sent, built and fetched, at the least.
       expect(replayed.decisions).toBeGreaterThan(3 * BUILDS);
+    });
+
+    it("between two rounds here leaves nothing valid that was never compared", async () => {
+      const rounds = ["--repeat", "1", "--builders", ""];
+      const result = () => [...registered(rig.root).keys()].find((path) => path.endsWith("-random"));
+      const { child, ended } = rig.begin(`${kind}-rounds`, "random", ...rounds);
+      await Promise.race([until("the first round to be registered", () => result() !== undefined, 60_000), ended]);
+      child.kill("SIGKILL");
+      await ended;
+      await rig.quiet(20_000);
+      expect(rig.journals()).toHaveLength(1);
+      expect(result()).toBeDefined();
+      const again = await rig.begin(`${kind}-rounds`, "random", ...rounds).ended;
+      expect(again.status, again.stderr).toBe(104);
+      expect(again.stderr).toMatch(/continuing a run interrupted at .*: 0 of 1 done, 1 was being built here/);
+      expect(again.stderr).toContain("differs from previous round");
+      expect(result()).toBeUndefined();
+      expect(rig.journals()).toEqual([]);
+      await rig.quiet(10_000);
     });
 
     it(`ends as if nothing had been, ${rounds} times`, { timeout: 60_000 + rounds * 60_000 }, async () => {

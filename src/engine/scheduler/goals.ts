@@ -13,7 +13,7 @@ import { type Plan, reviewAll } from "./plan.ts";
 import { noteToBuild } from "./progress.ts";
 import { raiseRanks } from "./ranks.ts";
 import type { Turn } from "./turn.ts";
-import { tellInputs } from "./waiting.ts";
+import { tell, tellInputs } from "./waiting.ts";
 
 /**
  * Adds goals. Their inputs must be among them or known already; throws `PLAN_UNKNOWN_INPUT` or `PLAN_CYCLE` otherwise. A goal that is known
@@ -187,6 +187,7 @@ export function begin(turn: Turn, goal: Goal): void {
   else if (plan.halt !== null) finishGoal(turn, goal, notBuiltBy(plan.halt));
   else if (spec.validity === "substitutable") {
     goal.phase = { type: "toSubstitute" };
+    if (plan.paused) tell(turn, goal, { type: "paused" });
     plan.toSubstitute.push(goal);
     reviewAll(plan);
   } else finishGoal(turn, goal, noSubstitute(goal));

@@ -125,8 +125,11 @@ function workerStore(
     readDirectly,
     // This machine's configuration is ours: what it says of cores has been read already.
     machineCores: async () => 0,
-    // The hook is run by this program, once for each build wherever it ran.
-    buildOverrides: settings.postBuildHook === null ? new Map() : new Map([["post-build-hook", ""]]),
+    buildOverrides: new Map([
+      ["build-poll-interval", String(Math.max(1, settings.buildPollInterval))],
+      // The hook is run by this program, once for each build wherever it ran.
+      ...(settings.postBuildHook === null ? [] : [["post-build-hook", ""] as const]),
+    ]),
   });
 }
 

@@ -56,10 +56,8 @@ const WAITING_ORDER: readonly WaitingType[] = [
   "connecting",
   "cordoned",
   "backOff",
-  "lock",
   "hook",
   "paused",
-  "stopping",
   "query",
   "inputs",
 ];
