@@ -279,9 +279,9 @@ export class BuildRun {
       derivations: plan.derivations,
       realisations: plan.realisations,
       connect: (machine, signal) => scope.connector.connect(machine, signal),
-      // What prints into the protocol does so every time.
+      // What prints into the protocol, or speaks none we know, does so every time.
       isPermanent: (error) =>
-        isPermanentFailure(error) || (error instanceof EngineError && error.code === "PROTOCOL_BAD_GREETING"),
+        isPermanentFailure(error) || (error instanceof EngineError && error.family === "protocol"),
       buildOptions: {
         keepFailed: settings.keepFailed,
         maxSilentTime: settings.maxSilentTime,
