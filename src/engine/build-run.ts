@@ -20,11 +20,11 @@ import type { OpenRunHooks, RunHooks } from "./hook-queue.ts";
 import { openHistory } from "./journal/history-store.ts";
 import { Connector, type RunMachine, runMachines } from "./machines.ts";
 import { messageNotice, noticeOf } from "./notices.ts";
+import { planOptions } from "./plan-options.ts";
 import { planRun, type RunPlan } from "./planning.ts";
 import { Samplers } from "./samplers.ts";
 import { Driver, type HookRunner } from "./scheduler/driver.ts";
 import { LogKeeper } from "./scheduler/log-keeper.ts";
-import { DEFAULT_PLAN_OPTIONS, type HookMode, type PlanOptions } from "./scheduler/options.ts";
 import { createPlan } from "./scheduler/plan.ts";
 import { noticeUntrusted } from "./scheduler/untrusted.ts";
 import { type OpenedDestination, openDestination } from "./stores/open-destination.ts";
@@ -48,7 +48,8 @@ export interface BuildRunOptions {
   readonly diffoscope: boolean;
   /** Base name of the result links; null makes none. */
   readonly outLink: string | null;
-  /** Plans only. */
+  /** See {@link BuildRunRequest}. */
+  readonly holdWhenFailed: boolean;
   readonly dryRun: boolean;
   readonly clock: Clock;
   /** 0 ≤ x < 1. */
@@ -127,7 +128,7 @@ export class BuildRun {
     const scope = this.#open();
     try {
       const { plan, destination } = await this.#prepare(scope);
-      return dryRunOf(plan, scope.machines, this.#planOptions(destination));
+      return dryRunOf(plan, scope.machines, planOptions(this.#options, destination));
     } finally {
       await this.#close(scope);
     }
@@ -252,7 +253,7 @@ export class BuildRun {
     });
     const driver = new Driver({
       plan: createPlan({
-        ...this.#planOptions(destination),
+        ...planOptions(this.#options, destination),
         durations: (goal, machine) => durations.expected(goal, machine),
       }),
       clock,
@@ -297,25 +298,6 @@ export class BuildRun {
     const outcome = await driver.finished;
     this.#publish({ type: "runStageChanged", stage: "finishing", detail: "" });
     return this.#hooks.drain(await this.#link(outcome, targets, plan, destination));
-  }
-
-  #planOptions(destination: OpenedDestination): PlanOptions {
-    const { config, random } = this.#options;
-    const { settings } = config;
-    const blocks = settings.postBuildHook !== null && settings.postBuildHookMode === "blocking";
-    const hook: HookMode = { type: blocks ? "blocking" : "none" };
-    return {
-      ...DEFAULT_PLAN_OPTIONS,
-      seed: Math.floor(random() * 2 ** 32),
-      policy: settings.policy === "nix" ? "nix" : "own",
-      keepGoing: settings.keepGoing,
-      fallback: settings.fallback,
-      enforceDeterminism: settings.enforceDeterminism,
-      roundsOn: settings.roundsOn,
-      hook,
-      maxAttempts: settings.maxAttempts,
-      destinationTrusted: destination.description.trusted !== false,
-    };
   }
 
   /** Valid outputs of the targets, in the order asked for, and links to them. */
