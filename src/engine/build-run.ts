@@ -23,7 +23,7 @@ import { linkResults } from "./link-results.ts";
 import { Connector, type RunMachine, runMachines } from "./machines.ts";
 import { messageNotice, noticeOf } from "./notices.ts";
 import { removeOldLogs } from "./old-logs.ts";
-import { planOptionsOf } from "./plan-options.ts";
+import { planOptions } from "./plan-options.ts";
 import { planRun, type RunPlan } from "./planning.ts";
 import { RunJournal, takeBackUnverified } from "./run-journal.ts";
 import { Samplers } from "./samplers.ts";
@@ -53,7 +53,8 @@ export interface BuildRunOptions {
   readonly diffoscope: boolean;
   /** Base name of the result links; null makes none. */
   readonly outLink: string | null;
-  /** Plans only. */
+  /** See {@link BuildRunRequest}. */
+  readonly holdWhenFailed: boolean;
   readonly dryRun: boolean;
   readonly clock: Clock;
   /** 0 ≤ x < 1. */
@@ -135,7 +136,7 @@ export class BuildRun {
     const scope = this.#open();
     try {
       const { plan, destination } = await this.#prepare(scope);
-      return dryRunOf(plan, scope.machines, planOptionsOf(this.#options.config, this.#options.random, destination));
+      return dryRunOf(plan, scope.machines, planOptions(this.#options, destination));
     } finally {
       await this.#close(scope);
     }
@@ -267,7 +268,7 @@ export class BuildRun {
       ...{ config, destination, machines, environment, diffoscope, runId, clock, publish },
     });
     const decisions = openDecisionRecord(environment.TSBUILD_TOP_DECISIONS, {
-      ...planOptionsOf(config, this.#options.random, destination),
+      ...planOptions(this.#options, destination),
       resumed,
       durations: (goal, machine) => durations.expected(goal, machine),
     });

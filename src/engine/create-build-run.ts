@@ -30,6 +30,8 @@ export interface BuildRunRequest {
   readonly diffoscope: boolean;
   readonly outLink: string | null;
   readonly dryRun: boolean;
+  /** A run that ended badly waits for a `leave` request: somebody watches who may want things tried again. */
+  readonly holdWhenFailed: boolean;
   /** `--upload-to`: the store results are copied to; null for none. */
   readonly uploadTo: string | null;
 }
@@ -64,6 +66,7 @@ export function createBuildRun(
     diffoscope: request.diffoscope,
     outLink: request.outLink,
     dryRun: request.dryRun,
+    holdWhenFailed: request.holdWhenFailed,
     clock,
     random: Math.random,
     environment,

@@ -1,4 +1,4 @@
-// What the settings mean for the scheduler.
+// From the settings of a run to the options of its plan.
 import type { LoadedConfig } from "./config/load.ts";
 import { DEFAULT_PLAN_OPTIONS, type HookMode, type PlanOptions, type Waits } from "./scheduler/options.ts";
 import type { OpenedDestination } from "./stores/open-destination.ts";
@@ -6,20 +6,21 @@ import type { OpenedDestination } from "./stores/open-destination.ts";
 /** Bytes per second that are sent to a machine until it is known better: between a home's line and a rack's. */
 const SEND_RATE = 20_000_000;
 
-/** The plan's options as far as settings and destination say. @param random 0 ≤ x < 1 */
-export function planOptionsOf(
-  { settings }: LoadedConfig,
-  random: () => number,
+/** The options; what only the run knows (durations, transfer times) is left to it. @param run.random 0 ≤ x < 1, for the seed */
+export function planOptions(
+  run: { readonly config: LoadedConfig; readonly random: () => number; readonly holdWhenFailed: boolean },
   destination: OpenedDestination,
 ): PlanOptions {
+  const { settings } = run.config;
   const blocks = settings.postBuildHook !== null && settings.postBuildHookMode === "blocking";
   const hook: HookMode = { type: blocks ? "blocking" : "none" };
   return {
     ...DEFAULT_PLAN_OPTIONS,
-    seed: Math.floor(random() * 2 ** 32),
+    seed: Math.floor(run.random() * 2 ** 32),
     policy: settings.policy === "nix" ? "nix" : "own",
     keepGoing: settings.keepGoing,
     fallback: settings.fallback,
+    holdWhenFailed: run.holdWhenFailed,
     enforceDeterminism: settings.enforceDeterminism,
     roundsOn: settings.roundsOn,
     hook,

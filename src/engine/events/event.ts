@@ -59,6 +59,11 @@ export type RunEvent =
       readonly machine: MachineId | null;
       readonly goal: GoalId | null;
     }
+  /**
+   * Everything has ended, not all of it well, and the run waits for whoever watches it: what failed can be tried again (`goalReopened` tells), and
+   * a `leave` request ends it. `exitStatus` is what it would be now. Only of runs that are asked to wait.
+   */
+  | { readonly type: "runHeld"; readonly exitStatus: number }
   | { readonly type: "runFinished"; readonly outcome: RunOutcome };
 
 export type RunStage = "evaluating" | "opening" | "planning" | "building" | "finishing";

@@ -291,20 +291,28 @@ export class Driver {
     const abort = new AbortController();
     this.#substitutions.set(goal, abort);
     let failure: string | null = null;
+    // The goal's bytes are those of all its outputs, fetched one after the other.
+    let before = { doneBytes: 0n, expectedBytes: 0n };
     try {
       for (const output of outputsOf(goal)) {
+        let sum = before;
         await destination.store.ensurePath(
           output.path as StorePath,
-          ({ doneBytes, expectedBytes }) =>
+          (progress) => {
+            const doneBytes = before.doneBytes + progress.doneBytes;
+            const expectedBytes = before.expectedBytes + progress.expectedBytes;
+            sum = { doneBytes, expectedBytes };
             publish({
               type: "substitutionProgressed",
               goal,
-              doneBytes: String(doneBytes),
-              expectedBytes: String(expectedBytes),
-            }),
+              doneBytes: `${doneBytes}`,
+              expectedBytes: `${expectedBytes}`,
+            });
+          },
           abort.signal,
           (path, from) => publish({ type: "substitutionStarted", goal, paths: [path], from }),
         );
+        before = sum;
       }
     } catch (error) {
       failure = messageOf(error);

@@ -135,5 +135,6 @@ export type RequestFact =
   | { readonly type: "setSlots"; readonly request: RequestId; readonly machine: MachineId; readonly slots: number }
   | { readonly type: "pauseDispatch"; readonly request: RequestId }
   | { readonly type: "resumeDispatch"; readonly request: RequestId }
+  | { readonly type: "leave"; readonly request: RequestId }
   /** `request` is null when a signal asked. */
   | { readonly type: "stop"; readonly request: RequestId | null; readonly how: StopHow; readonly reason: string };

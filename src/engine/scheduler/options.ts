@@ -33,6 +33,8 @@ export interface PlanOptions {
   readonly keepGoing: boolean;
   /** Build what could not be substituted. */
   readonly fallback: boolean;
+  /** A run that ended badly waits for the user, who may try again what failed, until told to end. */
+  readonly holdWhenFailed: boolean;
   /** Rounds that differ are a failure. */
   readonly enforceDeterminism: boolean;
   /** Whether the next round may, must or must not use the machine of the first. */
@@ -66,6 +68,7 @@ export const DEFAULT_PLAN_OPTIONS: PlanOptions = {
   policy: "own",
   keepGoing: false,
   fallback: false,
+  holdWhenFailed: false,
   enforceDeterminism: true,
   roundsOn: "any",
   hook: { type: "none" },

@@ -71,6 +71,8 @@ export interface Plan {
   complete: boolean;
   paused: boolean;
   halt: Halt | null;
+  /** Whether the run is over but for the user, who may still want something tried again; `left` once they do not. */
+  hold: "none" | "held" | "left";
   hookFailed: boolean;
   finished: boolean;
   /** Needed goals that have not ended. */
@@ -125,6 +127,7 @@ export function createPlan(options: Partial<PlanOptions> = {}): Plan {
     complete: false,
     paused: false,
     halt: null,
+    hold: "none",
     hookFailed: false,
     finished: false,
     unfinished: 0,

@@ -59,10 +59,17 @@ export interface Board {
   answerCount: number;
 }
 
+/** Whether nothing goes on any more: the run has ended, or waits for the user. */
+export function isAtRest(run: RunState): run is Extract<RunState, { type: "held" | "finished" }> {
+  return run.type === "held" || run.type === "finished";
+}
+
 export type RunState =
   | { readonly type: "notStarted" }
   | { readonly type: "running"; readonly info: RunInfo }
   | { readonly type: "stopping"; readonly info: RunInfo; readonly how: StopHow; readonly reason: string }
+  /** Over, but for what the user may want tried again. */
+  | { readonly type: "held"; readonly info: RunInfo; readonly exitStatus: number; readonly at: number }
   | { readonly type: "finished"; readonly info: RunInfo; readonly outcome: RunOutcome; readonly at: number };
 
 export interface RunInfo {

@@ -139,8 +139,7 @@ export function createBoardStore(ports: StorePorts): BoardStore {
       context = null;
       change(pasteText(current(), text));
     },
-    interrupt: () =>
-      change(interruptView(view, board.run.type === "finished", ports.replay() !== null, clock.wallTime())),
+    interrupt: () => change(interruptView(view, board.run.type, ports.replay() !== null, clock.wallTime())),
     resize: (next) => {
       size = next;
       draw();

@@ -74,6 +74,25 @@ describe("keys", () => {
     await board.close();
   });
 
+  it("try again in a run that is held after a failure, and leave it", async () => {
+    const board = await createBoardRig();
+    const script = busyScene().add({ type: "runHeld", exitStatus: 100 });
+    await board.play(script);
+    const held = await board.frame();
+    expect(held).toContain("failed (100): R tries again, q leaves");
+    await board.press("R");
+    expect(board.requests).toEqual([{ type: "retryFailed" }]);
+    await board.play(script.add({ type: "goalReopened", goal: drv("bar-0.3") }));
+    expect(await board.frame()).not.toContain("failed (100)");
+    await board.play(script.add({ type: "runHeld", exitStatus: 100 }));
+    await board.press("q");
+    expect(board.requests.at(-1)).toEqual({ type: "leave" });
+    await board.play(script.finishRun({ exitStatus: 100, failed: 1 }));
+    // It does not ask to be left twice.
+    await board.renderer.finish();
+    await board.close();
+  });
+
   it("reach every view and come back", async () => {
     const board = await createBoardRig({ columns: 100, rows: 30 });
     await board.play(busyScene());

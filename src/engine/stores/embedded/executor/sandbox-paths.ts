@@ -28,6 +28,11 @@ export function parseSandboxPath(text: string): SandboxPath {
   return { target, source, optional };
 }
 
+/** Whether the setting says what `/bin/sh` is; where it does not, there is one all the same (Nix: only while the setting is not set). */
+export function namesShell(texts: readonly string[]): boolean {
+  return texts.some((text) => ["/", "/bin", "/bin/sh"].includes(parseSandboxPath(text).target));
+}
+
 /**
  * The mounts of the setting, and the store paths they need: what lies in the store comes with its closure, from this store.
  * @throws EngineError `EXECUTOR_BAD_SANDBOX_PATH`, also for a source that is not there and not optional.

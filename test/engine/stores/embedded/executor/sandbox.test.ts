@@ -4,7 +4,7 @@ import { parseStorePath } from "../../../../../src/engine/formats/store-path.ts"
 import { probeCapability, type Try } from "../../../../../src/engine/stores/embedded/executor/capability.ts";
 import { bubblewrapCommand, fitsBubblewrap } from "../../../../../src/engine/stores/embedded/executor/sandbox-bwrap.ts";
 import { chrootCommand } from "../../../../../src/engine/stores/embedded/executor/sandbox-chroot.ts";
-import { parseSandboxPath } from "../../../../../src/engine/stores/embedded/executor/sandbox-paths.ts";
+import { namesShell, parseSandboxPath } from "../../../../../src/engine/stores/embedded/executor/sandbox-paths.ts";
 import { namedCommand, type SandboxPlan } from "../../../../../src/engine/stores/embedded/executor/sandbox-plan.ts";
 import { isStaticElf, parseLibraries } from "../../../../../src/engine/stores/embedded/executor/sandbox-shell.ts";
 import { unshareCommand } from "../../../../../src/engine/stores/embedded/executor/sandbox-unshare.ts";
@@ -161,6 +161,13 @@ describe("sandbox paths", () => {
     expect(parseSandboxPath("/var/cache?")).toEqual({ target: "/var/cache", source: "/var/cache", optional: true });
     expect(parseSandboxPath("/a=/b=c?")).toEqual({ target: "/a", source: "/b=c", optional: true });
     expect(() => parseSandboxPath("relative")).toThrow(/sandbox-paths/);
+  });
+});
+
+describe("the default shell", () => {
+  it("is there unless the setting names another", () => {
+    expect([[], ["/cache"], ["/bin/bash=/x"]].map(namesShell)).toEqual([false, false, false]);
+    expect([["/bin/sh=/usr/bin/dash"], ["/cache", "/bin?"]].map(namesShell)).toEqual([true, true]);
   });
 });
 
