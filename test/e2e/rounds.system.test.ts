@@ -11,6 +11,7 @@ import { ended, type RunResult, until } from "../support/processes.ts";
 import { type Client, createClient, PROGRAM } from "./client.ts";
 
 const generations = await nixGenerations();
+const hasDiffoscope = existsSync("/usr/bin/diffoscope");
 const usable = generations.length > 0 && busyboxPath() !== null;
 
 /** Builders write a line into `log` each time they run; without a sandbox it can be anywhere. */
@@ -262,5 +263,18 @@ describe.skipIf(!usable)("rounds (skipped without root, nix-bin, openssh-server 
     }
     const collected = await client.instance.run("nix-store", ["--gc"]);
     expect(collected.status, collected.stderr).toBe(0);
+  });
+
+  it.skipIf(!hasDiffoscope)("are explained by diffoscope (skipped where it is not installed)", async () => {
+    expect((await run("several", "scope", ...here, "--repeat", "0")).status).toBe(0);
+    const checked = await run("several", "scope", ...here, "--repeat", "0", "--check", "--diffoscope");
+    expect(checked.status, checked.stderr).toBe(104);
+    const said = checked.stderr.split("\n").filter((line) => line.startsWith("several (diff)> "));
+    for (const name of ["several", "several-dev"]) {
+      expect(said.filter((line) => line.includes("--- ") && line.endsWith(`-${name}`))).toHaveLength(1);
+      expect(said.filter((line) => line.includes("+++ ") && line.endsWith(`-${name}.check`))).toHaveLength(1);
+    }
+    // It exits with 1 whenever there is a difference: that is no failure of the hook.
+    expect(checked.stderr).not.toMatch(/hook .*fail|diffoscope\.config/);
   });
 });
