@@ -1,6 +1,6 @@
 // Rounds and checks where something stands in their way: builders that are lost, accounts that may do little, runs that are cancelled, machines
 // that repeat by themselves.
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Builder, type Fleet, startBuilders } from "../support/builders.ts";
@@ -266,6 +266,8 @@ describe.skipIf(!usable)("rounds (skipped without root, nix-bin, openssh-server 
   });
 
   it.skipIf(!hasDiffoscope)("are explained by diffoscope (skipped where it is not installed)", async () => {
+    // Python finds libraries by it, and the machine's /etc is its own.
+    copyFileSync("/etc/ld.so.cache", join(client.instance.directory, "etc/ld.so.cache"));
     expect((await run("several", "scope", ...here, "--repeat", "0")).status).toBe(0);
     const checked = await run("several", "scope", ...here, "--repeat", "0", "--check", "--diffoscope");
     expect(checked.status, checked.stderr).toBe(104);
