@@ -276,7 +276,6 @@ export class BuildRun {
       hooks,
       differences,
       enforceDeterminism: settings.enforceDeterminism,
-      buildsHere: specs.some((spec) => spec.isLocal && spec.slots > 0),
       outputsOf: (goal) => outputs.get(goal) ?? [],
       onFact: (fact) => {
         samplers.hear(fact);

@@ -52,8 +52,6 @@ export interface DriverOptions {
   readonly differences: Differences;
   /** Whether rounds that differ fail and are taken back. */
   readonly enforceDeterminism: boolean;
-  /** Whether this machine is one of those that build. */
-  readonly buildsHere: boolean;
   /** Every goal's known outputs, for substitution. */
   readonly outputsOf: (goal: GoalId) => readonly OutputPath[];
   /** Sees every fact before it is decided on: the journal writes what must survive. */
@@ -92,7 +90,7 @@ export class Driver {
     this.#keeper = new DifferenceKeeper({
       differences: options.differences,
       enforced: options.enforceDeterminism,
-      buildsHere: options.buildsHere,
+      buildsHere: () => options.plan.machines.some(({ spec, slots }) => spec.isLocal && slots > 0),
       destination: options.destination.store,
       outputsOf: options.outputsOf,
       publish: options.publish,
