@@ -29,6 +29,8 @@ export interface RunPlan {
   readonly realisations: Realisations;
   readonly goals: readonly GoalSpec[];
   readonly missing: Missing;
+  /** Outputs that are valid in the destination store before anything is built. */
+  readonly validBefore: ReadonlySet<StorePath>;
 }
 
 const NOTHING_MISSING: Missing = {
@@ -74,7 +76,7 @@ export async function planRun(input: PlanningInput): Promise<RunPlan> {
     sourceSize: () => 0,
   });
   if (input.check === "valid") refuseUnbuilt(goals);
-  return { targets, derivations, realisations, goals, missing };
+  return { targets, derivations, realisations, goals, missing, validBefore: valid };
 }
 
 function everyOutputKnown(derivations: ReadonlyMap<StorePath, Derivation>, realisations: Realisations): boolean {

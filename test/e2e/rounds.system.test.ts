@@ -265,6 +265,21 @@ describe.skipIf(!usable)("rounds (skipped without root, nix-bin, openssh-server 
     expect(collected.status, collected.stderr).toBe(0);
   });
 
+  it("that differ take nothing back that was valid before", async () => {
+    const before = await run("several", "partly", ...here, "--repeat", "0");
+    expect(before.status, before.stderr).toBe(0);
+    const drv = drvIn(before.stderr);
+    const binding = (name: string) => client.instance.output("nix-store", ["--query", "--binding", name, drv]);
+    const [out, dev] = [await binding("out"), await binding("dev")];
+    const kept = readFileSync(client.instance.hostPath(dev), "utf8");
+    await client.instance.output("nix-store", ["--delete", out]);
+    const enforced = await run("several", "partly", ...here, "--repeat", "1");
+    expect(enforced.status, enforced.stderr).toBe(104);
+    expect((await client.instance.run("nix-store", ["--query", "--hash", out])).status).not.toBe(0);
+    expect(readFileSync(client.instance.hostPath(dev), "utf8")).toBe(kept);
+    await client.verify();
+  });
+
   it.skipIf(!hasDiffoscope)("are explained by diffoscope (skipped where it is not installed)", async () => {
     // Python finds libraries by it, and the machine's /etc is its own.
     copyFileSync("/etc/ld.so.cache", join(client.instance.directory, "etc/ld.so.cache"));

@@ -43,6 +43,8 @@ export interface DriverOptions {
   };
   readonly derivations: ReadonlyMap<StorePath, Derivation>;
   readonly realisations: Realisations;
+  /** Outputs that were valid in the destination store before the run: they are never taken back. */
+  readonly validBefore: ReadonlySet<StorePath>;
   readonly connect: (machine: MachineId, signal: AbortSignal) => Promise<ConnectedMachine>;
   /** Whether connecting again in this run cannot help. */
   readonly isPermanent: (error: unknown) => boolean;
@@ -329,7 +331,8 @@ export class Driver {
     this.#claims.delete(claim);
     // Its results are still read, and shown to the hook.
     await this.#keeper.quiet(goal);
-    const paths = this.#options.realisations.outputs(goal as string as StorePath);
+    const { realisations, validBefore } = this.#options;
+    const paths = realisations.outputs(goal as string as StorePath).filter((path) => !validBefore.has(path));
     try {
       // They were made in this run, whose own roots are all that keeps them.
       await this.#options.destination.store.deletePaths(paths, true);
