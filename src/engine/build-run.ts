@@ -277,8 +277,7 @@ export class BuildRun {
       clock,
       publish: (event) => this.#publish(event),
       destination: { store: destination.store, infos, trusted: destination.description.trusted },
-      derivations: plan.derivations,
-      realisations: plan.realisations,
+      ...{ derivations: plan.derivations, realisations: plan.realisations, validBefore: plan.validBefore },
       connect: (machine, signal) => scope.connector.connect(machine, signal),
       // What prints into the protocol, or speaks none we know, does so every time.
       isPermanent: (error) =>

@@ -29,6 +29,8 @@ export interface RunPlan {
   readonly realisations: Realisations;
   readonly goals: readonly GoalSpec[];
   readonly missing: Missing;
+  /** Outputs that are valid in the destination store before anything is built. */
+  readonly validBefore: ReadonlySet<StorePath>;
 }
 
 const NOTHING_MISSING: Missing = {
@@ -75,7 +77,7 @@ export async function planRun(input: PlanningInput): Promise<RunPlan> {
   if (input.check === "valid") refuseUnbuilt(goals);
   refuseDynamic(goals, derivations);
   const sized = await withInputBytes(store, goals, derivations, signal);
-  return { targets, derivations, realisations, goals: sized, missing };
+  return { targets, derivations, realisations, goals: sized, missing, validBefore: valid };
 }
 
 /** No more sources than this are asked for: the first build must not wait for it. */

@@ -22,6 +22,8 @@ export interface DifferenceKeeperOptions {
   readonly differences: Differences;
   /** Whether rounds that differ are taken back. */
   readonly enforced: boolean;
+  /** Whether this machine builds: then its store may write `.check` for each further round. */
+  readonly buildsHere: () => boolean;
   readonly destination: PathStore;
   readonly outputsOf: (goal: GoalId) => readonly OutputPath[];
   readonly publish: (event: EngineEvent) => void;
@@ -120,7 +122,7 @@ export class DifferenceKeeper {
   #build({ goal, round, rounds, machine, compare }: StartBuild): Omit<ComparedBuild, "first"> {
     const kind = compare.type === "check" ? "check" : "round";
     // Enforced, nothing is built any more after a difference.
-    const slotIsReused = kind === "round" && rounds > 2 && !this.#options.enforced;
+    const slotIsReused = kind === "round" && rounds > 2 && !this.#options.enforced && this.#options.buildsHere();
     // The one result of a check is the second one.
     const number = kind === "check" ? round + 1 : round;
     return { goal, drvPath: goal as string as StorePath, kind, round: number, machine, slotIsReused };

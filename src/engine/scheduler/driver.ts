@@ -44,6 +44,8 @@ export interface DriverOptions {
   };
   readonly derivations: ReadonlyMap<StorePath, Derivation>;
   readonly realisations: Realisations;
+  /** Outputs that were valid in the destination store before the run: they are never taken back. */
+  readonly validBefore: ReadonlySet<StorePath>;
   readonly connect: (machine: MachineId, signal: AbortSignal) => Promise<ConnectedMachine>;
   /** Whether connecting again in this run cannot help. */
   readonly isPermanent: (error: unknown) => boolean;
@@ -93,6 +95,7 @@ export class Driver {
     this.#keeper = new DifferenceKeeper({
       differences: options.differences,
       enforced: options.enforceDeterminism,
+      buildsHere: () => options.plan.machines.some(({ spec, slots }) => spec.isLocal && slots > 0),
       destination: options.destination.store,
       outputsOf: options.outputsOf,
       publish: options.publish,
@@ -342,7 +345,8 @@ export class Driver {
     this.#claims.delete(claim);
     // Its results are still read, and shown to the hook.
     await this.#keeper.quiet(goal);
-    const paths = this.#options.realisations.outputs(goal as string as StorePath);
+    const { realisations, validBefore } = this.#options;
+    const paths = realisations.outputs(goal as string as StorePath).filter((path) => !validBefore.has(path));
     try {
       // They were made in this run, whose own roots are all that keeps them.
       await this.#options.destination.store.deletePaths(paths, true);

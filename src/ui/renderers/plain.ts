@@ -142,9 +142,13 @@ class PlainRenderer implements Renderer {
         return;
       case "outputDiffered": {
         // That it differs is said where it counts, as a warning or as the failure; here is what there is to know of it.
-        const prefix = `${this.name(this.board.goals.get(event.goal), event.goal)} (diff)> `;
+        const goal = this.board.goals.get(event.goal);
+        const prefix = `${this.name(goal, event.goal)} (diff)> `;
         const kept = event.otherPath === null ? "" : `, kept as '${event.otherPath}'`;
-        const where = `in the first round on '${this.uri(event.firstMachine)}' and in round ${event.round} on '${this.uri(event.otherMachine)}'`;
+        const isCheck = (goal?.claims.at(-1) ?? goal?.lastBuild?.build)?.isCheck === true;
+        const where = isCheck
+          ? `as it was and as '${this.uri(event.otherMachine)}' built it again`
+          : `of the first round on '${this.uri(event.firstMachine)}' and of round ${event.round} on '${this.uri(event.otherMachine)}'`;
         const lines = [`output '${event.firstPath}' ${where}${kept}:`, ...event.summary.map((line) => `  ${line}`)];
         this.lines(lines.map((line) => prefix + sanitizeLine(line)));
         return;

@@ -225,7 +225,7 @@ built '${drv("baz")}' in 1s
     expect(err.text).toContain("a (post)> uploading\n");
     expect(err.text).toContain(`error: post-build hook for '${drv("a")}' failed: exit code 1\n`);
     expect(err.text).toContain(
-      `a (diff)> output '${storePath("a")}' in the first round on 'ssh-ng://itchy' and in round 2 on 'local', kept as '${storePath("a")}.check':\na (diff)>   bin/a: bytes differ at 17\n`,
+      `a (diff)> output '${storePath("a")}' of the first round on 'ssh-ng://itchy' and of round 2 on 'local', kept as '${storePath("a")}.check':\na (diff)>   bin/a: bytes differ at 17\n`,
     );
   });
 
