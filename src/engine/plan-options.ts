@@ -1,6 +1,7 @@
 // From the settings of a run to the options of its plan.
 import type { LoadedConfig } from "./config/load.ts";
-import { DEFAULT_PLAN_OPTIONS, type HookMode, type PlanOptions, type Waits } from "./scheduler/options.ts";
+import { hookMode } from "./daemon-hook.ts";
+import { DEFAULT_PLAN_OPTIONS, type PlanOptions, type Waits } from "./scheduler/options.ts";
 import type { OpenedDestination } from "./stores/open-destination.ts";
 
 /** Bytes per second that are sent to a machine until it is known better: between a home's line and a rack's. */
@@ -12,8 +13,6 @@ export function planOptions(
   destination: OpenedDestination,
 ): PlanOptions {
   const { settings } = run.config;
-  const blocks = settings.postBuildHook !== null && settings.postBuildHookMode === "blocking";
-  const hook: HookMode = { type: blocks ? "blocking" : "none" };
   return {
     ...DEFAULT_PLAN_OPTIONS,
     seed: Math.floor(run.random() * 2 ** 32),
@@ -23,7 +22,7 @@ export function planOptions(
     holdWhenFailed: run.holdWhenFailed,
     enforceDeterminism: settings.enforceDeterminism,
     roundsOn: settings.roundsOn,
-    hook,
+    hook: hookMode(run.config, destination),
     maxAttempts: Math.max(1, settings.maxAttempts),
     ...waitsOf(settings.retryDelay, settings.retryDelayMax),
     sendRate: SEND_RATE,

@@ -5,7 +5,8 @@ import type { GoalSpec, MachineSpec } from "./fact.ts";
 /** When post-build hooks run: not at all, with the builds waiting (the manual's way), or beside the builds, at most `workers` at once. */
 export type HookMode =
   | { readonly type: "none" }
-  | { readonly type: "blocking" }
+  /** `exceptLocal`: for what the local machine builds somebody else runs it. */
+  | { readonly type: "blocking"; readonly exceptLocal: boolean }
   /** `workers` may be Infinity when whoever runs the hooks keeps a queue of its own. */
   | { readonly type: "queued"; readonly workers: number };
 
