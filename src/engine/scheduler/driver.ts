@@ -20,6 +20,7 @@ import { type ConnectedMachine, Machines } from "./machines.ts";
 import { performBuild } from "./perform-build.ts";
 import { oldestClaimMs, type Plan } from "./plan.ts";
 import type { ReadyDerivation, Realisations } from "./realisations.ts";
+import { Substitutions } from "./substitutions.ts";
 import { takeBackOutputs } from "./take-back.ts";
 import type { Now } from "./turn.ts";
 
@@ -82,7 +83,7 @@ export class Driver {
   readonly #keeper: DifferenceKeeper;
   /** Outputs being taken back: what is valid at the end must be settled before the end. */
   readonly #takingBack = new Set<Promise<void>>();
-  readonly #substitutions = new Map<GoalId, AbortController>();
+  readonly #substitutions: Substitutions;
   readonly #hooks = new Map<HookId, AbortController>();
   readonly #background = new Set<Promise<void>>();
   readonly #queue: Fact[] = [];
@@ -92,6 +93,9 @@ export class Driver {
 
   constructor(options: DriverOptions) {
     this.#options = options;
+    const { publish, outputsOf, destination } = options;
+    const post = (fact: Fact): void => this.post(fact);
+    this.#substitutions = new Substitutions({ store: destination.store, outputsOf, publish, post });
     this.#copies = new CopyEvents(options.clock, options.publish);
     this.#keeper = new DifferenceKeeper({
       differences: options.differences,
@@ -141,8 +145,8 @@ export class Driver {
   async close(): Promise<void> {
     this.#takeBackWake();
     for (const claim of this.#claims.values()) claim.abort.abort(new Error("the run ended"));
-    for (const abort of [...this.#substitutions.values(), ...this.#hooks.values()])
-      abort.abort(new Error("the run ended"));
+    this.#substitutions.close();
+    for (const abort of this.#hooks.values()) abort.abort(new Error("the run ended"));
     await this.#keeper.settled(true);
     await this.#machines.close();
     await Promise.allSettled(this.#background);
@@ -158,10 +162,10 @@ export class Driver {
         this.#machines.disconnect(command.machine, command.reason);
         return;
       case "startSubstitution":
-        this.#inBackground(this.#substitute(command.goal));
+        this.#inBackground(this.#substitutions.start(command.goal));
         return;
       case "cancelSubstitution":
-        this.#substitutions.get(command.goal)?.abort(new Error("cancelled"));
+        this.#substitutions.cancel(command.goal);
         return;
       case "startBuild":
         this.#inBackground(this.#build(command));
@@ -288,41 +292,6 @@ export class Driver {
         this.#fail(running, messageOf(error), "transfer");
       }
     }
-  }
-
-  async #substitute(goal: GoalId): Promise<void> {
-    const { destination, publish, outputsOf } = this.#options;
-    const abort = new AbortController();
-    this.#substitutions.set(goal, abort);
-    let failure: string | null = null;
-    // The goal's bytes are those of all its outputs, fetched one after the other.
-    let before = { doneBytes: 0n, expectedBytes: 0n };
-    try {
-      for (const output of outputsOf(goal)) {
-        let sum = before;
-        await destination.store.ensurePath(
-          output.path as StorePath,
-          (progress) => {
-            const doneBytes = before.doneBytes + progress.doneBytes;
-            const expectedBytes = before.expectedBytes + progress.expectedBytes;
-            sum = { doneBytes, expectedBytes };
-            publish({
-              type: "substitutionProgressed",
-              goal,
-              doneBytes: `${doneBytes}`,
-              expectedBytes: `${expectedBytes}`,
-            });
-          },
-          abort.signal,
-          (path, from) => publish({ type: "substitutionStarted", goal, paths: [path], from }),
-        );
-        before = sum;
-      }
-    } catch (error) {
-      failure = messageOf(error);
-    }
-    this.#substitutions.delete(goal);
-    this.post({ type: "substitutionEnded", goal, failure });
   }
 
   async #runHook(hook: HookId, goal: GoalId): Promise<void> {
