@@ -1,5 +1,7 @@
 // What is heard of one build: log frames of the worker protocol → started, phase, lines, notices, and back again for a server.
+
 import type { StorePath } from "../formats/store-path.ts";
+import { stripAnsi } from "./ansi.ts";
 import { ACTIVITY, type LogFrame, type LogListener, RESULT } from "./log-frame.ts";
 
 /** Hears one build. Called synchronously and often; must not throw. */
@@ -15,6 +17,7 @@ export interface BuildListener {
 
 /** Makes a log listener out of a build's; lines that arrive together are handed on together. */
 export function hearBuild(listener: BuildListener): LogListener {
+  const waits: Waits = { forLock: false };
   return (frames) => {
     let lines: string[] = [];
     const flush = (): void => {
@@ -29,7 +32,7 @@ export function hearBuild(listener: BuildListener): LogListener {
         continue;
       }
       flush();
-      hearFrame(frame, listener);
+      hearFrame(frame, listener, waits);
     }
     flush();
   };
@@ -41,9 +44,22 @@ function logLineOf(frame: LogFrame): string | null {
   return typeof line === "string" ? line : null;
 }
 
-function hearFrame(frame: LogFrame, listener: BuildListener): void {
+/** Another process works on the same outputs, perhaps for a client that is gone: the store waits for its lock before it builds. */
+interface Waits {
+  forLock: boolean;
+}
+
+function hearFrame(frame: LogFrame, listener: BuildListener, waits: Waits): void {
   if (frame.type === "start" && frame.activity === ACTIVITY.build) {
     listener.started();
+    if (waits.forLock) listener.phase("building");
+    waits.forLock = false;
+  } else if (frame.type === "start" && frame.activity === ACTIVITY.buildWaiting && frame.text !== "") {
+    // "waiting for lock on '…'", "waiting for a machine to build '…'"
+    waits.forLock = true;
+    const text = stripAnsi(frame.text);
+    listener.phase(text.replace(/ (?:on|to) .*/s, ""));
+    listener.noticed(text);
   } else if (frame.type === "next") {
     listener.noticed(frame.text.replace(/\n+$/, ""));
   } else if (frame.type === "result") {
