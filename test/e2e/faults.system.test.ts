@@ -24,16 +24,16 @@ for (let turn = 0; turn < turns; turn++) {
     let rig: FaultRig;
     let undisturbedMs = 0;
 
-    const expectAllBuilt = async (run: FaultRun): Promise<void> => {
+    const expectAllBuilt = async (run: FaultRun, count = builds): Promise<void> => {
       expect(run.status, run.stderr).toBe(0);
       const outputs = run.stdout.trim().split("\n");
-      expect(new Set(outputs).size).toBe(builds);
+      expect(new Set(outputs).size).toBe(count);
       await rig.client.instance.output("nix-store", ["--check-validity", ...outputs]);
       const texts = await rig.client.instance.output("cat", outputs);
       const numbers = texts.split("\n").map((line) => Number(line.split(" ")[1]));
-      expect(numbers.sort((a, b) => a - b)).toEqual(Array.from({ length: builds }, (_, n) => n));
+      expect(numbers.sort((a, b) => a - b)).toEqual(Array.from({ length: count }, (_, n) => n));
       // Nothing is counted, or told, as a failed build.
-      expect(run.stderr).toMatch(new RegExp(`: ${builds} built\n$`));
+      expect(run.stderr).toMatch(new RegExp(`: ${count} built\n$`));
       expect(run.stderr).not.toMatch(/\d+ failed|^error:/m);
       await rig.client.verify();
     };
@@ -51,6 +51,14 @@ for (let turn = 0; turn < turns; turn++) {
         undisturbedMs = run.durationMs;
       });
     }
+
+    it("waits for the only one while it restarts, and goes on there", async () => {
+      const [first] = rig.fleet.builders;
+      const run = await rig.run(8, `reboot-${turn}`, rig.reboot, [first!]);
+      await expectAllBuilt(run, 8);
+      expect(run.stderr).toMatch(/^warning: 'ssh-ng:\/\/b1' is cooling down, next try in \d+s: .*connection refused/m);
+      expect(run.stderr).toContain("(attempt 2)");
+    });
 
     for (const name of names) {
       it(`ends with everything built when one of them is: ${name}`, async () => {

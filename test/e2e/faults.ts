@@ -1,8 +1,9 @@
 // Runs of many builds on three real builders, one of which gets into trouble in the middle; what became of them, and how long it took.
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { DEFAULT_PLAN_OPTIONS } from "../../src/engine/scheduler/options.ts";
-import { type BuilderSpec, type Fleet, startBuilders } from "../support/builders.ts";
+import { type Builder, type BuilderSpec, type Fleet, startBuilders } from "../support/builders.ts";
 import { createNetwork, type Network } from "../support/netns.ts";
 import type { NixGeneration } from "../support/nix-generations.ts";
 import { removeDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
@@ -37,8 +38,10 @@ export interface FaultRig {
   readonly fleet: Fleet;
   readonly client: Client;
   readonly faults: readonly Fault[];
-  /** Runs that many builds; the fault begins when half of them were begun and ends with the run. */
-  readonly run: (builds: number, salt: string, fault: Fault | null, flags?: readonly string[]) => Promise<FaultRun>;
+  /** A fault that ends by itself: the first builder is gone, and comes back after a few seconds. */
+  readonly reboot: Fault;
+  /** Runs that many builds, on the given builders only; the fault begins when half of them were begun and ends with the run. */
+  readonly run: (builds: number, salt: string, fault: Fault | null, on?: readonly Builder[]) => Promise<FaultRun>;
   readonly stop: () => Promise<void>;
 }
 
@@ -102,7 +105,12 @@ export async function startFaultRig(generations: readonly NixGeneration[]): Prom
     fleet,
     client,
     faults: faultsOf(fleet, network, trigger),
-    run: (builds, salt, fault, flags = []) => runMany(fleet, client, [file, `${builds}`, salt, ...flags], fault),
+    reboot: rebootOf(fleet.builders[0]!),
+    run: (builds, salt, fault, on = fleet.builders) => {
+      const machines = on.map((builder) => `${builder.machineLine({ maxJobs: SLOTS })}\n`).join("");
+      const words = ["-f", file, "--argstr", "salt", salt, "--argstr", "count", `${builds}`, "--builders", machines];
+      return runMany(client, words, builds, fault);
+    },
     stop,
   };
 }
@@ -153,17 +161,33 @@ function faultsOf(fleet: Fleet, network: Network, trigger: string): Fault[] {
   ];
 }
 
+/** Too long for the first two tries to reach it again. */
+const REBOOT_MS = 8_000;
+
+function rebootOf({ alias, sshd }: Builder): Fault {
+  return {
+    name: "killed",
+    alias,
+    says: /connection refused/,
+    begin: async () => {
+      await sshd.kill();
+      await delay(REBOOT_MS);
+      await sshd.restart();
+    },
+    end: async () => undefined,
+  };
+}
+
 async function runMany(
-  fleet: Fleet,
   client: Client,
-  [file, builds, salt, ...flags]: readonly string[],
+  words: readonly string[],
+  builds: number,
   fault: Fault | null,
 ): Promise<FaultRun> {
   // The builders share this machine's processors, and what they say of its load at different times is no difference between them.
   const child = client.start([
     ...["--option", "builders-poll-interval", "0"],
-    ...["-f", file!, "--argstr", "salt", salt!, "--argstr", "count", builds!, "--no-out-link", "--ui", "plain"],
-    ...["-j0", "--builders", fleet.machines({ maxJobs: SLOTS }), ...flags],
+    ...["--ui", "plain", "-j0", "--no-out-link", ...words],
   ]);
   let stdout = "";
   let stderr = "";
@@ -177,7 +201,7 @@ async function runMany(
     stderr += chunk.toString();
     const count = begun().length;
     if (count > 0 && firstAt === 0) firstAt = performance.now();
-    if (fault !== null && count >= Number(builds) / 2) beginning ??= fault.begin();
+    if (fault !== null && count >= builds / 2) beginning ??= fault.begin();
   });
   const timer = setTimeout(() => child.kill("SIGKILL"), 300_000);
   const status = await new Promise<number | null>((resolve) => child.once("close", resolve));

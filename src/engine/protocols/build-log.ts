@@ -1,4 +1,5 @@
 // What is heard of one build: log frames of the worker protocol → started, phase, lines, notices, and back again for a server.
+
 import type { StorePath } from "../formats/store-path.ts";
 import { stripAnsi } from "./ansi.ts";
 import { ACTIVITY, type LogFrame, type LogListener, RESULT } from "./log-frame.ts";
@@ -47,7 +48,7 @@ function logLineOf(frame: LogFrame): string | null {
 function hearFrame(frame: LogFrame, listener: BuildListener, waits: Set<bigint>): void {
   if (frame.type === "start" && frame.activity === ACTIVITY.build) {
     listener.started();
-  } else if (frame.type === "start" && frame.activity === ACTIVITY.buildWaiting) {
+  } else if (frame.type === "start" && frame.activity === ACTIVITY.buildWaiting && frame.text !== "") {
     const reason = stripAnsi(frame.text);
     waits.add(frame.id);
     listener.phase(reason);

@@ -9,6 +9,9 @@ import { reviewAll } from "./plan.ts";
 import { jitteredWait } from "./random.ts";
 import { setTimer, type Turn } from "./turn.ts";
 
+/** No machine cools down longer than this (ms) while there is no other one. */
+const ALONE_LONGEST_MS = 30_000;
+
 export function addMachine(turn: Turn, spec: MachineSpec): void {
   const { plan } = turn;
   if (plan.machineById.has(spec.machine)) return;
@@ -102,7 +105,10 @@ export function coolDown(turn: Turn, machine: Machine, reason: string): void {
     return;
   }
   machine.failures += 1;
-  const wait = jitteredWait(plan.options.coolDown, machine.failures, plan.random);
+  // Trying costs little, waiting for the last machine costs everything.
+  const { firstMs, longestMs } = plan.options.coolDown;
+  const longest = hasAlternative(machine, plan.machines) ? longestMs : Math.min(longestMs, ALONE_LONGEST_MS);
+  const wait = jitteredWait({ firstMs, longestMs: longest }, machine.failures, plan.random);
   machine.condition = { type: "coolingDown", reason, until: now.mono + wait, untilWall: now.wall + wait };
   setTimer(turn, now.mono + wait, { type: "machine", machine });
   changed(turn, machine);
@@ -196,5 +202,7 @@ function isSame(a: MachineState, b: MachineState): boolean {
 
 /** Whether another machine than this one may take builds now or soon. */
 export function hasAlternative(machine: Machine, candidates: readonly Machine[]): boolean {
-  return candidates.some((other) => other !== machine && other.condition.type === "open" && other.hold === "none");
+  return candidates.some(
+    (other) => other !== machine && other.slots > 0 && other.condition.type === "open" && other.hold === "none",
+  );
 }

@@ -205,12 +205,13 @@ class Listener implements BuildReporter {
     const { command, session } = this.#work;
     // Nix 2.34 quotes paths twice.
     const kept = /keeping build directory ['"]([^'"]+)['"]/.exec(message);
+    const said = /^waiting for /.test(message) ? `${session.store.uri}: ${message}` : message;
     if (kept !== null) this.keptDirectory = `${session.machine}:${kept[1]}`;
     this.#work.publish({
       type: "noticeRaised",
       level: "info",
       code: kept === null ? "BUILDER_NOTICE" : "BUILD_DIRECTORY_KEPT",
-      message: kept === null ? message : `note: keeping build directory '${kept[1]}' on ${session.machine}`,
+      message: kept === null ? said : `note: keeping build directory '${kept[1]}' on ${session.machine}`,
       hint: null,
       machine: session.machine,
       goal: command.goal,

@@ -104,6 +104,34 @@ describe("a machine that was up and then says what trying again is said not to m
   });
 });
 
+describe("the last machine", () => {
+  it("is tried at least every half minute, however often it failed", () => {
+    const waits = (run: Scenario): number[] => {
+      const found: number[] = [];
+      for (let round = 0; round < 12; round++) {
+        run.lost("a");
+        const { state } = run
+          .happened("machineStateChanged")
+          .filter(({ machine: name }) => name === "a")
+          .at(-1)!;
+        const until = (state.type === "coolingDown" ? state.until : 0) - 1_000_000;
+        found.push(until - run.now);
+        run.tick(until);
+      }
+      return found;
+    };
+    const alone = new Scenario();
+    for (const spec of [machine("a"), machine("here", { slots: 0 })]) alone.say({ type: "machineAdded", spec });
+    alone.goals(target("x"));
+    expect(Math.max(...waits(alone))).toBeLessThanOrEqual(30_000);
+
+    const other = new Scenario().machines(machine("b"));
+    other.say({ type: "machineAdded", spec: machine("a") });
+    other.goals(target("x"), target("y"));
+    expect(Math.max(...waits(other))).toBeGreaterThan(30_000);
+  });
+});
+
 describe("a machine that cools down", () => {
   it("does so once, however many of its builds fail by the same cause, and those go on elsewhere at once", () => {
     const run = new Scenario().machines(machine("a", { slots: 2 }), machine("b", { slots: 4 }));
