@@ -250,7 +250,8 @@ describe.skipIf(!usable)("rounds (skipped without root, nix-bin, openssh-server 
 
   it("that differ side by side on several builders are kept under Nix's names, and the messages say where", async () => {
     const flags = [...on("repeats", "other"), "--repeat", "1", "--rounds-on", "other", "--keep-failed"];
-    const loose = await run("several", "side", ...flags, "--option", "enforce-determinism", "false");
+    const hooked = ["--option", "run-diff-hook", "true", "--option", "diff-hook", "/bin/true", "--report", "side.json"];
+    const loose = await run("several", "side", ...flags, "--option", "enforce-determinism", "false", ...hooked);
     expect(loose.status, loose.stderr).toBe(0);
     const told = [
       ...loose.stderr.matchAll(/^warning: output '(\S+)' of '\S+' differs from '(\S+)' from previous round$/gm),
@@ -261,6 +262,9 @@ describe.skipIf(!usable)("rounds (skipped without root, nix-bin, openssh-server 
       const [one, two] = [path!, kept!].map((each) => readFileSync(client.instance.hostPath(each), "utf8"));
       expect(one).not.toBe(two);
     }
+    const report = JSON.parse(readFileSync(join(client.instance.directory, "homes/root/side.json"), "utf8"));
+    for (const { firstPath, otherPath } of report.derivations[0].differences)
+      for (const path of [firstPath, otherPath]) expect(existsSync(client.instance.hostPath(path)), path).toBe(true);
     const collected = await client.instance.run("nix-store", ["--gc"]);
     expect(collected.status, collected.stderr).toBe(0);
   });
