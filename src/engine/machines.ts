@@ -174,6 +174,10 @@ export class Connector {
     }
     const useSubstitutes = config.settings.buildersUseSubstitutes;
     const maxBuilds = machine.spec.slots;
-    return openRemote({ reference, transports, sshSettings, clock, maxBuilds, useSubstitutes, wrap }, signal);
+    const pollInterval = Math.max(1, config.settings.buildPollInterval);
+    return openRemote(
+      { reference, transports, sshSettings, clock, maxBuilds, pollInterval, useSubstitutes, wrap },
+      signal,
+    );
   }
 }

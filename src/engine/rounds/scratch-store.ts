@@ -114,6 +114,7 @@ export async function openLocalScratch(options: LocalScratchOptions, signal: Abo
     queryOptions: queryOptions(false, false, new Map()),
     machineCores: async () => 0,
     buildOverrides: new Map(),
+    readDirectly: null,
   });
   const dispose = async (): Promise<void> => {
     await store.close().catch(() => undefined);

@@ -50,6 +50,7 @@ function take(turn: Turn, fact: Fact): void {
     case "machineConnected":
     case "machineLost":
     case "machineLoad":
+    case "machineSent":
       onMachine(turn, fact);
       return;
     case "claimStage":
@@ -119,10 +120,22 @@ function settle(turn: Turn, isTick: boolean): void {
   if (plan.fresh.length > 0 || isTick) tellWaiting(turn);
   if (isTick) publishEstimate(turn);
   const isOver = (plan.complete || plan.halt !== null) && plan.unfinished === 0 && plan.hooks.size === 0;
-  if (isOver) {
-    plan.finished = true;
-    turn.commands.push({ type: "finishRun", outcome: outcomeOf(plan) });
-  } else wake(turn);
+  if (!isOver || isHeld(turn)) {
+    wake(turn);
+    return;
+  }
+  plan.finished = true;
+  turn.commands.push({ type: "finishRun", outcome: outcomeOf(plan) });
+}
+
+/** Whether a run that is over waits for the user; says so when it begins to. */
+function isHeld({ plan, events }: Turn): boolean {
+  if (!plan.options.holdWhenFailed || plan.hold === "left" || plan.halt?.type === "stopped") return false;
+  const { exitStatus } = outcomeOf(plan);
+  if (exitStatus === 0) return false;
+  if (plan.hold === "none") events.push({ type: "runHeld", exitStatus });
+  plan.hold = "held";
+  return true;
 }
 
 /** Asks for a tick when the next time is due: a try again, a machine that has cooled down, or a new estimate while builds run. */

@@ -11,15 +11,16 @@ import type { PathInfos } from "../stores/path-infos.ts";
 import type { BuildOptions, DestinationStore } from "../stores/store.ts";
 import type { Command, StartBuild } from "./command.ts";
 import { CopyEvents } from "./copy-events.ts";
-import { decide } from "./decide.ts";
+import { type Decision, decide } from "./decide.ts";
 import { DifferenceKeeper } from "./difference-keeper.ts";
 import type { Fact } from "./fact.ts";
 import { presentAs } from "./first-outputs.ts";
 import type { BuildLog, LogKeeper } from "./log-keeper.ts";
 import { type ConnectedMachine, Machines } from "./machines.ts";
 import { performBuild } from "./perform-build.ts";
-import type { Plan } from "./plan.ts";
+import { oldestClaimMs, type Plan } from "./plan.ts";
 import type { ReadyDerivation, Realisations } from "./realisations.ts";
+import type { Now } from "./turn.ts";
 
 /** Runs post-build hooks; resolves with the reason when one failed. */
 export interface HookRunner {
@@ -56,8 +57,10 @@ export interface DriverOptions {
   readonly enforceDeterminism: boolean;
   /** Every goal's known outputs, for substitution. */
   readonly outputsOf: (goal: GoalId) => readonly OutputPath[];
-  /** Sees every fact before it is decided on: the journal writes what must survive. */
+  /** Sees every fact before it is decided on. */
   readonly onFact: (fact: Fact) => void;
+  /** Sees every decision before it is performed. */
+  readonly onDecision: (fact: Fact, now: Now, decision: Decision) => void;
   /** Sees every command before it is performed. */
   readonly onCommand: (command: Command) => void;
 }
@@ -102,6 +105,7 @@ export class Driver {
       connect: options.connect,
       post: (fact) => this.post(fact),
       isPermanent: options.isPermanent,
+      atStakeMs: (machine) => oldestClaimMs(options.plan, machine, options.clock.now()),
     });
   }
 
@@ -119,7 +123,9 @@ export class Driver {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         this.#options.onFact(next);
         const { clock, plan, publish } = this.#options;
-        const decision = decide(plan, next, { mono: clock.now(), wall: clock.wallTime() });
+        const now = { mono: clock.now(), wall: clock.wallTime() };
+        const decision = decide(plan, next, now);
+        this.#options.onDecision(next, now, decision);
         for (const event of decision.events) publish(event);
         for (const command of decision.commands) this.#perform(command);
       }
@@ -288,20 +294,28 @@ export class Driver {
     const abort = new AbortController();
     this.#substitutions.set(goal, abort);
     let failure: string | null = null;
+    // The goal's bytes are those of all its outputs, fetched one after the other.
+    let before = { doneBytes: 0n, expectedBytes: 0n };
     try {
       for (const output of outputsOf(goal)) {
+        let sum = before;
         await destination.store.ensurePath(
           output.path as StorePath,
-          ({ doneBytes, expectedBytes }) =>
+          (progress) => {
+            const doneBytes = before.doneBytes + progress.doneBytes;
+            const expectedBytes = before.expectedBytes + progress.expectedBytes;
+            sum = { doneBytes, expectedBytes };
             publish({
               type: "substitutionProgressed",
               goal,
-              doneBytes: String(doneBytes),
-              expectedBytes: String(expectedBytes),
-            }),
+              doneBytes: `${doneBytes}`,
+              expectedBytes: `${expectedBytes}`,
+            });
+          },
           abort.signal,
           (path, from) => publish({ type: "substitutionStarted", goal, paths: [path], from }),
         );
+        before = sum;
       }
     } catch (error) {
       failure = messageOf(error);

@@ -45,6 +45,7 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
   const heard = new Listener(work);
   let origin: ClaimFailure["origin"] = "transfer";
   try {
+    if (command.isResumed && (await finishFound(work, signal))) return "built";
     const throughClosure = session.trusted === false && work.isInputAddressed;
     if (!session.isDestination) {
       post({ type: "claimStage", claim, stage: "sendingInputs" });
@@ -120,6 +121,33 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
   }
 }
 
+/** Says what a machine finished for an earlier run; false when it did not, or cannot be asked before it builds. */
+async function finishFound(
+  { command, derivation, session, built, post }: BuildWork,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (session.isDestination || command.compare.type !== "none" || command.round > 1) return false;
+  const paths = new Map<string, StorePath>();
+  for (const [name, output] of derivation.outputs) {
+    if (!("path" in output)) return false;
+    paths.set(name, output.path);
+  }
+  const valid = await session.store.lockValidPaths([...paths.values()], signal);
+  if ([...paths.values()].some((path) => !valid.has(path))) return false;
+  const infos = await session.store.queryPathInfos(paths.values(), signal);
+  const outputs = new Map<string, PathInfo>();
+  for (const [name, path] of paths) {
+    const info = infos.get(path);
+    if (info === undefined) return false;
+    session.holds(path);
+    outputs.set(name, info);
+  }
+  built(outputs);
+  const found = [...outputs].map(([name, info]) => builtOutput(name, info));
+  post({ type: "claimBuilt", claim: command.claim, durationMs: 0, executed: false, outputs: found, differs: [] });
+  return true;
+}
+
 /** A check, or a round that another one was, or may have been, built before. */
 function isCompared({ compare, round }: StartBuild): boolean {
   return compare.type !== "none" || round > 1;
@@ -144,6 +172,7 @@ function builtOutput(name: string, info: PathInfo): BuiltOutput {
 class Listener implements BuildReporter {
   startedAt: number | null = null;
   keptDirectory: string | null = null;
+  #fileTold = false;
   readonly #work: BuildWork;
 
   constructor(work: BuildWork) {
@@ -161,7 +190,15 @@ class Listener implements BuildReporter {
   logged(lines: readonly string[]): void {
     if (lines.length === 0) return;
     this.#work.log.append(lines);
+    this.#tellFile();
     this.#work.publish({ type: "buildLogged", claim: this.#work.command.claim, lines });
+  }
+
+  #tellFile(): void {
+    const file = this.#work.log.file();
+    if (this.#fileTold || file === null) return;
+    this.#fileTold = true;
+    this.#work.publish({ type: "buildLogKept", claim: this.#work.command.claim, file });
   }
 
   noticed(message: string): void {

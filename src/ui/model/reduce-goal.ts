@@ -75,6 +75,11 @@ export function reduceGoal(board: Board, event: GoalEvent | BuildEvent | RoundEv
       if (build !== undefined) build.phase = { name: event.phase, since: at };
       return;
     }
+    case "buildLogKept": {
+      const build = board.builds.get(event.claim);
+      if (build !== undefined) build.logFile = event.file;
+      return;
+    }
     case "buildLogged": {
       const build = board.builds.get(event.claim);
       if (build === undefined) return;
@@ -165,6 +170,7 @@ function assign(board: Board, event: Extract<BuildEvent, { type: "buildAssigned"
     stage: { stage: "preparing", since: at },
     phase: null,
     log: new LogBuffer(RUNNING_LINES),
+    logFile: null,
     lastLogAt: null,
     glimpse: null,
   };

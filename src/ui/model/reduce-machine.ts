@@ -62,6 +62,8 @@ export function reduceUsage(board: Board, event: UsageEvent, at: number): void {
   machine.usage = {
     type: "sampled",
     at,
+    // Older recordings do not tell.
+    host: event.host ?? null,
     cores: event.cores,
     busyCores,
     averageBusyCores:

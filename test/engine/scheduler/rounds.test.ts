@@ -78,7 +78,7 @@ describe("rounds on the same machine", () => {
     const other = second.machine === "a" ? "b" : "a";
     r.lost(second.machine, "host key changed", true);
     r.fails(second.claim, CONNECTION_LOST);
-    r.tick(2000);
+    r.lostForGood(second.machine, "host key changed");
     expect(r.starts()[2]).toMatchObject({ machine: other, round: 1, compare: { type: "none" } });
     r.built(r.claim("x"));
     r.built(r.claim("x"));
