@@ -20,6 +20,7 @@ import { type ConnectedMachine, Machines } from "./machines.ts";
 import { performBuild } from "./perform-build.ts";
 import { oldestClaimMs, type Plan } from "./plan.ts";
 import type { ReadyDerivation, Realisations } from "./realisations.ts";
+import { takeBack } from "./take-back.ts";
 import type { Now } from "./turn.ts";
 
 /** Runs post-build hooks; resolves with the reason when one failed. */
@@ -340,28 +341,11 @@ export class Driver {
     this.post({ type: "hookEnded", hook, failure: end.failure, durationMs: end.durationMs });
   }
 
-  /** Enforced determinism failed: outputs that came into the destination store are deleted there. */
+  /** Enforced determinism failed: its results are still read, and shown to the hook, before they go. */
   async #takeBack(goal: GoalId, claim: ClaimId): Promise<void> {
     this.#claims.delete(claim);
-    // Its results are still read, and shown to the hook.
     await this.#keeper.quiet(goal);
-    const { realisations, validBefore } = this.#options;
-    const paths = realisations.outputs(goal as string as StorePath).filter((path) => !validBefore.has(path));
-    try {
-      // They were made in this run, whose own roots are all that keeps them.
-      await this.#options.destination.store.deletePaths(paths, true);
-      for (const path of paths) this.#options.destination.infos.forget(path);
-    } catch (error) {
-      this.#options.publish({
-        type: "noticeRaised",
-        level: "warning",
-        code: "OUTPUTS_NOT_TAKEN_BACK",
-        message: `outputs that are not deterministic stay valid: ${messageOf(error)}`,
-        hint: `delete them with: nix-store --delete ${paths.join(" ")}`,
-        machine: null,
-        goal,
-      });
-    }
+    await takeBack(goal, this.#options);
   }
 
   /** What is still being said of differences is said before the end. */
