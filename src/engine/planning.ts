@@ -17,7 +17,7 @@ export interface PlanningInput {
   readonly substitute: boolean;
   /** `repeat` + 1. */
   readonly rounds: number;
-  /** `--check`: targets are rebuilt; `build` also builds those whose outputs are not valid yet. */
+  /** `--check`: targets are rebuilt and compared; `build` first builds those whose outputs are not valid yet. */
   readonly check: "no" | "valid" | "build";
   readonly signal: AbortSignal;
 }
@@ -129,7 +129,10 @@ function refuseDynamic(goals: readonly GoalSpec[], derivations: ReadonlyMap<Stor
 
 /** Nix's own error (manual, Spot-Checking Build Determinism), and what to do. */
 function refuseUnbuilt(goals: readonly GoalSpec[]): void {
-  const unbuilt = goals.find((goal) => goal.isTarget && !goal.check && goal.kind === "derivation");
+  // What can be substituted is, as Nix does, and checked then.
+  const unbuilt = goals.find(
+    (goal) => goal.isTarget && !goal.check && goal.kind === "derivation" && goal.validity === "missing",
+  );
   if (unbuilt === undefined) return;
   throw new EngineError(
     "build",

@@ -51,7 +51,7 @@ describe.skipIf(!usable)("rounds (skipped without root, nix-bin, openssh-server 
         account: "tsbt-plain" as const,
       })),
     ]);
-    client = await createClient(fleet, { generation, conf });
+    client = await createClient(fleet, { generation, conf: `${conf}\nrequire-sigs = false` });
     shared = await createClient(fleet, { generation, daemon: true });
   });
   afterAll(async () => {
@@ -243,14 +243,15 @@ describe.skipIf(!usable)("rounds (skipped without root, nix-bin, openssh-server 
       }
       const again = await client.run([...words, ...flags(), "--repeat", "0"]);
       expect(again.status, again.stderr).toBe(0);
-      // The builder has the whole result of the first round; here nothing is known of it.
-      expect(again.stderr).toContain(title === "a builder" ? "1 already valid" : "[1 built");
+      // The builder has the whole result of the first round, which a run that goes on takes from there.
+      expect(again.stderr).toMatch(/^\[1 built, .* done after/m);
     });
   }
 
   it("that differ side by side on several builders are kept under Nix's names, and the messages say where", async () => {
     const flags = [...on("repeats", "other"), "--repeat", "1", "--rounds-on", "other", "--keep-failed"];
-    const loose = await run("several", "side", ...flags, "--option", "enforce-determinism", "false");
+    const hooked = ["--option", "run-diff-hook", "true", "--option", "diff-hook", "/bin/true", "--report", "side.json"];
+    const loose = await run("several", "side", ...flags, "--option", "enforce-determinism", "false", ...hooked);
     expect(loose.status, loose.stderr).toBe(0);
     const told = [
       ...loose.stderr.matchAll(/^warning: output '(\S+)' of '\S+' differs from '(\S+)' from previous round$/gm),
@@ -261,8 +262,43 @@ describe.skipIf(!usable)("rounds (skipped without root, nix-bin, openssh-server 
       const [one, two] = [path!, kept!].map((each) => readFileSync(client.instance.hostPath(each), "utf8"));
       expect(one).not.toBe(two);
     }
+    const report = JSON.parse(readFileSync(join(client.instance.directory, "homes/root/side.json"), "utf8"));
+    for (const { firstPath, otherPath } of report.derivations[0].differences)
+      for (const path of [firstPath, otherPath]) expect(existsSync(client.instance.hostPath(path)), path).toBe(true);
     const collected = await client.instance.run("nix-store", ["--gc"]);
     expect(collected.status, collected.stderr).toBe(0);
+  });
+
+  it("follow a build or a substitution where --check finds nothing to compare with yet", async () => {
+    const flags = [...here, "--repeat", "0", "--check"];
+    const missing = await run("unstable", "missing", ...flags, "--build-missing");
+    expect(missing.status, missing.stderr).toBe(104);
+    const drv = drvIn(missing.stderr);
+    const order = ["building", "checking outputs of"].map((word) => missing.stderr.indexOf(`${word} '${drv}'...`));
+    expect(order[0]).toBeGreaterThanOrEqual(0);
+    expect(order[1]).toBeGreaterThan(order[0]!);
+    // As after any check, what was built stays.
+    const out = await client.instance.output("nix-store", ["--query", "--outputs", drv]);
+    expect((await client.instance.run("nix-store", ["--query", "--hash", out])).status).toBe(0);
+    const there = await run("stable", "missing", ...on("other"), "--repeat", "0", "--check", "--build-missing");
+    expect(there.status, there.stderr).toBe(0);
+
+    const cache = "file:///homes/root/cache";
+    const store = (await run("stable", "cached", ...here, "--repeat", "0")).stdout.trim();
+    await client.instance.output("nix", ["copy", "--to", cache, store]);
+    const words = ["rounds.nix", "-A", "stable", "--argstr", "salt", "cached", "--no-out-link", "--check"];
+    const env = { NIX_PATH: `nixpkgs=${await standInNixpkgs()}` };
+    for (const check of [
+      () =>
+        client.instance.run("nix-build", [...words, "--option", "substituters", cache], { env, cwd: "/homes/root" }),
+      () => run("stable", "cached", ...flags, "--option", "substituters", cache),
+    ]) {
+      await client.instance.output("nix-store", ["--delete", store]);
+      const checked = await check();
+      expect(checked.status, checked.stderr).toBe(0);
+      expect(checked.stderr).toMatch(/^checking outputs of '\S+-stable\.drv'\.\.\.$/m);
+      expect(checked.stdout.trim()).toBe(store);
+    }
   });
 
   it("that differ take nothing back that was valid before", async () => {

@@ -48,10 +48,13 @@ function logLineOf(frame: LogFrame): string | null {
 function hearFrame(frame: LogFrame, listener: BuildListener, waits: Set<bigint>): void {
   if (frame.type === "start" && frame.activity === ACTIVITY.build) {
     listener.started();
+    if (waits.size > 0) listener.phase("building");
+    waits.clear();
   } else if (frame.type === "start" && frame.activity === ACTIVITY.buildWaiting && frame.text !== "") {
     const reason = stripAnsi(frame.text);
     waits.add(frame.id);
-    listener.phase(reason);
+    // "waiting for lock on '…'": what is waited for is said in the notice.
+    listener.phase(reason.replace(/ (?:on|to) .*/s, ""));
     listener.noticed(reason);
   } else if (frame.type === "stop" && waits.delete(frame.id)) {
     listener.phase("building");

@@ -6,6 +6,7 @@ import { dispatch } from "./dispatch.ts";
 import type { Fact } from "./fact.ts";
 import { onGoalDue } from "./failures.ts";
 import { cancelledBy, finishGoal } from "./finish.ts";
+import { turnToCheck } from "./goal.ts";
 import { addGoals, buildInstead, failImpossible, noSubstitute } from "./goals.ts";
 import { addMachine, onMachine, warmUp } from "./health.ts";
 import { onHook } from "./hook-queue.ts";
@@ -79,7 +80,10 @@ function onSubstitutionEnded(turn: Turn, fact: Extract<Fact, { type: "substituti
   const goal = plan.goals.get(fact.goal);
   if (goal === undefined || goal.phase.type !== "substituting") return;
   const { verdict } = goal.phase;
-  if (fact.failure === null) finishGoal(turn, goal, { type: "substituted", outputs: goal.spec.outputPaths });
+  if (fact.failure === null && goal.spec.checkNext === true && verdict === null && plan.halt === null) {
+    turnToCheck(goal);
+    buildInstead(turn, goal);
+  } else if (fact.failure === null) finishGoal(turn, goal, { type: "substituted", outputs: goal.spec.outputPaths });
   else if (verdict !== null) finishGoal(turn, goal, verdict);
   else if (plan.halt !== null) finishGoal(turn, goal, cancelledBy(plan.halt));
   else if (plan.options.fallback && goal.spec.kind === "derivation") buildInstead(turn, goal);

@@ -21,7 +21,7 @@ import { performBuild } from "./perform-build.ts";
 import { oldestClaimMs, type Plan } from "./plan.ts";
 import type { ReadyDerivation, Realisations } from "./realisations.ts";
 import { Substitutions } from "./substitutions.ts";
-import { takeBackOutputs } from "./take-back.ts";
+import { takeBack } from "./take-back.ts";
 import type { Now } from "./turn.ts";
 
 /** Runs post-build hooks; resolves with the reason when one failed. */
@@ -310,15 +310,11 @@ export class Driver {
     this.post({ type: "hookEnded", hook, failure: end.failure, durationMs: end.durationMs });
   }
 
-  /** Enforced determinism failed: outputs that came into the destination store are deleted there. */
+  /** Enforced determinism failed: its results are still read, and shown to the hook, before they go. */
   async #takeBack(goal: GoalId, claim: ClaimId): Promise<void> {
     this.#claims.delete(claim);
-    // Its results are still read, and shown to the hook.
     await this.#keeper.quiet(goal);
-    const { realisations, validBefore, destination, publish } = this.#options;
-    const paths = realisations.outputs(goal as string as StorePath).filter((path) => !validBefore.has(path));
-    const problem = await takeBackOutputs(destination, goal, paths);
-    if (problem !== null) publish(problem);
+    await takeBack(goal, this.#options);
   }
 
   /** What is still being said of differences is said before the end. */

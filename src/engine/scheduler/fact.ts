@@ -24,6 +24,8 @@ export interface GoalSpec {
   readonly addressing: "input" | "fixed" | "floating" | "impure";
   /** Rebuild and compare although the outputs are valid (`--check`). */
   readonly check: boolean;
+  /** The same once they are valid: they are substituted or built first. */
+  readonly checkNext?: boolean;
   /** `repeat` + 1; 1 for fixed outputs. */
   readonly rounds: number;
   /** Bytes of the input sources that no other goal has: they must be sent, and say something of its weight when nothing else does. */

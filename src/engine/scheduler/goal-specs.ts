@@ -116,6 +116,7 @@ function derivationGoal(
     outputPaths,
     addressing,
     check: input.check && isTarget && isValid,
+    checkNext: input.check && isTarget && !isValid,
     rounds: addressing === "fixed" ? 1 : input.rounds,
     inputBytes: 0,
   };

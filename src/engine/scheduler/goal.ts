@@ -50,7 +50,7 @@ export interface Trouble {
 
 export interface Goal {
   readonly id: GoalId;
-  readonly spec: GoalSpec;
+  spec: GoalSpec;
   /** Order of arrival: Nix's order. */
   readonly index: number;
   inputs: readonly Goal[];
@@ -139,6 +139,11 @@ const NO_FAILURES: string[] = [];
 export const NO_TIMES: number[] = [];
 const NO_PLACES: number[] = [];
 const NO_CLAIMS: Claim[] = [];
+
+/** Its outputs have become valid, and now they are checked. */
+export function turnToCheck(goal: Goal): void {
+  goal.spec = { ...goal.spec, check: true, checkNext: false, validity: "valid" };
+}
 
 /** Whether a goal has ended with its outputs valid. */
 export function isDone(goal: Goal): boolean {

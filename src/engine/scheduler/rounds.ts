@@ -2,7 +2,7 @@
 import type { GoalResult } from "../events/event.ts";
 import type { Claim, ClaimEnd } from "./claim.ts";
 import { cancelledBy, endGoal } from "./finish.ts";
-import { type BuildingPhase, type Goal, isUndecided, roundClaims } from "./goal.ts";
+import { type BuildingPhase, type Goal, isUndecided, roundClaims, turnToCheck } from "./goal.ts";
 import { enqueue, laneOf } from "./goal-class.ts";
 import { finishBuilt } from "./hook-queue.ts";
 import { type Plan, reviewAll } from "./plan.ts";
@@ -43,6 +43,11 @@ export function advance(turn: Turn, goal: Goal): void {
     const later = rounds.findIndex((round) => round.type === "later");
     if (later >= 0) rounds[later] = { type: "queued" };
   }
+  next(turn, goal);
+}
+
+/** Lets the next round start as soon as a machine takes it. */
+function next(turn: Turn, goal: Goal): void {
   reviewAll(turn.plan);
   if (goal.goalClass !== null) enqueue(goal.goalClass, goal, laneOf(goal));
   if (goal.open.length === 0) turn.plan.fresh.push(goal);
@@ -136,6 +141,12 @@ function fail(turn: Turn, goal: Goal, claim: Claim, differs: readonly string[], 
 
 /** All rounds are done and the outputs are where they belong. */
 function complete(turn: Turn, goal: Goal & { phase: BuildingPhase }, first: Claim): void {
+  if (goal.spec.checkNext === true) {
+    turnToCheck(goal);
+    restartRounds(turn.plan, goal);
+    next(turn, goal);
+    return;
+  }
   const { end } = first;
   const { rounds } = goal.phase;
   const known = goal.spec.outputPaths;

@@ -1,24 +1,32 @@
-// Takes outputs back out of the destination store that are not deterministic, where that is enforced.
+// Takes back what a goal left valid in the destination store although its rounds differ and determinism is enforced.
 import { messageOf } from "../errors.ts";
 import type { EngineEvent } from "../events/event.ts";
 import type { GoalId } from "../events/ids.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import type { PathInfos } from "../stores/path-infos.ts";
 import type { DestinationStore } from "../stores/store.ts";
+import type { Realisations } from "./realisations.ts";
 
-/** Deletes paths that were made in this run; gives back what to tell when they stay. Does not throw. */
-export async function takeBackOutputs(
-  destination: { readonly store: DestinationStore; readonly infos: PathInfos },
+export interface TakeBackPorts {
+  readonly destination: { readonly store: DestinationStore; readonly infos: PathInfos };
+  readonly realisations: Realisations;
+  /** Outputs that were valid before the run: they stay. */
+  readonly validBefore: ReadonlySet<StorePath>;
+  readonly publish: (event: EngineEvent) => void;
+}
+
+/** Deletes the goal's outputs that became valid in this run. Never rejects: what cannot be deleted is a warning. */
+export async function takeBack(
   goal: GoalId,
-  paths: readonly StorePath[],
-): Promise<EngineEvent | null> {
+  { destination, realisations, validBefore, publish }: TakeBackPorts,
+): Promise<void> {
+  const paths = realisations.outputs(goal as string as StorePath).filter((path) => !validBefore.has(path));
   try {
-    // The run's own roots are all that keeps them.
+    // They were made in this run, whose own roots are all that keeps them.
     await destination.store.deletePaths(paths, true);
     for (const path of paths) destination.infos.forget(path);
-    return null;
   } catch (error) {
-    return {
+    publish({
       type: "noticeRaised",
       level: "warning",
       code: "OUTPUTS_NOT_TAKEN_BACK",
@@ -26,6 +34,6 @@ export async function takeBackOutputs(
       hint: `delete them with: nix-store --delete ${paths.join(" ")}`,
       machine: null,
       goal,
-    };
+    });
   }
 }

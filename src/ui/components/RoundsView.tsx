@@ -44,7 +44,7 @@ export function RoundsView({
   readonly theme: Theme;
 }): ReactNode {
   const width = context.size.columns;
-  const details = layout.selected === null ? [] : roundsDetails(layout.selected).slice(0, layout.detailHeight);
+  const details = layout.selected === null ? [] : roundsDetails(layout.selected, layout.detailHeight);
   const rule = layout.detailHeight > 0 ? 1 : 0;
   const longest = Math.max(0, ...layout.rows.map(({ goal }) => displayWidth(sanitizeText(goal.description.name))));
   const nameWidth = Math.min(longest, Math.max(10, Math.floor(width * 0.25)));
@@ -101,8 +101,11 @@ function rowParts(goal: Goal, nameWidth: number, theme: Theme, isSelected: boole
   ];
 }
 
-/** Which outputs differ between which rounds, where both results are, in what they differ, and what the diff hook said. */
-export function roundsDetails(goal: Goal): readonly (readonly Part[])[] {
+/**
+ * At most `height` rows: which outputs differ between which rounds, in what, and where both results are; and what the diff hook said, which has half the
+ * room when there is not enough.
+ */
+export function roundsDetails(goal: Goal, height: number): readonly (readonly Part[])[] {
   const fact = (label: string, value: string, tone: Tone = "plain"): readonly Part[] => [
     part(" "),
     part(label, "dim", { width: 13 }),
@@ -117,16 +120,14 @@ export function roundsDetails(goal: Goal): readonly (readonly Part[])[] {
     rows.push(fact("the first", sanitizeText(firstPath)));
     if (otherPath !== null) rows.push(fact("the other", sanitizeText(otherPath)));
   }
-  const said = goal.diffLog?.tail(DIFF_LINES) ?? [];
-  if (said.length > 0) rows.push(fact("diff hook", "says", "dim"));
-  rows.push(
-    ...said.map((line): readonly Part[] => [
-      part(" "),
-      part(">", "dim"),
-      part(sanitizeLine(line), "plain", { min: 4 }),
-    ]),
-  );
-  return rows;
+  const said: (readonly Part[])[] = (goal.diffLog?.tail(DIFF_LINES) ?? []).map((line) => [
+    part(" "),
+    part(">", "dim"),
+    part(sanitizeLine(line), "plain", { min: 4 }),
+  ]);
+  if (said.length > 0) said.unshift(fact("diff hook", "says", "dim"));
+  const room = Math.max(height - said.length, Math.ceil(height / 2));
+  return [...rows.slice(0, room), ...said].slice(0, height);
 }
 
 /** Lines of a diff hook the screen may have room for. */

@@ -27,7 +27,7 @@ it("a build that waits for a lock says so, and what becomes of it", () => {
       { type: "stop", id: 9n },
     ),
   ).toEqual([
-    "phase waiting for lock on '/nix/store/x'",
+    "phase waiting for lock",
     "notice waiting for lock on '/nix/store/x'",
     "phase building",
     "started",
