@@ -173,7 +173,8 @@ export class Connector {
       );
     }
     const useSubstitutes = config.settings.buildersUseSubstitutes;
-    const maxBuilds = machine.spec.slots;
+    // The plan keeps to the slots, which may change while it runs.
+    const maxBuilds = Number.POSITIVE_INFINITY;
     return openRemote({ reference, transports, sshSettings, clock, maxBuilds, useSubstitutes, wrap }, signal);
   }
 }
