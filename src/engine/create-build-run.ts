@@ -8,8 +8,8 @@ import { runBuildFile } from "./evaluate/build-file/run-build-file.ts";
 import { type InstallableWords, parseInstallables } from "./evaluate/installable.ts";
 import type { EvaluationOptions } from "./evaluate/nix-options.ts";
 import { runPostBuildHook } from "./hooks/post-build-hook.ts";
-import { openEmbedded, readSshOptions } from "./open-embedded.ts";
 import type { HookRunner } from "./scheduler/driver.ts";
+import { readSshOptions } from "./ssh-environment.ts";
 import type { TransportOpener } from "./transports/transport.ts";
 
 /** The environment and the directory the user called us in. */
@@ -74,7 +74,11 @@ export function createBuildRun(
     program: surroundings.program,
     runId,
     sshSettings,
-    openEmbedded: (root) => openEmbedded(root, config, environment, clock, (message) => run.say(message)),
+    // Loaded where it is needed: it is half of the program.
+    openEmbedded: async (root) => {
+      const { openEmbedded } = await import("./open-embedded.ts");
+      return openEmbedded(root, config, environment, clock, (message) => run.say(message));
+    },
     evaluateBuildFile: (store) => (file, attributes) =>
       runBuildFile({
         file,

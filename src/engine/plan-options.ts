@@ -1,7 +1,11 @@
 // From the settings of a run to the options of its plan.
 import type { LoadedConfig } from "./config/load.ts";
-import { DEFAULT_PLAN_OPTIONS, type HookMode, type PlanOptions } from "./scheduler/options.ts";
+import { hookMode } from "./daemon-hook.ts";
+import { DEFAULT_PLAN_OPTIONS, type PlanOptions, type Waits } from "./scheduler/options.ts";
 import type { OpenedDestination } from "./stores/open-destination.ts";
+
+/** Bytes per second that are sent to a machine until it is known better: between a home's line and a rack's. */
+const SEND_RATE = 20_000_000;
 
 /** The options; what only the run knows (durations, transfer times) is left to it. @param run.random 0 ≤ x < 1, for the seed */
 export function planOptions(
@@ -9,8 +13,6 @@ export function planOptions(
   destination: OpenedDestination,
 ): PlanOptions {
   const { settings } = run.config;
-  const blocks = settings.postBuildHook !== null && settings.postBuildHookMode === "blocking";
-  const hook: HookMode = { type: blocks ? "blocking" : "none" };
   return {
     ...DEFAULT_PLAN_OPTIONS,
     seed: Math.floor(run.random() * 2 ** 32),
@@ -20,8 +22,19 @@ export function planOptions(
     holdWhenFailed: run.holdWhenFailed,
     enforceDeterminism: settings.enforceDeterminism,
     roundsOn: settings.roundsOn,
-    hook,
-    maxAttempts: settings.maxAttempts,
+    hook: hookMode(run.config, destination),
+    maxAttempts: Math.max(1, settings.maxAttempts),
+    ...waitsOf(settings.retryDelay, settings.retryDelayMax),
+    sendRate: SEND_RATE,
     destinationTrusted: destination.description.trusted !== false,
   };
+}
+
+/** Builds wait a fifth of what machines do: what befell one build need not befall the next. */
+function waitsOf(delay: number, longest: number): Pick<PlanOptions, "backOff" | "coolDown"> {
+  const wait = (seconds: number, longestSeconds: number): Waits => ({
+    firstMs: Math.min(seconds, longestSeconds) * 1000,
+    longestMs: longestSeconds * 1000,
+  });
+  return { backOff: wait(delay / 5, longest / 5), coolDown: wait(delay, longest) };
 }

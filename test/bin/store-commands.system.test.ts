@@ -316,27 +316,34 @@ describe.skipIf(generations.length === 0)("store commands (skipped without root 
   });
 
   it("runs a hook once for each build, also where Nix itself is told to run it", async () => {
+    const runs = join(directory, "hook-runs");
     const hook = join(directory, "counting-hook");
-    writeFileSync(hook, `#!/bin/sh\necho $OUT_PATHS >> ${directory}/hook-runs\n`);
+    writeFileSync(hook, `#!/bin/sh\necho "$(id -un) $OUT_PATHS" >> ${runs}\n`);
     chmodSync(hook, 0o755);
     await using machine = await createInstance(generations.at(-1)!, { conf: `post-build-hook = ${hook}` });
     await machine.startDaemon();
-    const built = await machine.run(node, [
-      "/checkout/bin/main.ts",
-      "build",
-      "-E",
-      PAIR,
-      "--argstr",
-      "salt",
-      "once",
-      "--no-out-link",
-      "--ui",
-      "quiet",
-    ]);
-    expect(built.status, built.stderr).toBe(0);
-    expect(readFileSync(join(directory, "hook-runs"), "utf8").trim().split("\n")).toEqual([
-      expect.stringMatching(/^\/nix\/store\/[a-z0-9]+-base$/),
-      built.stdout.trim(),
-    ]);
+    for (const [user, mode, runner] of [
+      ["root", "blocking", "root"],
+      ["tsbt-trusted", "blocking", "tsbt-trusted"],
+      // A daemon that does not trust who asks runs its hook whatever it is told.
+      ["tsbt-plain", "blocking", "root"],
+      ["tsbt-plain", "queued", "root"],
+    ] as const) {
+      writeFileSync(runs, "");
+      chmodSync(runs, 0o666);
+      const built = await machine.run(
+        node,
+        [
+          ...["/checkout/bin/main.ts", "build", "-E", PAIR, "--argstr", "salt", `${user} ${mode}`],
+          ...["--no-out-link", "--ui", "plain", "--option", "post-build-hook-mode", mode],
+        ],
+        { user },
+      );
+      expect(built.status, built.stderr).toBe(0);
+      expect(readFileSync(runs, "utf8").trim().split("\n")).toEqual([
+        expect.stringMatching(new RegExp(`^${runner} /nix/store/[a-z0-9]+-base$`)),
+        `${runner} ${built.stdout.trim()}`,
+      ]);
+    }
   });
 });

@@ -149,12 +149,9 @@ export type WaitingReason =
   | { readonly type: "cordoned"; readonly machines: readonly MachineId[] }
   /** Will be tried again after a machinery failure; wall time in ms. */
   | { readonly type: "backOff"; readonly until: number; readonly attempt: number; readonly lastFailure: string }
-  /** Another build of the same derivation holds a lock (another program). */
-  | { readonly type: "lock"; readonly holder: string }
   /** A blocking post-build hook must finish first. */
   | { readonly type: "hook"; readonly hook: HookId }
-  | { readonly type: "paused" }
-  | { readonly type: "stopping" };
+  | { readonly type: "paused" };
 
 /** How a goal ended. */
 export type GoalResult =

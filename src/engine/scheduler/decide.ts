@@ -26,7 +26,8 @@ export function decide(plan: Plan, fact: Fact, now: Now): Decision {
   const turn: Turn = { plan, now, commands: [], events: [] };
   plan.startedAt ??= now.mono;
   take(turn, fact);
-  if (plan.wakeAt !== null && plan.wakeAt <= now.mono) plan.wakeAt = null;
+  // A tick uses up what was asked for, also one that comes a little early, as timers do: then another is asked for.
+  if (fact.type === "tick" || (plan.wakeAt !== null && plan.wakeAt <= now.mono)) plan.wakeAt = null;
   fireTimers(turn);
   settle(turn, fact.type === "tick");
   return { commands: turn.commands, events: turn.events };
@@ -48,6 +49,7 @@ function take(turn: Turn, fact: Fact): void {
     case "machineConnected":
     case "machineLost":
     case "machineLoad":
+    case "machineSent":
       onMachine(turn, fact);
       return;
     case "claimStage":

@@ -11,15 +11,16 @@ import type { PathInfos } from "../stores/path-infos.ts";
 import type { BuildOptions, DestinationStore } from "../stores/store.ts";
 import type { Command, StartBuild } from "./command.ts";
 import { CopyEvents } from "./copy-events.ts";
-import { decide } from "./decide.ts";
+import { type Decision, decide } from "./decide.ts";
 import { DifferenceKeeper } from "./difference-keeper.ts";
 import type { Fact } from "./fact.ts";
 import { presentAs } from "./first-outputs.ts";
 import type { BuildLog, LogKeeper } from "./log-keeper.ts";
 import { type ConnectedMachine, Machines } from "./machines.ts";
 import { performBuild } from "./perform-build.ts";
-import type { Plan } from "./plan.ts";
+import { oldestClaimMs, type Plan } from "./plan.ts";
 import type { ReadyDerivation, Realisations } from "./realisations.ts";
+import type { Now } from "./turn.ts";
 
 /** Runs post-build hooks; resolves with the reason when one failed. */
 export interface HookRunner {
@@ -43,6 +44,8 @@ export interface DriverOptions {
   };
   readonly derivations: ReadonlyMap<StorePath, Derivation>;
   readonly realisations: Realisations;
+  /** Outputs that were valid in the destination store before the run: they are never taken back. */
+  readonly validBefore: ReadonlySet<StorePath>;
   readonly connect: (machine: MachineId, signal: AbortSignal) => Promise<ConnectedMachine>;
   /** Whether connecting again in this run cannot help. */
   readonly isPermanent: (error: unknown) => boolean;
@@ -54,8 +57,10 @@ export interface DriverOptions {
   readonly enforceDeterminism: boolean;
   /** Every goal's known outputs, for substitution. */
   readonly outputsOf: (goal: GoalId) => readonly OutputPath[];
-  /** Sees every fact before it is decided on: the journal writes what must survive. */
+  /** Sees every fact before it is decided on. */
   readonly onFact: (fact: Fact) => void;
+  /** Sees every decision before it is performed. */
+  readonly onDecision: (fact: Fact, now: Now, decision: Decision) => void;
   /** Sees every command before it is performed. */
   readonly onCommand: (command: Command) => void;
 }
@@ -90,6 +95,7 @@ export class Driver {
     this.#keeper = new DifferenceKeeper({
       differences: options.differences,
       enforced: options.enforceDeterminism,
+      buildsHere: () => options.plan.machines.some(({ spec, slots }) => spec.isLocal && slots > 0),
       destination: options.destination.store,
       outputsOf: options.outputsOf,
       publish: options.publish,
@@ -99,6 +105,7 @@ export class Driver {
       connect: options.connect,
       post: (fact) => this.post(fact),
       isPermanent: options.isPermanent,
+      atStakeMs: (machine) => oldestClaimMs(options.plan, machine, options.clock.now()),
     });
   }
 
@@ -116,7 +123,9 @@ export class Driver {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         this.#options.onFact(next);
         const { clock, plan, publish } = this.#options;
-        const decision = decide(plan, next, { mono: clock.now(), wall: clock.wallTime() });
+        const now = { mono: clock.now(), wall: clock.wallTime() };
+        const decision = decide(plan, next, now);
+        this.#options.onDecision(next, now, decision);
         for (const event of decision.events) publish(event);
         for (const command of decision.commands) this.#perform(command);
       }
@@ -336,7 +345,8 @@ export class Driver {
     this.#claims.delete(claim);
     // Its results are still read, and shown to the hook.
     await this.#keeper.quiet(goal);
-    const paths = this.#options.realisations.outputs(goal as string as StorePath);
+    const { realisations, validBefore } = this.#options;
+    const paths = realisations.outputs(goal as string as StorePath).filter((path) => !validBefore.has(path));
     try {
       // They were made in this run, whose own roots are all that keeps them.
       await this.#options.destination.store.deletePaths(paths, true);

@@ -26,7 +26,7 @@ export interface GoalSpec {
   readonly check: boolean;
   /** `repeat` + 1; 1 for fixed outputs. */
   readonly rounds: number;
-  /** Bytes of its input sources, a guess at its weight when nothing else is known. */
+  /** Bytes of the input sources that no other goal has: they must be sent, and say something of its weight when nothing else does. */
   readonly inputBytes: number;
 }
 
@@ -67,7 +67,9 @@ export type MachineFact =
     }
   /** Could not be reached, or its connection was lost; its claims end in facts of their own. */
   | { readonly type: "machineLost"; readonly machine: MachineId; readonly reason: string; readonly permanent: boolean }
-  | { readonly type: "machineLoad"; readonly machine: MachineId; readonly load1: number; readonly cores: number };
+  | { readonly type: "machineLoad"; readonly machine: MachineId; readonly load1: number; readonly cores: number }
+  /** Inputs have been sent there: how fast that was. */
+  | { readonly type: "machineSent"; readonly machine: MachineId; readonly bytes: number; readonly durationMs: number };
 
 export type ClaimFact =
   | { readonly type: "claimStage"; readonly claim: ClaimId; readonly stage: BuildStage }

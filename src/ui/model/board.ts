@@ -49,6 +49,8 @@ export interface Board {
   readonly hookTally: Record<HookState["type"], number>;
   /** Goals that failed, oldest first. */
   readonly failures: Set<Goal>;
+  /** Goals built more than once or checked, in the order they began to be. */
+  readonly compared: Set<Goal>;
   /** The newest notices, oldest first, and how many there were. */
   readonly notices: Notice[];
   noticeCount: number;
@@ -100,6 +102,8 @@ export interface Goal {
   executions: number;
   rounds: readonly RoundRecord[];
   differences: readonly Difference[];
+  /** What the diff hook printed of them; null when it has printed nothing. */
+  diffLog: LogBuffer | null;
 }
 
 export type GoalState =
@@ -273,6 +277,7 @@ export function createBoard(): Board {
     hooks: new Map(),
     hookTally: { queued: 0, running: 0, retrying: 0, succeeded: 0, failed: 0, left: 0 },
     failures: new Set(),
+    compared: new Set(),
     notices: [],
     noticeCount: 0,
     answers: [],

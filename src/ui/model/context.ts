@@ -11,11 +11,20 @@ import {
   layoutMachines,
   type MachinesLayout,
 } from "./select-others.ts";
+import { layoutRounds, type RoundsLayout } from "./select-rounds.ts";
 import { layoutTree, type TreeLayout } from "./select-tree.ts";
 import type { WaitingGroup } from "./tally.ts";
 import { currentScreen, type ItemId, type Screen, type ViewState } from "./view-state.ts";
 
-export type Layout = BoardLayout | ListLayout | LogLayout | TreeLayout | MachinesLayout | FailuresLayout | HelpLayout;
+export type Layout =
+  | BoardLayout
+  | ListLayout
+  | LogLayout
+  | TreeLayout
+  | MachinesLayout
+  | FailuresLayout
+  | RoundsLayout
+  | HelpLayout;
 
 export type Selected =
   | { readonly type: "none" }
@@ -119,6 +128,8 @@ function layoutOf(
       return layoutMachines(board, screen, height, scroll);
     case "failures":
       return layoutFailures(board, screen, height, scroll);
+    case "rounds":
+      return layoutRounds(board, screen, height, scroll);
     case "help":
       return layoutHelp(screen, helpLines, height);
   }

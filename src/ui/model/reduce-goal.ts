@@ -57,6 +57,8 @@ export function reduceGoal(board: Board, event: GoalEvent | BuildEvent | RoundEv
       if (goal === undefined) return;
       goal.rounds = [];
       goal.differences = [];
+      goal.diffLog = null;
+      board.compared.delete(goal);
       moveGoal(board, goal, { type: "planned", since: at });
       return;
     }
@@ -127,6 +129,7 @@ function learn(board: Board, description: GoalDescription, at: number): void {
     executions: 0,
     rounds: [],
     differences: [],
+    diffLog: null,
   };
   board.unlinked.delete(goal.id);
   board.goals.set(goal.id, goal);
@@ -172,6 +175,7 @@ function assign(board: Board, event: Extract<BuildEvent, { type: "buildAssigned"
     glimpse: null,
   };
   board.builds.set(claim, build);
+  if (rounds > 1 || isCheck) board.compared.add(goal);
   goal.claims = [...goal.claims, build];
   goal.executions++;
   goal.deferredReason = null;

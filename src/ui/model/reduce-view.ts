@@ -100,6 +100,8 @@ function perform(context: ViewContext, action: ActionName): ViewChange {
         : only(pushScreen(view, { type: "machines", selection: machineSelection(context) }));
     case "openFailures":
       return only(pushScreen(view, { type: "failures", selection: NO_SELECTION }));
+    case "openRounds":
+      return only(pushScreen(view, { type: "rounds", selection: roundsSelection(context) }));
     case "openHelp":
       return only(pushScreen(view, { type: "help", top: 0 }));
     case "back":
@@ -255,6 +257,11 @@ function listScreen(group: string | null, now: number): ListScreen {
     group,
     pin: now,
   };
+}
+
+function roundsSelection({ board, selected }: ViewContext): Selection {
+  const goal = goalOf(selected);
+  return goal === null || !board.compared.has(goal) ? NO_SELECTION : { id: `goal:${goal.id}`, index: 0 };
 }
 
 function machineSelection(context: ViewContext): Selection {

@@ -66,10 +66,8 @@ const WAITING_ORDER: readonly WaitingType[] = [
   "connecting",
   "cordoned",
   "backOff",
-  "lock",
   "hook",
   "paused",
-  "stopping",
   "query",
   "inputs",
 ];

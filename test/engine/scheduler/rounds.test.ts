@@ -64,7 +64,8 @@ describe("rounds on the same machine", () => {
     r.fails(r.claim("x"), failure("output differs", { status: "NotDeterministic" }));
     r.built(r.claim("x"));
     expect(verdicts(r)).toEqual(["1/3 first", "2/3 differs", "3/3 same"]);
-    expect(r.happened("noticeRaised")).toMatchObject([{ level: "warning", code: "ROUNDS_DIFFER" }]);
+    // Whoever keeps the other result warns, with the place it is kept at.
+    expect(r.of("recordDifference")).toMatchObject([{ goal: thrice.goal, first }]);
     r.received(first);
     expect(r.result("x")).toMatchObject({ type: "built", nonDeterministic: true, machine: "a" });
     expect(r.outcome?.exitStatus).toBe(0);
@@ -77,7 +78,7 @@ describe("rounds on the same machine", () => {
     const other = second.machine === "a" ? "b" : "a";
     r.lost(second.machine, "host key changed", true);
     r.fails(second.claim, CONNECTION_LOST);
-    r.tick(2000);
+    r.lostForGood(second.machine, "host key changed");
     expect(r.starts()[2]).toMatchObject({ machine: other, round: 1, compare: { type: "none" } });
     r.built(r.claim("x"));
     r.built(r.claim("x"));

@@ -17,7 +17,7 @@ describe("use between two samples", () => {
       sample(core(0, 100, 1000), core(1, 0, 1000)),
       sample(core(0, 150, 1100), core(1, 100, 1100)),
     );
-    expect(reading).toEqual({ cores: [0.5, 1], load1: 1.5, memory });
+    expect(reading).toEqual({ host: null, cores: [0.5, 1], load1: 1.5, memory });
     expect(coresInUse(reading?.cores ?? [])).toBe(1.5);
   });
 

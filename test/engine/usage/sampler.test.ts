@@ -53,7 +53,7 @@ describe("the sampler", () => {
 });
 
 function openerOf(transport: Transport): TransportOpener {
-  return { name: "memory", open: () => Promise.resolve(transport), close: () => transport.close() };
+  return { name: "memory", open: () => Promise.resolve(transport), heard: () => null, close: () => transport.close() };
 }
 
 const sampleText = (busy: number, total: number): string =>
@@ -124,7 +124,12 @@ describe("a remote probe", () => {
 
   it("says why it could not begin", async () => {
     const events: UsageEvent[] = [];
-    const opener = { name: "x", open: () => Promise.reject(new Error("refused")), close: () => undefined };
+    const opener = {
+      name: "x",
+      open: () => Promise.reject(new Error("refused")),
+      heard: () => null,
+      close: () => undefined,
+    };
     probeRemote({ machine, clock: manualClock(), intervalMs: 1000, publish: (event) => events.push(event) }, opener);
     await new Promise((resolve) => setImmediate(resolve));
     expect(events).toEqual([{ type: "usageUnavailable", machine, reason: "refused" }]);

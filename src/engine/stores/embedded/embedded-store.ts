@@ -181,6 +181,11 @@ export class EmbeddedStore implements DestinationStore {
     await this.#core.workDir();
   }
 
+  /** Nothing comes from elsewhere. */
+  heard(): null {
+    return null;
+  }
+
   async ping(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.#core.database.statement("select 1").get();
