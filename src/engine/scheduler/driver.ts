@@ -20,6 +20,8 @@ import { type ConnectedMachine, Machines } from "./machines.ts";
 import { performBuild } from "./perform-build.ts";
 import { oldestClaimMs, type Plan } from "./plan.ts";
 import type { ReadyDerivation, Realisations } from "./realisations.ts";
+import { Substitutions } from "./substitutions.ts";
+import { takeBackOutputs } from "./take-back.ts";
 import type { Now } from "./turn.ts";
 
 /** Runs post-build hooks; resolves with the reason when one failed. */
@@ -81,7 +83,7 @@ export class Driver {
   readonly #keeper: DifferenceKeeper;
   /** Outputs being taken back: what is valid at the end must be settled before the end. */
   readonly #takingBack = new Set<Promise<void>>();
-  readonly #substitutions = new Map<GoalId, AbortController>();
+  readonly #substitutions: Substitutions;
   readonly #hooks = new Map<HookId, AbortController>();
   readonly #background = new Set<Promise<void>>();
   readonly #queue: Fact[] = [];
@@ -91,6 +93,9 @@ export class Driver {
 
   constructor(options: DriverOptions) {
     this.#options = options;
+    const { publish, outputsOf, destination } = options;
+    const post = (fact: Fact): void => this.post(fact);
+    this.#substitutions = new Substitutions({ store: destination.store, outputsOf, publish, post });
     this.#copies = new CopyEvents(options.clock, options.publish);
     this.#keeper = new DifferenceKeeper({
       differences: options.differences,
@@ -140,8 +145,8 @@ export class Driver {
   async close(): Promise<void> {
     this.#takeBackWake();
     for (const claim of this.#claims.values()) claim.abort.abort(new Error("the run ended"));
-    for (const abort of [...this.#substitutions.values(), ...this.#hooks.values()])
-      abort.abort(new Error("the run ended"));
+    this.#substitutions.close();
+    for (const abort of this.#hooks.values()) abort.abort(new Error("the run ended"));
     await this.#keeper.settled(true);
     await this.#machines.close();
     await Promise.allSettled(this.#background);
@@ -157,10 +162,10 @@ export class Driver {
         this.#machines.disconnect(command.machine, command.reason);
         return;
       case "startSubstitution":
-        this.#inBackground(this.#substitute(command.goal));
+        this.#inBackground(this.#substitutions.start(command.goal));
         return;
       case "cancelSubstitution":
-        this.#substitutions.get(command.goal)?.abort(new Error("cancelled"));
+        this.#substitutions.cancel(command.goal);
         return;
       case "startBuild":
         this.#inBackground(this.#build(command));
@@ -289,41 +294,6 @@ export class Driver {
     }
   }
 
-  async #substitute(goal: GoalId): Promise<void> {
-    const { destination, publish, outputsOf } = this.#options;
-    const abort = new AbortController();
-    this.#substitutions.set(goal, abort);
-    let failure: string | null = null;
-    // The goal's bytes are those of all its outputs, fetched one after the other.
-    let before = { doneBytes: 0n, expectedBytes: 0n };
-    try {
-      for (const output of outputsOf(goal)) {
-        let sum = before;
-        await destination.store.ensurePath(
-          output.path as StorePath,
-          (progress) => {
-            const doneBytes = before.doneBytes + progress.doneBytes;
-            const expectedBytes = before.expectedBytes + progress.expectedBytes;
-            sum = { doneBytes, expectedBytes };
-            publish({
-              type: "substitutionProgressed",
-              goal,
-              doneBytes: `${doneBytes}`,
-              expectedBytes: `${expectedBytes}`,
-            });
-          },
-          abort.signal,
-          (path, from) => publish({ type: "substitutionStarted", goal, paths: [path], from }),
-        );
-        before = sum;
-      }
-    } catch (error) {
-      failure = messageOf(error);
-    }
-    this.#substitutions.delete(goal);
-    this.post({ type: "substitutionEnded", goal, failure });
-  }
-
   async #runHook(hook: HookId, goal: GoalId): Promise<void> {
     const abort = new AbortController();
     this.#hooks.set(hook, abort);
@@ -345,23 +315,10 @@ export class Driver {
     this.#claims.delete(claim);
     // Its results are still read, and shown to the hook.
     await this.#keeper.quiet(goal);
-    const { realisations, validBefore } = this.#options;
+    const { realisations, validBefore, destination, publish } = this.#options;
     const paths = realisations.outputs(goal as string as StorePath).filter((path) => !validBefore.has(path));
-    try {
-      // They were made in this run, whose own roots are all that keeps them.
-      await this.#options.destination.store.deletePaths(paths, true);
-      for (const path of paths) this.#options.destination.infos.forget(path);
-    } catch (error) {
-      this.#options.publish({
-        type: "noticeRaised",
-        level: "warning",
-        code: "OUTPUTS_NOT_TAKEN_BACK",
-        message: `outputs that are not deterministic stay valid: ${messageOf(error)}`,
-        hint: `delete them with: nix-store --delete ${paths.join(" ")}`,
-        machine: null,
-        goal,
-      });
-    }
+    const problem = await takeBackOutputs(destination, goal, paths);
+    if (problem !== null) publish(problem);
   }
 
   /** What is still being said of differences is said before the end. */

@@ -23,7 +23,11 @@ for (const policy of ["own", "nix"] as const) {
     });
 
     it("found there counts as built, so that its hook runs", () => {
-      const run = new Scenario({ resumed: resuming(["x", left("m")]), policy, hook: { type: "blocking" } });
+      const run = new Scenario({
+        resumed: resuming(["x", left("m")]),
+        policy,
+        hook: { type: "blocking", exceptLocal: false },
+      });
       run.machines(machine("m")).goals(goal("x", [], { isTarget: true }));
       run.built(run.claim("x"), [], [], false);
       run.received(run.claim("x"));
