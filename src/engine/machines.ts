@@ -173,7 +173,8 @@ export class Connector {
       );
     }
     const useSubstitutes = config.settings.buildersUseSubstitutes;
-    const maxBuilds = machine.spec.slots;
+    // The plan keeps to the slots, which may change while it runs.
+    const maxBuilds = Number.POSITIVE_INFINITY;
     const pollInterval = Math.max(1, config.settings.buildPollInterval);
     return openRemote(
       { reference, transports, sshSettings, clock, maxBuilds, pollInterval, useSubstitutes, wrap },

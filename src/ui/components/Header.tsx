@@ -65,8 +65,9 @@ function replayText(replay: ReplayState): string {
 /** How the run goes: its stage, that it is paused or stopping, or how it ended. Colour and word come from the same value. */
 function verdictPart(board: Board, theme: Theme): Part {
   const [text, tone] = verdict(board, theme);
-  // How it ended says more than the figures beside it.
-  return part(text, tone, { gap: 2, drop: 4, min: board.run.type === "held" ? 14 : 4 });
+  // How it ends says more than the figures beside it.
+  const isUsual = board.run.type === "notStarted" || board.run.type === "running";
+  return part(text, tone, { gap: 2, drop: 4, min: isUsual ? 4 : Math.min(text.length, 20) });
 }
 
 function verdict(board: Board, theme: Theme): readonly [string, Tone] {
