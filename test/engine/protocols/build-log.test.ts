@@ -26,10 +26,5 @@ it("a build that waits for a lock says so, and what becomes of it", () => {
       start(9n, 105, "building '/nix/store/x.drv'"),
       { type: "stop", id: 9n },
     ),
-  ).toEqual([
-    "phase waiting for lock",
-    "notice waiting for lock on '/nix/store/x'",
-    "phase building",
-    "started",
-  ]);
+  ).toEqual(["phase waiting for lock", "notice waiting for lock on '/nix/store/x'", "phase building", "started"]);
 });
