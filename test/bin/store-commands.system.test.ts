@@ -195,6 +195,32 @@ describe.skipIf(generations.length === 0)("store commands (skipped without root 
     });
   });
 
+  describe("gc", () => {
+    it("deletes what no result link keeps, on a private store and on Nix's, and tells before what it would do", async () => {
+      const kept = await build("kept");
+      const link = join(directory, "gc-kept");
+      await user.output(["realise", kept, "--store", store, "--add-root", link, "--ui", "quiet"]);
+      const garbage = await build("garbage");
+      const gc = (...flags: readonly string[]): Promise<string> => user.output(["gc", "--store", store, ...flags]);
+      const dead = (await gc("--dry-run")).split("\n");
+      expect(dead).toContain(garbage);
+      expect(dead).not.toContain(kept);
+      expect((await gc("--print-live")).split("\n")).toContain(kept);
+      expect((await gc("--print-roots")).split("\n")).toContain(`${link} -> ${kept}`);
+      expect(await gc("--max-freed", "0")).toBe("0 store paths deleted, 0.00 MiB freed");
+      const done = await user.run(["gc", "-v", "--store", store]);
+      expect(done.stdout).toMatch(new RegExp(`^${dead.length} store paths deleted, \\d+\\.\\d\\d MiB freed\n$`));
+      expect(done.stderr).toContain(`deleting '${garbage}'`);
+      expect(await gc()).toContain("0 store paths deleted");
+      await user.output(["verify", "--store", store, ...keys(), "--no-trust"]);
+
+      const theirs = await instance.output("nix-build", ["--no-out-link", "-E", PAIR, "--argstr", "salt", "gc"]);
+      expect((await onNix(["gc", "--print-dead"])).stdout.split("\n")).toContain(theirs);
+      expect((await onNix(["gc"])).stdout).toMatch(/^\d+ store paths deleted/);
+      expect((await instance.run("nix-store", ["--check-validity", theirs])).status).not.toBe(0);
+    });
+  });
+
   describe("copy", () => {
     it("reaches other machines over SSH, with closures and what they have already", async () => {
       await using fleet = await startBuilders([{ generation: generations[0]!, scheme: "ssh-ng" }, { scheme: "ssh" }]);

@@ -1,4 +1,5 @@
 // The machine a user sits at in end-to-end tests: an instance with its own store in which the built program runs.
+import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { chownSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { PublishedEvent } from "../../src/engine/events/event.ts";
@@ -24,6 +25,8 @@ export interface ClientOptions {
   /** Runs a root daemon, which ordinary users need; the trusted ones are root and tsbt-trusted. */
   readonly daemon?: boolean;
   readonly sandbox?: boolean;
+  /** Path of the network namespace programs run in; the machine's own network when absent. */
+  readonly networkNamespace?: string;
 }
 
 export interface RunOptions {
@@ -37,6 +40,8 @@ export interface Client {
   readonly instance: NixInstance;
   /** Runs the program in the account's home; never rejects because of an exit status. */
   readonly run: (args: readonly string[], options?: RunOptions) => Promise<RunResult>;
+  /** Starts the program likewise, to be watched while it runs. */
+  readonly start: (args: readonly string[], options?: Omit<RunOptions, "timeoutMs">) => ChildProcessWithoutNullStreams;
   /** `--ui json`, with its events; fails when a line is not one. */
   readonly events: (
     args: readonly string[],
@@ -76,15 +81,21 @@ export async function createClient(fleet: Fleet, options: ClientOptions): Promis
     chownSync(path, ids[user], ids[user]);
     return `/homes/${user}/${name}`;
   };
-  const run: Client["run"] = (args, { user = "root", env, timeoutMs = 60_000 } = {}) => {
-    const environment = { ...fleet.env, NIX_PATH: `nixpkgs=${nixpkgs}`, NO_COLOR: "1", ...env };
-    const [node, script] = PROGRAM;
-    return instance.run(node, [script, ...args], { user, cwd: `/homes/${user}`, env: environment, timeoutMs });
-  };
+  const { networkNamespace } = options;
+  const where = ({ user = "root", env }: RunOptions) => ({
+    user,
+    cwd: `/homes/${user}`,
+    env: { ...fleet.env, NIX_PATH: `nixpkgs=${nixpkgs}`, NO_COLOR: "1", ...env },
+    ...(networkNamespace === undefined ? {} : { networkNamespace }),
+  });
+  const [node, script] = PROGRAM;
+  const run: Client["run"] = (args, runOptions = {}) =>
+    instance.run(node, [script, ...args], { ...where(runOptions), timeoutMs: runOptions.timeoutMs ?? 60_000 });
   const remove = () => instance.remove();
   return {
     instance,
     run,
+    start: (args, runOptions = {}) => instance.spawn(node, [script, ...args], where(runOptions)),
     events: async (args, runOptions) => {
       const result = await run([...args, "--ui", "json"], runOptions);
       const lines = result.stdout.split("\n").filter((line) => line !== "");

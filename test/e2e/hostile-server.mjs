@@ -1,10 +1,12 @@
 // A builder that lies: runs the real Nix server it was asked for, and spoils what that answers.
 //
 // Used as sshd's ForceCommand: `node hostile-server.mjs MODE`; the client's request is in SSH_ORIGINAL_COMMAND. Requests that are not for the
-// worker protocol run as they are.
+// worker protocol run as they are. The mode `garbage:FILE` is honest until FILE is there; from then on every answer is random bytes.
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 
-const mode = process.argv[2] ?? "";
+const [mode = "", trigger = ""] = (process.argv[2] ?? "").split(":");
 const command = process.env.SSH_ORIGINAL_COMMAND ?? "";
 const isWorker = command.includes("--stdio");
 
@@ -25,8 +27,24 @@ function replaced(bytes, from, to) {
   return copy;
 }
 
+/** Where the handshake in these bytes ends: behind its STDERR_LAST, which stands at a multiple of eight; -1 before that. */
+function handshakeEnd(bytes) {
+  for (let at = 16; at + 8 <= bytes.length; at += 8) if (bytes.readBigUInt64LE(at) === 0x616c7473n) return at + 8;
+  return -1;
+}
+
+/** A frame that claims a text of a terabyte. */
+function oversizedFrame() {
+  const frame = Buffer.alloc(16);
+  frame.writeBigUInt64LE(0x6f6c6d67n);
+  frame.writeBigUInt64LE(1n << 40n, 8);
+  return frame;
+}
+
 /** Spoils one burst of output, all of which was waiting at once; null ends the connection. Lengths stay as they are. */
 let sent = 0;
+let greeting = Buffer.alloc(0);
+let isBad = false;
 function spoiled(bytes) {
   switch (mode) {
     case "parent":
@@ -38,13 +56,17 @@ function spoiled(bytes) {
     case "contents":
       return replaced(bytes, Buffer.from("honest words"), Buffer.from("forged words"));
     case "oversized": {
-      // The first frame after the handshake claims a text of a terabyte.
-      if (sent < 64) return bytes;
-      const frame = Buffer.alloc(16);
-      frame.writeBigUInt64LE(0x6f6c6d67n);
-      frame.writeBigUInt64LE(1n << 40n, 8);
-      return frame;
+      // However the answers fall into bursts: the first frame behind the handshake is bad, and all that follow.
+      if (isBad) return oversizedFrame();
+      greeting = Buffer.concat([greeting, bytes]);
+      const end = handshakeEnd(greeting);
+      if (end < 0) return bytes;
+      isBad = true;
+      const rest = greeting.length - end;
+      return rest === 0 ? bytes : Buffer.concat([bytes.subarray(0, bytes.length - rest), oversizedFrame()]);
     }
+    case "garbage":
+      return existsSync(trigger) ? randomBytes(1024) : bytes;
     case "truncated":
       return sent < 200 ? bytes : null;
     default:
@@ -77,6 +99,10 @@ if (mode === "magic" && isWorker) {
     waiting.push(chunk);
     timer ??= setTimeout(flush, 5);
   });
+  // It babbles by itself, not only when it is asked.
+  if (mode === "garbage" && isWorker) {
+    setInterval(() => existsSync(trigger) && process.stdout.write(randomBytes(1024)), 100).unref();
+  }
   child.on("close", (status) => {
     if (timer !== null) {
       clearTimeout(timer);

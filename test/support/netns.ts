@@ -1,4 +1,4 @@
-// Two network namespaces joined by one cable that can be pulled, for tests of a link that goes down without a word.
+// Network namespaces joined by cables that can be pulled, for tests of links that go down without a word.
 import { existsSync } from "node:fs";
 import { collect, outputOf } from "./processes.ts";
 
@@ -9,13 +9,26 @@ export interface LinkEnd {
   readonly address: string;
 }
 
-/** Two namespaces and their cable. */
-export interface Link {
-  readonly client: LinkEnd;
+/** One cable of a {@link Network}. */
+export interface Cable {
   readonly server: LinkEnd;
   /** Pulls the cable: packets vanish, no connection is closed. */
   readonly down: () => Promise<void>;
   readonly up: () => Promise<void>;
+}
+
+/** One namespace with a cable to each of some others. */
+export interface Network {
+  readonly client: Pick<LinkEnd, "path">;
+  readonly cables: readonly Cable[];
+  /** Deletes all namespaces. May be called twice. */
+  readonly remove: () => Promise<void>;
+  readonly [Symbol.asyncDispose]: () => Promise<void>;
+}
+
+/** Two namespaces and their cable. */
+export interface Link extends Cable {
+  readonly client: LinkEnd;
   /** Deletes both namespaces. May be called twice. */
   readonly remove: () => Promise<void>;
   readonly [Symbol.asyncDispose]: () => Promise<void>;
@@ -28,61 +41,69 @@ export function canMakeLinks(): boolean {
   );
 }
 
+const environment = { env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" } };
+const ip = (...args: string[]) => outputOf("ip", args, environment);
+const pathOf = (namespace: string) => `/run/netns/${namespace}`;
+// From the block reserved for documentation; inside the namespaces only. Four addresses a cable.
+const addressOf = (cable: number, end: "client" | "server") => `192.0.2.${4 * cable + (end === "client" ? 1 : 2)}`;
+
 let made = 0;
 
-/** Makes two namespaces with a cable between them; nothing of it touches the machine's own network. */
-export async function createLink(): Promise<Link> {
+/** Makes a namespace with that many cables (up to 60), each to another one; nothing of it touches the machine's own network. */
+export async function createNetwork(count: number): Promise<Network> {
   made += 1;
   const name = `tsbt-${process.pid}-${made}`;
-  // From the block reserved for documentation; inside the namespaces only.
-  const addresses = { client: "192.0.2.1", server: "192.0.2.2" } as const;
-  const namespace = (end: "client" | "server") => `${name}-${end}`;
-  const environment = { env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" } };
-  const ip = (...args: string[]) => outputOf("ip", args, environment);
-  const inside = (end: "client" | "server", ...args: string[]) => ip("-n", namespace(end), ...args);
+  const client = `${name}-client`;
+  const servers = Array.from({ length: count }, (_, index) =>
+    count === 1 ? `${name}-server` : `${name}-server${index}`,
+  );
   const remove = async () => {
-    // The cable goes with its namespaces; a namespace that is not there is what is wanted.
-    for (const end of ["client", "server"] as const)
-      await collect("ip", ["netns", "delete", namespace(end)], environment);
+    // The cables go with their namespaces; a namespace that is not there is what is wanted.
+    for (const namespace of [client, ...servers]) await collect("ip", ["netns", "delete", namespace], environment);
   };
   try {
-    await ip("netns", "add", namespace("client"));
-    await ip("netns", "add", namespace("server"));
-    await inside(
-      "client",
-      "link",
-      "add",
-      "cable",
-      "type",
-      "veth",
-      "peer",
-      "name",
-      "cable",
-      "netns",
-      namespace("server"),
-    );
-    for (const end of ["client", "server"] as const) {
-      await inside(end, "address", "add", `${addresses[end]}/30`, "dev", "cable");
-      await inside(end, "link", "set", "lo", "up");
-      await inside(end, "link", "set", "cable", "up");
+    for (const namespace of [client, ...servers]) {
+      await ip("netns", "add", namespace);
+      await ip("-n", namespace, "link", "set", "lo", "up");
+    }
+    for (const [index, server] of servers.entries()) {
+      const near = `cable${index}`;
+      const ends = ["name", near, "type", "veth", "peer", "name", "cable", "netns", server];
+      await ip("-n", client, "link", "add", ...ends);
+      await ip("-n", client, "address", "add", `${addressOf(index, "client")}/30`, "dev", near);
+      await ip("-n", client, "link", "set", near, "up");
+      await ip("-n", server, "address", "add", `${addressOf(index, "server")}/30`, "dev", "cable");
+      await ip("-n", server, "link", "set", "cable", "up");
     }
   } catch (error) {
     await remove();
     throw error;
   }
-  const end = (which: "client" | "server"): LinkEnd => ({
-    path: `/run/netns/${namespace(which)}`,
-    address: addresses[which],
-  });
-  return {
-    client: end("client"),
-    server: end("server"),
+  const cable = (server: string, index: number): Cable => ({
+    server: { path: pathOf(server), address: addressOf(index, "server") },
     down: async () => {
-      await inside("server", "link", "set", "cable", "down");
+      await ip("-n", server, "link", "set", "cable", "down");
     },
     up: async () => {
-      await inside("server", "link", "set", "cable", "up");
+      await ip("-n", server, "link", "set", "cable", "up");
     },
+  });
+  return {
+    client: { path: pathOf(client) },
+    cables: servers.map(cable),
+    remove,
+    [Symbol.asyncDispose]: remove,
+  };
+}
+
+/** Makes two namespaces with a cable between them. */
+export async function createLink(): Promise<Link> {
+  const { client, cables, remove } = await createNetwork(1);
+  const [cable] = cables;
+  if (cable === undefined) throw new Error("a network of one cable has none");
+  return {
+    ...cable,
+    client: { path: client.path, address: addressOf(0, "client") },
     remove,
     [Symbol.asyncDispose]: remove,
   };

@@ -42,6 +42,8 @@ export interface InstanceOptions {
   readonly sandbox?: boolean;
   /** Further lines of nix.conf; they win over the defaults. */
   readonly conf?: string;
+  /** Size of a file system of its own for the machine's /nix, which can be filled; the host's when absent. */
+  readonly storeMiB?: number;
 }
 
 /** Where and as whom a program runs on an instance. */
@@ -120,7 +122,7 @@ export async function createInstance(generation: NixGeneration, options: Instanc
     chownSync(join(directory, "homes", account), id, id);
   }
 
-  const holder = await startHolder(generation, directory);
+  const holder = await startHolder(generation, directory, options.storeMiB ?? null);
   const pid = holder.pid ?? 0;
   const namespace = mountNamespaceOf(pid);
   const processes = () => processTree([], namespace).filter((member) => member !== pid);
@@ -170,6 +172,10 @@ export async function createInstance(generation: NixGeneration, options: Instanc
   const output: NixInstance["output"] = async (program, args, where) =>
     successful([program, ...args], await run(program, args, where));
 
+  // A store of its own file system is there only as the machine sees it.
+  const root = options.storeMiB === undefined ? directory : `/proc/${pid}/root`;
+  const hostPath = (path: string) => join(root, path);
+
   let daemon: RunningDaemon | undefined;
   let removed = false;
   // A test process that ends early must not leave builders running; they would go on writing to a deleted store.
@@ -201,13 +207,14 @@ export async function createInstance(generation: NixGeneration, options: Instanc
     spawn: (program, args, where) => start(program, args, where, { stdio: "pipe" }) as ChildProcessWithoutNullStreams,
     run,
     output,
-    hostPath: (path) => join(directory, path),
+    hostPath,
     processes,
     startDaemon: async ({ trustedUsers = ["root", "tsbt-trusted"] } = {}) => {
       if (daemon !== undefined) throw new Error(`${name} already runs a nix-daemon`);
       const option = ["--option", "trusted-users", trustedUsers.join(" ")];
       const child = start("nix-daemon", option, {}, { stdio: ["ignore", "ignore", "pipe"] });
-      daemon = await awaitDaemon(child, join(directory, "nix/var/nix/daemon-socket/socket"), () => {
+      const socketPath = hostPath("/nix/var/nix/daemon-socket/socket");
+      daemon = await awaitDaemon(child, socketPath, () => {
         daemon = undefined;
       });
       return daemon;
@@ -252,10 +259,15 @@ nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
   }
 }
 
-async function startHolder(generation: NixGeneration, directory: string): Promise<ChildProcess> {
+async function startHolder(
+  generation: NixGeneration,
+  directory: string,
+  storeMiB: number | null,
+): Promise<ChildProcess> {
   const script = fileURLToPath(new URL("nix-instance-root.sh", import.meta.url));
   const checkout = fileURLToPath(new URL("../..", import.meta.url));
-  const holder = spawn("/usr/bin/unshare", ["--mount", "/bin/sh", script, generation.root, directory, checkout], {
+  const words = [script, generation.root, directory, checkout, ...(storeMiB === null ? [] : [`${storeMiB}`])];
+  const holder = spawn("/usr/bin/unshare", ["--mount", "/bin/sh", ...words], {
     stdio: ["pipe", "pipe", "pipe"],
     env: { PATH: machinePath },
   });

@@ -54,6 +54,8 @@ export interface Sshd {
   readonly thaw: () => void;
   /** The machine is gone at once, builders and daemons included (SIGKILL); the port refuses. */
   readonly kill: () => Promise<void>;
+  /** Brings sshd back after {@link kill}, at the same port with the same keys. */
+  readonly restart: () => Promise<void>;
   /** Closes the listener and every session; what else runs on the machine (a nix-daemon) stays. May be called twice. */
   readonly stop: () => Promise<void>;
   readonly [Symbol.asyncDispose]: () => Promise<void>;
@@ -76,41 +78,50 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   writeFileSync(configPath, configText(options, directory, address, port));
 
   let log = "";
-  const child = spawnSshd(configPath, instance, networkNamespace);
-  child.stderr?.on("data", (chunk: Buffer) => {
-    log = (log + chunk.toString()).slice(-200_000);
-  });
-  const alive = () => child.exitCode === null && child.signalCode === null;
-  await until("sshd to listen", async () => {
-    if (!alive()) return true;
-    return log.includes("Server listening") && (networkNamespace !== undefined || (await accepts(address, port)));
-  });
-  const pid = child.pid;
-  if (pid === undefined || !alive()) {
-    removeDirectory(directory);
-    throw new Error(`sshd did not start: ${log}`);
-  }
-  child.unref();
+  const start = async (): Promise<ChildProcess> => {
+    const heardBefore = log.length;
+    const child = spawnSshd(configPath, instance, networkNamespace);
+    child.stderr?.on("data", (chunk: Buffer) => {
+      log += chunk.toString();
+    });
+    const alive = () => child.exitCode === null && child.signalCode === null;
+    await until("sshd to listen", async () => {
+      if (!alive()) return true;
+      const listens = log.includes("Server listening", heardBefore);
+      return listens && (networkNamespace !== undefined || (await accepts(address, port)));
+    });
+    if (child.pid === undefined || !alive()) {
+      removeDirectory(directory);
+      throw new Error(`sshd did not start: ${log}`);
+    }
+    child.unref();
+    return child;
+  };
+  let child = await start();
 
   // Builders in their sandboxes and daemons are no children of sshd; a machine that dies takes them along.
-  const machine = () => [...new Set([...processTree([pid]), ...(instance?.processes() ?? [])])];
+  const machine = () => [...new Set([...processTree([child.pid ?? 0]), ...(instance?.processes() ?? [])])];
   const spare = killAtExit(machine);
   const end = async (doomed: readonly number[], first: NodeJS.Signals) => {
-    spare();
     child.ref();
     signalAll(doomed, first);
     signalAll(doomed, "SIGCONT");
     const timer = setTimeout(() => signalAll(doomed, "SIGKILL"), 2_000);
     await ended(child);
     clearTimeout(timer);
+  };
+  const stop = async () => {
+    spare();
+    await end(processTree([child.pid ?? 0]), "SIGTERM");
     removeDirectory(directory);
   };
-  const stop = () => end(processTree([pid]), "SIGTERM");
   return {
     host: address,
     port,
     user,
-    pid,
+    get pid() {
+      return child.pid ?? 0;
+    },
     userKey: join(directory, "user_key"),
     strangerKey: join(directory, "stranger_key"),
     hostKeyPublic,
@@ -120,6 +131,9 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     freeze: () => signalAll(machine(), "SIGSTOP"),
     thaw: () => signalAll(machine(), "SIGCONT"),
     kill: () => end(machine(), "SIGKILL"),
+    restart: async () => {
+      child = await start();
+    },
     stop,
     [Symbol.asyncDispose]: stop,
   };

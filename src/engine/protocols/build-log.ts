@@ -1,5 +1,7 @@
 // What is heard of one build: log frames of the worker protocol → started, phase, lines, notices, and back again for a server.
+
 import type { StorePath } from "../formats/store-path.ts";
+import { stripAnsi } from "./ansi.ts";
 import { ACTIVITY, type LogFrame, type LogListener, RESULT } from "./log-frame.ts";
 
 /** Hears one build. Called synchronously and often; must not throw. */
@@ -15,6 +17,8 @@ export interface BuildListener {
 
 /** Makes a log listener out of a build's; lines that arrive together are handed on together. */
 export function hearBuild(listener: BuildListener): LogListener {
+  /** Activities that are nothing but waiting: for a lock that another build of the same outputs holds. */
+  const waits = new Set<bigint>();
   return (frames) => {
     let lines: string[] = [];
     const flush = (): void => {
@@ -29,7 +33,7 @@ export function hearBuild(listener: BuildListener): LogListener {
         continue;
       }
       flush();
-      hearFrame(frame, listener);
+      hearFrame(frame, listener, waits);
     }
     flush();
   };
@@ -41,9 +45,19 @@ function logLineOf(frame: LogFrame): string | null {
   return typeof line === "string" ? line : null;
 }
 
-function hearFrame(frame: LogFrame, listener: BuildListener): void {
+function hearFrame(frame: LogFrame, listener: BuildListener, waits: Set<bigint>): void {
   if (frame.type === "start" && frame.activity === ACTIVITY.build) {
     listener.started();
+    if (waits.size > 0) listener.phase("building");
+    waits.clear();
+  } else if (frame.type === "start" && frame.activity === ACTIVITY.buildWaiting && frame.text !== "") {
+    const reason = stripAnsi(frame.text);
+    waits.add(frame.id);
+    // "waiting for lock on '…'": what is waited for is said in the notice.
+    listener.phase(reason.replace(/ (?:on|to) .*/s, ""));
+    listener.noticed(reason);
+  } else if (frame.type === "stop" && waits.delete(frame.id)) {
+    listener.phase("building");
   } else if (frame.type === "next") {
     listener.noticed(frame.text.replace(/\n+$/, ""));
   } else if (frame.type === "result") {

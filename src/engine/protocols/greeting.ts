@@ -7,8 +7,9 @@ import type { Pipeline } from "./pipeline.ts";
 /** How long more of a wrong greeting is waited for, to show it whole. */
 const GREETING_GRACE_MS = 200;
 
-/** Longest part of a wrong greeting that is shown, in bytes. */
+/** Longest part of a wrong greeting that is shown, in bytes; the same when it is no text. */
 const SHOWN_BYTES = 400;
+const SHOWN_BINARY_BYTES = 16;
 
 /**
  * Reads the server's magic number. `program` is what should have answered, for messages.
@@ -39,7 +40,16 @@ async function shown(pipeline: Pipeline, reader: ByteReader, head: Buffer): Prom
   const bytes = await reader.peek(Math.min(SHOWN_BYTES, Math.max(head.length, reader.buffered)));
   const text = stripAnsi(Buffer.from(bytes).toString("utf8")).trim();
   const tail = stripAnsi(pipeline.transport.stderrTail()).trim();
-  return `the text ${JSON.stringify(text)}${tail === "" ? "" : `, and on standard error: ${tail}`}`;
+  const what = isReadable(text)
+    ? `the text ${JSON.stringify(text)}`
+    : `bytes that are no text: ${Buffer.from(bytes.subarray(0, SHOWN_BINARY_BYTES)).toString("hex")}…`;
+  return `${what}${tail === "" ? "" : `, and on standard error: ${tail}`}`;
+}
+
+/** Whether showing it as text helps anybody: at most one character in ten stands for something that is none. */
+function isReadable(text: string): boolean {
+  const odd = [...text].filter((char) => char === "\ufffd" || (char < " " && !"\n\r\t".includes(char))).length;
+  return odd * 10 <= text.length;
 }
 
 async function silent(pipeline: Pipeline, program: string): Promise<EngineError> {

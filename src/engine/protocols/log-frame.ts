@@ -17,7 +17,14 @@ export const STDERR = {
 } as const;
 
 /** Nix's activity types, the ones this program looks at; any other number travels unchanged. */
-export const ACTIVITY = { copyPath: 100, fileTransfer: 101, build: 105, substitute: 108, postBuildHook: 110 } as const;
+export const ACTIVITY = {
+  copyPath: 100,
+  fileTransfer: 101,
+  build: 105,
+  substitute: 108,
+  postBuildHook: 110,
+  buildWaiting: 111,
+} as const;
 
 /** Nix's result types, the ones this program looks at. */
 export const RESULT = { buildLogLine: 101, setPhase: 104, progress: 105, postBuildLogLine: 107 } as const;

@@ -54,11 +54,12 @@ export class Pipeline {
     return this.#calls.length;
   }
 
-  /** Drops the connection; every request under way is refused. */
-  close(): void {
+  /** Drops the connection; every request under way is refused, with `reason` where there is one. */
+  close(reason?: EngineError): void {
     const during = this.#calls.length === 0 ? "" : ` while '${this.#current()}' was under way`;
     this.#refuse(
-      new EngineError("transport", "PROTOCOL_CLOSED", `${this.peer}: the connection was closed here${during}`),
+      reason ??
+        new EngineError("transport", "PROTOCOL_CLOSED", `${this.peer}: the connection was closed here${during}`),
     );
     this.transport.close();
   }

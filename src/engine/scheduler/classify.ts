@@ -126,8 +126,9 @@ const PATTERNS: Readonly<Record<Exclude<Evidence, "noSpace" | "noProcesses">, Re
   notValidYet: /are not valid, so checking is not possible/i,
 };
 const NO_SPACE = /no space left on device|disk quota exceeded|database or disk is full/i;
+// The bare words of EAGAIN are also said of pipes and locks that are merely not ready.
 const NO_PROCESSES =
-  /resource temporarily unavailable|cannot fork|unable to fork|fork: retry|creating a new process|too many open files in system/i;
+  /(?:fork|clone|spawn|exec|thread|process).{0,80}resource temporarily unavailable|can(?:no|')t fork|unable to fork|fork: retry|creating a new process|too many open files in system/i;
 
 /** Decides what a failure means for a goal and for the machine. `receiving` when the build was over and its outputs were on their way. */
 export function classify(failure: ClaimFailure, addressing: GoalSpec["addressing"], receiving: boolean): Verdict {

@@ -75,9 +75,13 @@ function retry(turn: Turn, claim: Claim, failure: ClaimFailure, verdict: Verdict
     // The outputs are lost with the machine that had them: every round begins anew.
     restartRounds(plan, goal);
   }
-  // A connection's end says nothing of the build: another machine can have it at once.
+  // What ended with the machine, or made it cool down, says nothing of the build: another one can have it at once.
   const elsewhere = (goal.goalClass?.possible ?? []).filter((other) => goalRefusal(plan, goal, other) === null);
-  const atOnce = failure.origin === "connection" || verdict.effect === "excluded" || failure.origin === "local";
+  const atOnce =
+    failure.origin === "connection" ||
+    failure.origin === "local" ||
+    verdict.effect === "excluded" ||
+    machine.condition.type !== "open";
   if (atOnce && hasAlternative(machine, elsewhere)) {
     plan.fresh.push(goal);
   } else {

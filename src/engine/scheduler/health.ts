@@ -9,6 +9,9 @@ import { reviewAll } from "./plan.ts";
 import { jitteredWait } from "./random.ts";
 import { setTimer, type Turn } from "./turn.ts";
 
+/** No machine cools down longer than this (ms) while there is no other one. */
+const ALONE_LONGEST_MS = 30_000;
+
 export function addMachine(turn: Turn, spec: MachineSpec): void {
   const { plan } = turn;
   if (plan.machineById.has(spec.machine)) return;
@@ -27,6 +30,8 @@ export function onMachine(turn: Turn, fact: MachineFact): void {
   switch (fact.type) {
     case "machineConnected":
       machine.link = "up";
+      machine.wasUp = true;
+      machine.refusals = 0;
       machine.trusted = fact.trusted;
       turn.plan.hasUntrusted ||= fact.trusted === false;
       // It answered: whatever it was to be spared for is over.
@@ -42,39 +47,69 @@ export function onMachine(turn: Turn, fact: MachineFact): void {
       return;
     case "machineLost":
       machine.link = "down";
-      if (fact.permanent) switchOff(turn, machine, fact.reason);
+      if (fact.permanent) machine.refusals += 1;
+      // What was up in this run may come back whatever it says now: it may just be starting. Not for ever, though.
+      if (fact.permanent && (!machine.wasUp || machine.refusals >= turn.plan.options.maxAttempts))
+        switchOff(turn, machine, fact.reason);
       else coolDown(turn, machine, fact.reason);
       return;
     case "machineLoad":
       machine.load = { load1: fact.load1, cores: fact.cores };
       return;
+    case "machineSent":
+      learnRate(machine, fact.bytes, fact.durationMs);
+      return;
   }
 }
 
-/** Connects, all at once, the machines that could take goals of the class. */
-export function connectNeeded(turn: Turn, goalClass: GoalClass): void {
-  if (goalClass.members === 0 || turn.plan.halt !== null || turn.plan.finished) return;
-  goalClass.isUnconnected = false;
-  for (const machine of goalClass.possible) connect(turn, machine);
+/** What is sent in less is latency, not bandwidth (bytes, ms). */
+const TELLING_BYTES = 256 * 1024;
+const TELLING_MS = 10;
+
+/** How much the last transfer counts beside all before. */
+const NEWEST_SHARE = 0.3;
+
+function learnRate(machine: Machine, bytes: number, durationMs: number): void {
+  if (bytes < TELLING_BYTES || durationMs < TELLING_MS) return;
+  const rate = (bytes * 1000) / durationMs;
+  machine.sendRate = machine.sendRate === null ? rate : (1 - NEWEST_SHARE) * machine.sendRate + NEWEST_SHARE * rate;
 }
 
-function connect(turn: Turn, machine: Machine): void {
-  if (machine.link !== "down" || machine.condition.type !== "open" || machine.hold !== "none") return;
+/** Connects, all at once, the machines that could take goals of the class; true when there was one to connect to. */
+export function connectNeeded(turn: Turn, goalClass: GoalClass): boolean {
+  if (goalClass.members === 0 || turn.plan.halt !== null || turn.plan.finished) return false;
+  goalClass.isUnconnected = false;
+  let isConnecting = false;
+  for (const machine of goalClass.possible) isConnecting = connect(turn, machine) || isConnecting;
+  return isConnecting;
+}
+
+function connect(turn: Turn, machine: Machine): boolean {
+  if (machine.link !== "down" || machine.condition.type !== "open" || machine.hold !== "none") return false;
   machine.link = "connecting";
   machine.connectingSince = turn.now.mono;
   turn.commands.push({ type: "connectMachine", machine: machine.id });
   publishState(turn, machine);
+  return true;
 }
 
 /** The machine gets nothing for a while, longer each time it fails in a row; then it is tried again, for ever. */
 export function coolDown(turn: Turn, machine: Machine, reason: string): void {
   const { plan, now } = turn;
-  if (machine.condition.type === "off") return;
-  // What fails at once counts once.
-  if (machine.condition.type === "open") machine.failures += 1;
-  const wait = jitteredWait(plan.options.coolDown, machine.failures, plan.random);
-  machine.condition = { type: "coolingDown", reason, until: now.mono + wait, untilWall: now.wall + wait };
+  const { condition } = machine;
+  if (condition.type === "off") return;
   machine.suspicion = 0;
+  // What fails at once counts once, and the first reason is the one that led to the others.
+  if (condition.type === "coolingDown" && condition.until > now.mono) {
+    changed(turn, machine);
+    return;
+  }
+  machine.failures += 1;
+  // Trying costs little, waiting for the last machine costs everything.
+  const { firstMs, longestMs } = plan.options.coolDown;
+  const longest = hasAlternative(machine, plan.machines) ? longestMs : Math.min(longestMs, ALONE_LONGEST_MS);
+  const wait = jitteredWait({ firstMs, longestMs: longest }, machine.failures, plan.random);
+  machine.condition = { type: "coolingDown", reason, until: now.mono + wait, untilWall: now.wall + wait };
   setTimer(turn, now.mono + wait, { type: "machine", machine });
   changed(turn, machine);
 }
@@ -167,5 +202,7 @@ function isSame(a: MachineState, b: MachineState): boolean {
 
 /** Whether another machine than this one may take builds now or soon. */
 export function hasAlternative(machine: Machine, candidates: readonly Machine[]): boolean {
-  return candidates.some((other) => other !== machine && other.condition.type === "open" && other.hold === "none");
+  return candidates.some(
+    (other) => other !== machine && other.slots > 0 && other.condition.type === "open" && other.hold === "none",
+  );
 }

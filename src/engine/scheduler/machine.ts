@@ -18,6 +18,10 @@ export interface Machine {
   /** Slots in force now. */
   slots: number;
   link: "down" | "connecting" | "up";
+  /** It has been connected to in this run. */
+  wasUp: boolean;
+  /** Failures in a row, since it was up, that trying again is said not to mend. */
+  refusals: number;
   /** When its connection was begun (monotonic ms). */
   connectingSince: number;
   condition: MachineCondition;
@@ -35,6 +39,8 @@ export interface Machine {
   streak: number;
   /** Failures of its machinery in a row: it cools down after a few. */
   suspicion: number;
+  /** Bytes per second that inputs were sent with lately, null before any were. */
+  sendRate: number | null;
   load: { readonly load1: number; readonly cores: number } | null;
   published: MachineState;
 }
@@ -46,6 +52,8 @@ export function createMachine(spec: MachineSpec, index: number): Machine {
     spec,
     slots: spec.slots,
     link: "down",
+    wasUp: false,
+    refusals: 0,
     connectingSince: 0,
     condition: { type: "open" },
     hold: "none",
@@ -56,6 +64,7 @@ export function createMachine(spec: MachineSpec, index: number): Machine {
     failures: 0,
     streak: 0,
     suspicion: 0,
+    sendRate: null,
     load: null,
     published: { type: "idle" },
   };

@@ -4,9 +4,10 @@ import { EngineError, messageOf } from "../errors.ts";
 import type { MachineId } from "../events/ids.ts";
 import type { MachineFact } from "./fact.ts";
 import type { MachineSession } from "./machine-session.ts";
+import { askWhetherThere } from "./silence.ts";
 
 /** How often a machine is asked whether it is still there, and how long it may take to answer (ms). */
-const PING_EVERY_MS = 5_000;
+const PING_EVERY_MS = 2_000;
 const PING_WITHIN_MS = 15_000;
 /** The same when a connection to it has just failed. */
 const PROBE_WITHIN_MS = 5_000;
@@ -24,6 +25,8 @@ export interface MachinesOptions {
   readonly post: (fact: MachineFact) => void;
   /** Whether connecting again in this run cannot help: a wrong key, a host key that changed, no Nix over there. */
   readonly isPermanent: (error: unknown) => boolean;
+  /** How long the oldest build on a machine has run (ms); 0 when none runs. */
+  readonly atStakeMs: (machine: MachineId) => number;
 }
 
 type Entry =
@@ -114,26 +117,21 @@ export class Machines {
   }
 
   async #ask(machine: MachineId, entry: Extract<Entry, { type: "up" }>, withinMs: number): Promise<void> {
-    const abort = new AbortController();
-    const tooLate = this.#options.clock.after(withinMs, () =>
-      abort.abort(
-        new EngineError("transport", "MACHINE_SILENT", `no answer from '${machine}' within ${withinMs / 1000} s`),
-      ),
-    );
+    const { clock, atStakeMs, post } = this.#options;
+    const { store } = entry.session;
     try {
-      await entry.session.store.ping(abort.signal);
+      await askWhetherThere({ machine, store, clock, withinMs, atStakeMs: () => atStakeMs(machine) });
     } catch (error) {
       if (this.#entries.get(machine) !== entry) return;
       this.#entries.delete(machine);
-      this.#end(entry);
-      this.#options.post({ type: "machineLost", machine, reason: messageOf(error), permanent: false });
-    } finally {
-      tooLate();
+      // Its builds end with the true reason, not with the closing of their connections.
+      this.#end(entry, error instanceof EngineError ? error : undefined);
+      post({ type: "machineLost", machine, reason: messageOf(error), permanent: false });
     }
   }
 
-  #end(entry: Extract<Entry, { type: "up" }>): void {
+  #end(entry: Extract<Entry, { type: "up" }>, reason?: EngineError): void {
     entry.stopPinging();
-    if (!entry.session.isDestination) void entry.session.store.close().catch(() => undefined);
+    if (!entry.session.isDestination) void entry.session.store.close(reason).catch(() => undefined);
   }
 }

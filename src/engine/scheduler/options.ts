@@ -16,6 +16,16 @@ export interface Waits {
   readonly longestMs: number;
 }
 
+/** What an earlier run that was interrupted says of a build. */
+export interface ResumedGoal {
+  /** The machine it was sent to, which may have finished it; null when it was nowhere else. */
+  readonly machine: MachineId | null;
+  /** It had been built there; only its outputs had not come. */
+  readonly isBuilt: boolean;
+  /** Reasons of the attempts it has used, oldest first. */
+  readonly failures: readonly string[];
+}
+
 export interface PlanOptions {
   /** The same seed and the same facts give the same decisions. */
   readonly seed: number;
@@ -24,6 +34,8 @@ export interface PlanOptions {
   readonly keepGoing: boolean;
   /** Build what could not be substituted. */
   readonly fallback: boolean;
+  /** A run that ended badly waits for the user, who may try again what failed, until told to end. */
+  readonly holdWhenFailed: boolean;
   /** Rounds that differ are a failure. */
   readonly enforceDeterminism: boolean;
   /** Whether the next round may, must or must not use the machine of the first. */
@@ -45,10 +57,10 @@ export interface PlanOptions {
   readonly carriesSignature: (input: GoalSpec) => boolean;
   /** Expected duration of a build in ms, null when nothing is known. Should be quick: it is asked for every machine looked at. */
   readonly durations: (goal: GoalSpec, machine: MachineSpec) => number | null;
-  /** Expected time in ms to send this many bytes of inputs to a machine; null when transfers cost nothing. */
-  readonly transferMs: ((bytes: number, machine: MachineSpec) => number) | null;
-  /** Builds that ran when an earlier run was interrupted: the machine may have finished them, so it is tried first. */
-  readonly resumed: ReadonlyMap<GoalId, MachineId>;
+  /** Bytes per second that inputs are expected to be sent with before a transfer was measured; null when transfers cost nothing. */
+  readonly sendRate: number | null;
+  /** Builds that an earlier run did not bring to their end. */
+  readonly resumed: ReadonlyMap<GoalId, ResumedGoal>;
 }
 
 /** The defaults: the manual's behaviour, with this program's own policy. */
@@ -57,6 +69,7 @@ export const DEFAULT_PLAN_OPTIONS: PlanOptions = {
   policy: "own",
   keepGoing: false,
   fallback: false,
+  holdWhenFailed: false,
   enforceDeterminism: true,
   roundsOn: "any",
   hook: { type: "none" },
@@ -68,6 +81,6 @@ export const DEFAULT_PLAN_OPTIONS: PlanOptions = {
   machineSigns: () => false,
   carriesSignature: () => false,
   durations: () => null,
-  transferMs: null,
+  sendRate: null,
   resumed: new Map(),
 };

@@ -66,9 +66,13 @@ export interface Plan {
   /** Goals that joined a queue in this decision and may have to be told why they wait. */
   fresh: Goal[];
   readonly outlook: Outlook;
+  /** Lists for usual times that no goal needs any more. */
+  readonly spareTimes: number[][];
   complete: boolean;
   paused: boolean;
   halt: Halt | null;
+  /** Whether the run is over but for the user, who may still want something tried again; `left` once they do not. */
+  hold: "none" | "held" | "left";
   hookFailed: boolean;
   finished: boolean;
   /** Needed goals that have not ended. */
@@ -119,9 +123,11 @@ export function createPlan(options: Partial<PlanOptions> = {}): Plan {
     toSubstitute: [],
     fresh: [],
     outlook: createOutlook(),
+    spareTimes: [],
     complete: false,
     paused: false,
     halt: null,
+    hold: "none",
     hookFailed: false,
     finished: false,
     unfinished: 0,
@@ -141,4 +147,14 @@ export function createPlan(options: Partial<PlanOptions> = {}): Plan {
 export function reviewAll(plan: Plan): void {
   plan.stirred = true;
   plan.review = "all";
+}
+
+/** How long the oldest work on a machine has gone on (ms), outputs on their way included; 0 when there is none. `now` is monotonic. */
+export function oldestClaimMs(plan: Plan, machine: MachineId, now: number): number {
+  let longest = 0;
+  for (const claim of plan.claims.values()) {
+    if (claim.machine.id !== machine || claim.state.type === "ended") continue;
+    longest = Math.max(longest, now - claim.startedAt);
+  }
+  return longest;
 }

@@ -1,5 +1,4 @@
 // This program's own order: the longest chain of builds first, each where it ends earliest, waiting for a faster machine when that ends sooner.
-import type { MachineId } from "../events/ids.ts";
 import { expectedArrival, expectedEnd, sendMs, slowdownOf, usualTimes } from "./expect.ts";
 import type { Goal } from "./goal.ts";
 import { type GoalOrder, laneOf } from "./goal-class.ts";
@@ -32,7 +31,7 @@ export function createOutlook(): Outlook {
   return { now: 0, first: new Float64Array(0), slots: [], slowdown: new Float64Array(0) };
 }
 
-export const ownPolicy: Policy = { waitsForArrivals: true, begin, choose };
+export const ownPolicy: Policy = { waitsForArrivals: true, begin, choose, start };
 
 function begin(plan: Plan, now: number): void {
   const { outlook, machines } = plan;
@@ -53,12 +52,10 @@ function begin(plan: Plan, now: number): void {
 function choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice {
   const { outlook } = plan;
   const { now, first, slowdown } = outlook;
-  const resumed = plan.options.resumed.size > 0 ? resumedOn(plan, goal, candidates) : null;
-  if (resumed !== null) return start(plan, goal, resumed, "an earlier run was interrupted while it built there");
   const usual = usualTimes(plan, goal);
   // Where nothing is known: the mean to weigh machines by, the typical length for when the slot will be free again.
   const mean = goal.isKnown ? 1 : plan.learned.mean[laneOf(goal)]!;
-  const isSent = plan.options.transferMs !== null;
+  const isSent = plan.options.sendRate !== null;
   let best: Machine | null = null;
   let bestEnd = Number.POSITIVE_INFINITY;
   let next: Machine | null = null;
@@ -132,12 +129,6 @@ function isBetterTie(machine: Machine, best: Machine): boolean {
   if (free !== bestFree) return free;
   if (speedOf(machine) !== speedOf(best)) return speedOf(machine) > speedOf(best);
   return machine.running / speedOf(machine) < best.running / speedOf(best);
-}
-
-function resumedOn(plan: Plan, goal: Goal, candidates: readonly Machine[]): Machine | null {
-  const id: MachineId | undefined = plan.options.resumed.get(goal.id);
-  if (id === undefined || goal.failures.length > 0) return null;
-  return candidates.find((machine) => machine.id === id && freeSlots(machine) > 0) ?? null;
 }
 
 /** When each slot of the machine is expected to be free (monotonic ms), earliest first. */

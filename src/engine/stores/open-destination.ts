@@ -9,9 +9,10 @@ import { EngineError } from "../errors.ts";
 import type { TransportPlace, Transports } from "../transports/open.ts";
 import type { TransportOpener } from "../transports/transport.ts";
 import type { Substituters } from "./binary-cache/substituters.ts";
+import { readFromDisk } from "./disk-reads.ts";
 import { withOwnCaches } from "./own-caches.ts";
 import { queryOptions } from "./remote/client-options.ts";
-import { WorkerStore } from "./remote/worker-store.ts";
+import { type DirectReader, WorkerStore } from "./remote/worker-store.ts";
 import type { DestinationStore, StoreDescription } from "./store.ts";
 
 export interface OpenDestinationOptions {
@@ -22,7 +23,7 @@ export interface OpenDestinationOptions {
   /** Opens the embedded store at a root directory. */
   readonly openEmbedded: (root: string) => Promise<DestinationStore>;
   /** Opens the caches that are read for a Nix that cannot do so. */
-  readonly openOwnCaches: () => Substituters;
+  readonly openOwnCaches: () => Promise<Substituters>;
 }
 
 /** The destination and what else must be known of it. */
@@ -59,8 +60,12 @@ export async function openDestination(
     };
   }
   const opener = options.transports.opener(place.place);
-  const worker = workerStore(options, printStoreReference(reference), opener);
-  const store = withOwnCaches(worker, options.openOwnCaches());
+  // Another socket may lead to a daemon whose store lies elsewhere on the disk.
+  const isOurs = reference.type !== "daemon" || reference.socket === null;
+  const worker = workerStore(options, printStoreReference(reference), opener, isOurs ? readFromDisk : null);
+  const { substitute, substituters } = settings;
+  const hasOwn = substitute && substituters.some((text) => text.startsWith("s3:"));
+  const store = hasOwn ? withOwnCaches(worker, await options.openOwnCaches()) : worker;
   try {
     const nixStore = reference.type === "auto" ? null : settings.store;
     return { store, description: await store.describe(signal), root: null, nixStore, kind: "nix" };
@@ -105,7 +110,12 @@ function socket(path: string): Place {
   return { type: "nix", place: { type: "unixSocket", path } };
 }
 
-function workerStore(options: OpenDestinationOptions, uri: string, opener: TransportOpener): WorkerStore {
+function workerStore(
+  options: OpenDestinationOptions,
+  uri: string,
+  opener: TransportOpener,
+  readDirectly: DirectReader | null,
+): WorkerStore {
   const { settings, userSettings } = options.config;
   const overrides = new Map<string, string>();
   for (const name of FORWARDED) {
@@ -119,10 +129,14 @@ function workerStore(options: OpenDestinationOptions, uri: string, opener: Trans
     maxBuilds: 64,
     explain: async (error) => error,
     queryOptions: queryOptions(settings.substitute, settings.fallback, overrides),
+    readDirectly,
     // This machine's configuration is ours: what it says of cores has been read already.
     machineCores: async () => 0,
-    // The hook is run by this program, once for each build wherever it ran.
-    buildOverrides: settings.postBuildHook === null ? new Map() : new Map([["post-build-hook", ""]]),
+    buildOverrides: new Map([
+      ["build-poll-interval", String(Math.max(1, settings.buildPollInterval))],
+      // The hook is run by this program, once for each build wherever it ran.
+      ...(settings.postBuildHook === null ? [] : [["post-build-hook", ""] as const]),
+    ]),
   });
 }
 

@@ -2,6 +2,7 @@
 
 import type { BuildResult } from "../derivation/build-result.ts";
 import type { BasicDerivation } from "../derivation/derivation.ts";
+import { EngineError } from "../errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
 
@@ -30,7 +31,8 @@ export interface PathStore {
    * Breaking off the iteration drops the connection behind it.
    */
   narFromPath(path: StorePath, sizeHint: bigint, signal?: AbortSignal): AsyncIterable<Uint8Array>;
-  close(): Promise<void>;
+  /** Ends every connection; what is under way is refused with `reason`. */
+  close(reason?: EngineError): Promise<void>;
 }
 
 /** One path on its way into a store. `nar` yields exactly the NAR and is iterated at most once. */
@@ -49,11 +51,23 @@ export interface AddOptions {
   readonly large: boolean;
 }
 
+/** Some of the paths may have been added, then something went wrong that does not go wrong when the rest is added once more. */
+export class AddAgainError extends EngineError {
+  /** Those of the paths that are valid now. */
+  readonly valid: ReadonlySet<StorePath>;
+
+  constructor(uri: string, valid: ReadonlySet<StorePath>, cause: Error) {
+    super("store", "STORE_ADD_AGAIN", `${uri}: ${cause.message}`, { cause });
+    this.valid = valid;
+  }
+}
+
 /** Takes paths in. */
 export interface PathSink {
   /**
    * Adds valid paths whose references are valid already or come earlier in `paths`; skips nothing, so ask queryValidPaths first.
    * A path is registered only when its NAR hash and size are right. `checkSignatures` false needs trust.
+   * Throws {@link AddAgainError} when the rest should be handed in once more, as `addAll` and `copyPaths` do.
    */
   addPaths(
     paths: AsyncIterable<IncomingPath> | Iterable<IncomingPath>,
@@ -183,6 +197,8 @@ export interface KeepingStore {
 export interface LiveStore {
   /** Asks something small on a connection that transfers nothing; rejects when no answer came before the signal. */
   ping(signal: AbortSignal): Promise<void>;
+  /** As the transports' `heard`: bytes that have come from the other side by whatever connection; null where that is not known. */
+  heard(): number | null;
   /**
    * Which of the paths are valid, and keeps those alive there as long as this store stays open (a temporary root of its garbage collector).
    */

@@ -97,6 +97,7 @@ export function delayedOpener(inner: TransportOpener, clock: Clock, speed: LinkS
       });
       return delayed(await inner.open(signal), clock, speed);
     },
+    heard: () => inner.heard(),
     close: () => inner.close(),
   };
 }

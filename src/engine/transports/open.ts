@@ -108,6 +108,7 @@ export class Transports {
   #overSsh(target: SshTarget, service: SshService): TransportOpener {
     return makeOpener({
       name: sshName(target.destination),
+      heard: () => this.sshHost(target).heard,
       openOne: (signal) => {
         const host = this.sshHost(target);
         switch (service.type) {

@@ -7,6 +7,8 @@ export interface OpenerParts {
   readonly name: string;
   /** Opens one transport; must give up when the signal says so. */
   readonly openOne: (signal: AbortSignal) => Promise<Transport>;
+  /** As {@link TransportOpener.heard}; null is answered when absent. */
+  readonly heard?: () => number;
   /** Called once when the opener is closed, after its transports. */
   readonly onClose?: () => void;
 }
@@ -30,6 +32,7 @@ export function makeOpener(parts: OpenerParts): TransportOpener {
       void transport.closed.then(() => transports.delete(transport));
       return transport;
     },
+    heard: () => parts.heard?.() ?? null,
     close: () => {
       if (closing.signal.aborted) return;
       closing.abort(

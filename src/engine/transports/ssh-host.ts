@@ -14,6 +14,8 @@ export interface SshHostOptions {
 
 interface Connection {
   readonly link: Promise<SshLink>;
+  /** The same once it is logged in. */
+  up: SshLink | null;
   /** Channels open, being opened or not yet confirmed closed. */
   used: number;
   /** Lowered when the server refuses a channel. */
@@ -27,6 +29,8 @@ export class SshHost {
   readonly #options: SshHostOptions;
   readonly #closing = new AbortController();
   #connections: Connection[] = [];
+  /** Bytes of connections that are gone. */
+  #heardBefore = 0;
 
   constructor(options: SshHostOptions) {
     this.name = options.name;
@@ -36,6 +40,11 @@ export class SshHost {
   /** SSH connections open or being opened. */
   get connectionCount(): number {
     return this.#connections.length;
+  }
+
+  /** Bytes that have come over all connections so far. */
+  get heard(): number {
+    return this.#connections.reduce((sum, { up }) => sum + (up?.received ?? 0), this.#heardBefore);
   }
 
   /** Runs a command line by the account's login shell. Throws EngineErrors that begin `cannot connect to '…'`. */
@@ -94,6 +103,7 @@ export class SshHost {
     if (roomy !== undefined) return roomy;
     const connection: Connection = {
       link: this.#options.login(this.#closing.signal),
+      up: null,
       used: 0,
       limit: this.#options.channelsPerConnection,
       gone: false,
@@ -101,9 +111,13 @@ export class SshHost {
     this.#connections.push(connection);
     const forget = (): void => {
       connection.gone = true;
+      this.#heardBefore += connection.up?.received ?? 0;
       this.#connections = this.#connections.filter((other) => other !== connection);
     };
-    connection.link.then((link) => link.closed.then(forget), forget);
+    connection.link.then((link) => {
+      connection.up = link;
+      return link.closed.then(forget);
+    }, forget);
     return connection;
   }
 }

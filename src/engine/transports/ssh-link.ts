@@ -22,4 +22,6 @@ export interface SshLink {
   /** Settles when the connection is gone, with the reason. Never rejects. */
   readonly closed: Promise<Error>;
   readonly isOpen: boolean;
+  /** Bytes that have come over it. */
+  readonly received: number;
 }

@@ -37,6 +37,11 @@ export interface TransportOpener {
   readonly name: string;
   /** Runs `remote command` (or connects a socket) and returns the byte pair to it. */
   open(signal?: AbortSignal): Promise<Transport>;
+  /**
+   * Bytes that have come so far over the connections under these transports, keep-alives included: whatever changes it is a sign of life of
+   * the other side. Null where that is not known.
+   */
+  heard(): number | null;
   /** Ends every transport opened here and what they share. */
   close(): void;
 }

@@ -176,6 +176,23 @@ describe("what failures mean", () => {
     );
   });
 
+  it("tells a process that cannot be started from something that is merely not ready", () => {
+    const verdict = (line: string) =>
+      classify(built("PermanentFailure", "exit 1", { logTail: [line] }), "input", false);
+    for (const line of [
+      "make: vfork: Resource temporarily unavailable",
+      "sh: can't fork: Resource temporarily unavailable",
+      "error: failed to spawn thread: Resource temporarily unavailable (os error 11)",
+    ]) {
+      expect(verdict(line)).toMatchObject({ kind: "machinery", effect: "processTableFull" });
+    }
+    for (const line of [
+      "read: Resource temporarily unavailable",
+      "make: write error: Resource temporarily unavailable",
+    ])
+      expect(verdict(line)).toMatchObject({ kind: "final", exitClass: "build" });
+  });
+
   it("does not let a log change what a limit or a result decided", () => {
     const log = { logTail: ["No space left on device", "fork: retry: Resource temporarily unavailable"] };
     for (const status of [

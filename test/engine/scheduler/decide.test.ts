@@ -205,6 +205,7 @@ describe("a failure", () => {
     const claim = run.claim("x");
     run.lost("a", "host key changed", true);
     run.fails(claim, failure("gone", { origin: "connection", status: null }));
+    run.lostForGood("a", "host key changed");
     for (const name of ["x", "y"]) expect(["failed", "cancelled", "notBuilt"]).toContain(run.result(name)?.type);
     expect(JSON.stringify(run.events)).toContain("a is off: host key changed");
     expect(run.outcome?.exitStatus).toBe(100);

@@ -37,6 +37,21 @@ describe("a machine that cannot be reached", () => {
     expect(run.outcome?.exitStatus).toBe(0);
   });
 
+  it("is waited for on when the timer comes a little early, as timers do", () => {
+    const run = new Scenario();
+    run.say({ type: "machineAdded", spec: machine("a") });
+    run.goals(target("x"));
+    run.lost("a");
+    const asked = run.of("wakeAt");
+    const { at } = asked.at(-1)!;
+    run.tick(at - 0.4);
+    expect(run.of("connectMachine")).toHaveLength(1);
+    expect(run.of("wakeAt")).toHaveLength(asked.length + 1);
+    expect(run.of("wakeAt").at(-1)!.at).toBe(at);
+    run.tick(at);
+    expect(run.of("connectMachine")).toHaveLength(2);
+  });
+
   it("does not stop the others, and says until when when it is the only one", () => {
     const run = new Scenario();
     for (const name of ["dead", "well"]) run.say({ type: "machineAdded", spec: machine(name) });
@@ -65,6 +80,75 @@ describe("a machine that cannot be reached", () => {
     expect(run.of("connectMachine")).toHaveLength(1);
     expect(run.ask({ type: "uncordonMachine", machine: "b" as MachineId }).done).toBe(true);
     expect(run.of("connectMachine")).toHaveLength(2);
+  });
+});
+
+describe("a machine that was up and then says what trying again is said not to mend", () => {
+  it("is tried again, as it may just be starting, but not for ever", () => {
+    const run = new Scenario().machines(machine("a"));
+    run.goals(target("x"));
+    run.lost("a", "no Nix there", true);
+    run.fails(run.claim("x"), CONNECTION_LOST);
+    expect(states(run, "a").at(-1)).toBe("coolingDown");
+    run.tick(run.now + 400_000);
+    run.lost("a", "no Nix there", true);
+    run.tick(run.now + 400_000);
+    run.connected("a");
+    expect(run.starts("x")).toHaveLength(2);
+    run.lost("a");
+    run.fails(run.claim("x"), CONNECTION_LOST);
+    run.tick(run.now + 400_000);
+    run.lostForGood("a", "no Nix there");
+    expect(states(run, "a").at(-1)).toBe("off");
+    expect(run.outcome?.exitStatus).toBe(100);
+  });
+});
+
+describe("the last machine", () => {
+  it("is tried at least every half minute, however often it failed", () => {
+    const waits = (run: Scenario): number[] => {
+      const found: number[] = [];
+      for (let round = 0; round < 12; round++) {
+        run.lost("a");
+        const { state } = run
+          .happened("machineStateChanged")
+          .filter(({ machine: name }) => name === "a")
+          .at(-1)!;
+        const until = (state.type === "coolingDown" ? state.until : 0) - 1_000_000;
+        found.push(until - run.now);
+        run.tick(until);
+      }
+      return found;
+    };
+    const alone = new Scenario();
+    for (const spec of [machine("a"), machine("here", { slots: 0 })]) alone.say({ type: "machineAdded", spec });
+    alone.goals(target("x"));
+    expect(Math.max(...waits(alone))).toBeLessThanOrEqual(30_000);
+
+    const other = new Scenario().machines(machine("b"));
+    other.say({ type: "machineAdded", spec: machine("a") });
+    other.goals(target("x"), target("y"));
+    expect(Math.max(...waits(other))).toBeGreaterThan(30_000);
+  });
+});
+
+describe("a machine that cools down", () => {
+  it("does so once, however many of its builds fail by the same cause, and those go on elsewhere at once", () => {
+    const run = new Scenario().machines(machine("a", { slots: 2 }), machine("b", { slots: 4 }));
+    run.goals(...["u", "v", "w", "x", "y", "z"].map(target));
+    const there = run.starts().filter((start) => start.machine === "a");
+    expect(there).toHaveLength(2);
+    for (const start of run
+      .starts()
+      .filter(({ machine: other }) => other === "b")
+      .slice(0, 2))
+      run.built(start.claim);
+    for (const { claim } of there) run.fails(claim, failure("no space left on device", { status: "MiscFailure" }));
+    expect(states(run, "a").filter((state) => state === "coolingDown")).toHaveLength(1);
+    expect(run.starts().slice(-2)).toMatchObject([
+      { machine: "b", attempt: 2 },
+      { machine: "b", attempt: 2 },
+    ]);
   });
 });
 

@@ -115,6 +115,14 @@ export class Scenario {
     this.say({ type: "machineLost", machine: name as MachineId, reason, permanent });
   }
 
+  /** A machine that was up answers as often as it takes that trying again cannot help. */
+  lostForGood(name: string, reason: string): void {
+    for (let failure = 1; failure <= 5; failure++) {
+      this.lost(name, reason, true);
+      if (failure < 5) this.tick(this.now + 400_000);
+    }
+  }
+
   /** Adds goals, and that there are no more. */
   goals(...goals: GoalSpec[]): this {
     this.say({ type: "goalsAdded", goals });

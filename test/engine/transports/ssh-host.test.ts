@@ -9,6 +9,7 @@ class FakeLink implements SshLink {
   isOpen = true;
   readonly closed: Promise<Error>;
   channels = 0;
+  received = 0;
   readonly #sessions: number;
   #resolve: (reason: Error) => void = () => undefined;
 

@@ -53,7 +53,7 @@ describe("the sampler", () => {
 });
 
 function openerOf(transport: Transport): TransportOpener {
-  return { name: "memory", open: () => Promise.resolve(transport), close: () => transport.close() };
+  return { name: "memory", open: () => Promise.resolve(transport), heard: () => null, close: () => transport.close() };
 }
 
 const sampleText = (busy: number, total: number): string =>
@@ -81,7 +81,15 @@ describe("a remote probe", () => {
     expect(events).toEqual([]);
     await clock.advance(500);
     expect(events).toEqual([
-      { type: "usageSampled", machine, cores: [0.5], load1: 1, memoryUsedBytes: "6144", memoryTotalBytes: "10240" },
+      {
+        type: "usageSampled",
+        machine,
+        host: null,
+        cores: [0.5],
+        load1: 1,
+        memoryUsedBytes: "6144",
+        memoryTotalBytes: "10240",
+      },
     ]);
     await clock.advance(1999);
     expect(events.length).toBe(1);
@@ -116,7 +124,12 @@ describe("a remote probe", () => {
 
   it("says why it could not begin", async () => {
     const events: UsageEvent[] = [];
-    const opener = { name: "x", open: () => Promise.reject(new Error("refused")), close: () => undefined };
+    const opener = {
+      name: "x",
+      open: () => Promise.reject(new Error("refused")),
+      heard: () => null,
+      close: () => undefined,
+    };
     probeRemote({ machine, clock: manualClock(), intervalMs: 1000, publish: (event) => events.push(event) }, opener);
     await new Promise((resolve) => setImmediate(resolve));
     expect(events).toEqual([{ type: "usageUnavailable", machine, reason: "refused" }]);
@@ -134,6 +147,15 @@ describe("a remote probe", () => {
     );
     opener.close();
     expect(event.type === "usageSampled" && event.cores.length).toBe(cpus().length);
+    let stopLocal: () => void = () => undefined;
+    const local = await new Promise<UsageEvent>((resolve) => {
+      const probe = probeLocal({ machine, clock: systemClock, intervalMs: 50, publish: resolve });
+      stopLocal = () => probe.stop();
+    });
+    stopLocal();
+    // Both are this host, and say so.
+    expect(event.type === "usageSampled" && event.host).toMatch(/^[0-9a-f-]{36}$/);
+    expect(local).toMatchObject({ host: event.type === "usageSampled" ? event.host : "" });
   });
 });
 

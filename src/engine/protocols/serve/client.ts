@@ -2,6 +2,7 @@
 import type { Clock } from "../../clock.ts";
 import type { BuildResult } from "../../derivation/build-result.ts";
 import type { BasicDerivation } from "../../derivation/derivation.ts";
+import type { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
@@ -102,8 +103,8 @@ export class ServeConnection {
   }
 
   /** Drops the connection, which stops whatever the process does for it. */
-  close(): void {
-    this.#pipeline.close();
+  close(reason?: EngineError): void {
+    this.#pipeline.close(reason);
   }
 
   /** Which of the paths are valid. `lock` keeps them as long as the connection lives; `substitute` fetches missing ones first. */

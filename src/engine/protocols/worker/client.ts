@@ -2,6 +2,7 @@
 import type { Clock } from "../../clock.ts";
 import type { BuildResult } from "../../derivation/build-result.ts";
 import type { BasicDerivation } from "../../derivation/derivation.ts";
+import type { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import { baseNameOf, type StorePath } from "../../formats/store-path.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
@@ -84,14 +85,19 @@ export class WorkerConnection extends WorkerQueries {
     return this.pipeline.pending;
   }
 
-  /** Whether AddMultipleToStore is safe: daemons before Nix 2.18 lose step when one of the paths is valid already. */
+  /** Whether there is AddMultipleToStore. */
   get canAddMultiple(): boolean {
-    return this.minor >= 32 && nixVersionAtLeast(this.nixVersion, 2, 18);
+    return this.minor >= 32;
+  }
+
+  /** Whether AddMultipleToStore passes over paths that are valid already: daemons before Nix 2.18 take their NARs for the next path, and fail. */
+  get skipsValid(): boolean {
+    return nixVersionAtLeast(this.nixVersion, 2, 18);
   }
 
   /** Drops the connection, which stops whatever the daemon does for it; requests under way reject with `PROTOCOL_CLOSED`. */
-  close(): void {
-    this.pipeline.close();
+  close(reason?: EngineError): void {
+    this.pipeline.close(reason);
   }
 
   /** Adds a path whose references are valid. Signatures are only left unchecked for trusted clients. */

@@ -1,5 +1,6 @@
 // The connections to one store, by use: one shared for questions and small paths, some for transfers, one per running build.
 import type { Clock } from "../../clock.ts";
+import type { EngineError } from "../../errors.ts";
 import { type Lease, Pool, type Poolable } from "./pool.ts";
 
 /** How many transfers of each size run at once. */
@@ -84,17 +85,18 @@ export class Connections<C extends Poolable> {
     await this.#dropShared();
   }
 
-  async #dropShared(): Promise<void> {
+  async #dropShared(reason?: EngineError): Promise<void> {
     const current = this.#shared;
     this.#shared = null;
-    (await current?.catch(() => null))?.close();
+    (await current?.catch(() => null))?.close(reason);
   }
 
-  async close(): Promise<void> {
-    const reason = new Error(`${this.#options.peer} was closed`);
+  /** What is under way is refused with `given`. */
+  async close(given?: EngineError): Promise<void> {
+    const reason = given ?? new Error(`${this.#options.peer} was closed`);
     this.#closed = reason;
     for (const pool of [this.builds, this.#small, this.#large]) pool.close(reason);
-    await this.#dropShared();
+    await this.#dropShared(given);
     this.#options.onClose();
   }
 }

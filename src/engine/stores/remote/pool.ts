@@ -4,12 +4,14 @@
 // last opening has reached twice what that opening cost (the ski-rental rule), so that many short builds share few connections and long
 // builds get one each. The first is opened at once.
 import type { Clock } from "../../clock.ts";
+import { EngineError } from "../../errors.ts";
 
 /** What the pool must know of a connection. */
 export interface Poolable {
   /** Left mid-message, or closed: of no use to anybody. */
   readonly broken: boolean;
-  close(): void;
+  /** Whatever it is doing is refused with `reason`. */
+  close(reason?: EngineError): void;
 }
 
 /** A connection on loan: exactly one of the two ends it. */
@@ -98,7 +100,7 @@ export class Pool<C extends Poolable> {
     this.#closing.abort(reason);
     this.#alarm?.();
     for (const waiter of this.#waiters.splice(0)) waiter.reject(reason);
-    for (const connection of this.#all) connection.close();
+    for (const connection of this.#all) connection.close(reason instanceof EngineError ? reason : undefined);
     this.#all.clear();
     this.#idle.length = 0;
   }

@@ -33,10 +33,12 @@ export interface ServeStoreOptions {
 /** The store. It does whatever the account may do; the protocol has no trust, no check builds and no errors in band. */
 export class ServeStore implements MachineStore {
   readonly uri: string;
+  readonly #opener: TransportOpener;
   readonly #connections: Connections<ServeConnection>;
 
   constructor(options: ServeStoreOptions) {
     this.uri = options.uri;
+    this.#opener = options.opener;
     this.#connections = new Connections({
       peer: options.uri,
       clock: options.clock,
@@ -147,8 +149,12 @@ export class ServeStore implements MachineStore {
     return this.#connections.builds.warmUp(count);
   }
 
-  close(): Promise<void> {
-    return this.#connections.close();
+  heard(): number | null {
+    return this.#opener.heard();
+  }
+
+  close(reason?: EngineError): Promise<void> {
+    return this.#connections.close(reason);
   }
 
   async #outputs(

@@ -20,6 +20,25 @@ function recorder(): { readonly listener: BuildListener; readonly heard: string[
   return { listener, heard };
 }
 
+describe("what is heard of a build", () => {
+  it("tells that the store waits for a lock, and when it goes on", () => {
+    const { listener, heard } = recorder();
+    const hear = hearBuild(listener);
+    const text = "waiting for lock on \u001b[35;1m'/nix/store/abc'\u001b[0m";
+    const activity = { type: "start", level: 1, fields: [], parent: 0n } as const;
+    hear([{ ...activity, id: 1n, activity: 111, text }]);
+    hear([{ ...activity, id: 2n, activity: 105, text: "building" }]);
+    hear([{ ...activity, id: 3n, activity: 105, text: "building" }]);
+    expect(heard).toEqual([
+      "phase waiting for lock",
+      "notice waiting for lock on '/nix/store/abc'",
+      "started",
+      "phase building",
+      "started",
+    ]);
+  });
+});
+
 describe.each(minors)("worker protocol 1.%i", (maxMinor) => {
   it("agrees on the version", async () => {
     const { client } = await connect({ maxMinor });

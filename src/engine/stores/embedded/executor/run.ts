@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync } from "node:fs";
 import type { Clock } from "../../../clock.ts";
 import { EngineError, messageOf } from "../../../errors.ts";
+import { killGroup } from "./kill-group.ts";
 import type { LogPipe } from "./log-pipe.ts";
 
 /** How long (milliseconds) the log of a builder that has ended may still stay open: its processes are being killed. */
@@ -63,7 +64,7 @@ export async function run(request: RunRequest, clock: Clock, signal: AbortSignal
 
   const limits = new Limits(request, clock, () => kill());
   const kill = (): void => {
-    killGroup(child);
+    if (child.pid !== undefined) killGroup(child.pid);
     request.killRest();
   };
   signal.addEventListener("abort", kill, { once: true });
@@ -154,14 +155,5 @@ class Limits {
     if (this.exceeded !== null) return;
     this.exceeded = outcome;
     this.#kill();
-  }
-}
-
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, "SIGKILL");
-  } catch {
-    // Nothing of it is left.
   }
 }
