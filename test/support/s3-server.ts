@@ -84,8 +84,11 @@ export async function startS3Server(): Promise<S3Server> {
   };
   try {
     // An object in a bucket of its own: every one of the servers has done something by then.
+    let hasBucket = false;
     await listening(child, async () => {
-      await ask("PUT", "/ready");
+      // A second time would be refused: the bucket is ours already.
+      if (!hasBucket) await ask("PUT", "/ready");
+      hasBucket = true;
       await ask("PUT", "/ready/object");
     });
   } catch (error) {
@@ -111,6 +114,7 @@ export async function startS3Server(): Promise<S3Server> {
 
 async function listening(child: ChildProcess, probe: () => Promise<void>): Promise<void> {
   let complaint = "";
+  let refusal = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on("data", (chunk: Buffer) => {
       complaint = (complaint + chunk.toString()).slice(-4000);
@@ -120,11 +124,14 @@ async function listening(child: ChildProcess, probe: () => Promise<void>): Promi
     if (child.exitCode !== null || / server ended with /.test(complaint)) throw new Error(`Swift ended: ${complaint}`);
     return probe().then(
       () => true,
-      () => false,
+      (error: unknown) => {
+        refusal = error instanceof Error ? error.message : String(error);
+        return false;
+      },
     );
   };
   await until("Swift to answer", answers, 60_000).catch((error: unknown) => {
-    throw new Error(`${error instanceof Error ? error.message : error}\n${complaint}`);
+    throw new Error(`${error instanceof Error ? error.message : error}; the last answer was: ${refusal}\n${complaint}`);
   });
 }
 
@@ -158,6 +165,8 @@ pipeline = catch_errors cache bulk s3api tempauth slo proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
+# A server that is not up yet must not be left out for a minute.
+error_suppression_interval = 0
 [filter:catch_errors]
 use = egg:swift#catch_errors
 [filter:cache]
