@@ -33,7 +33,7 @@ import { LogKeeper } from "./scheduler/log-keeper.ts";
 import { createPlan } from "./scheduler/plan.ts";
 import { noticeUntrusted } from "./scheduler/untrusted.ts";
 import { SentRates } from "./sent-rates.ts";
-import { type OpenedDestination, openDestination } from "./stores/open-destination.ts";
+import { type OpenDestinationOptions, type OpenedDestination, openDestination } from "./stores/open-destination.ts";
 import { PathInfos } from "./stores/path-infos.ts";
 import type { DerivedPath, DestinationStore } from "./stores/store.ts";
 import { Transports } from "./transports/open.ts";
@@ -64,7 +64,7 @@ export interface BuildRunOptions {
   readonly program: string;
   readonly runId: string;
   readonly sshSettings: SshSettings;
-  readonly openEmbedded: (root: string) => Promise<DestinationStore>;
+  readonly stores: Pick<OpenDestinationOptions, "openEmbedded" | "openOwnCaches">;
   readonly evaluateBuildFile: (store: DestinationStore) => EvaluateBuildFile;
   readonly hooks: HookRunner;
   readonly openHookQueue: OpenRunHooks;
@@ -155,7 +155,7 @@ export class BuildRun {
   }
 
   #open(): Scope {
-    const { config, clock, environment, machines: listed, sshSettings, openEmbedded, wrapOpener } = this.#options;
+    const { config, clock, environment, machines: listed, sshSettings, stores, wrapOpener } = this.#options;
     const { settings } = config;
     const transports = new Transports({
       clock,
@@ -177,7 +177,7 @@ export class BuildRun {
     for (const message of config.warnings) this.#publish(messageNotice(message, "warning", "CONFIG_WARNING"));
     for (const { error } of listed.problems) this.#publish(noticeOf(error, "warning"));
     this.#publish({ type: "runStageChanged", stage: "opening", detail: settings.store });
-    const destination = openDestination({ config, transports, clock, environment, openEmbedded }, this.#abort.signal);
+    const destination = openDestination({ config, transports, clock, environment, ...stores }, this.#abort.signal);
     destination.catch(() => undefined);
     const connector = new Connector({
       config,

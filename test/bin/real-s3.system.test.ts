@@ -7,7 +7,7 @@ import { createInstance } from "../support/nix-instance.ts";
 import { programUser } from "../support/program.ts";
 import { isS3ServerWanted, type S3Server, startS3Server } from "../support/s3-server.ts";
 import { removeDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
-import { embeddedPlace, followTutorial } from "./tutorial.ts";
+import { embeddedPlace, followTutorial, nixPlace } from "./tutorial.ts";
 
 const generations = await nixGenerations();
 const usable = generations.length > 0 && isS3ServerWanted();
@@ -50,11 +50,18 @@ describe.skipIf(!usable)("a real S3 server (skipped without TSBUILD_TOP_TEST_S3=
     await instance.output("nix-store", ["--verify-path", path]);
   });
 
+  for (const generation of generations) {
+    it(`has the tutorial followed on the local store of Nix ${generation.version}`, async () => {
+      await using instance = await createInstance(generation);
+      await followTutorial(nixPlace(instance, directory, server.env), uri(), "s3://example-nix-cache");
+    });
+  }
+
   it("takes what is large in parts, and gives back what a real Nix packed; profiles say who we are", async () => {
     const user = programUser(join(directory, "home"));
     await using instance = await createInstance(generations.at(-1)!);
     const file = join(directory, "large");
-    const bytes = Buffer.alloc(24 * 1024 * 1024);
+    const bytes = Buffer.alloc(72 * 1024 * 1024);
     for (let at = 0, state = 1; at + 4 <= bytes.length; at += 4) {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
       bytes.writeUInt32LE((state ^ (state >>> 15)) >>> 0, at);
@@ -62,7 +69,7 @@ describe.skipIf(!usable)("a real S3 server (skipped without TSBUILD_TOP_TEST_S3=
     writeFileSync(file, bytes);
     const path = await instance.output("nix-store", ["--add", file]);
     const packed = `file://${directory}/packed`;
-    await instance.output("nix", ["copy", "--to", packed, path]);
+    await instance.output("nix", ["copy", "--to", `${packed}?compression=none`, path]);
     const credentials = join(directory, "credentials");
     const secrets = `aws_access_key_id = ${server.accessKeyId}\naws_secret_access_key = ${server.secretAccessKey}\n`;
     writeFileSync(credentials, `[uploader]\n${secrets}`, { mode: 0o600 });

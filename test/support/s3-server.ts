@@ -83,9 +83,10 @@ export async function startS3Server(): Promise<S3Server> {
     return text;
   };
   try {
-    // A list of the buckets: every one of the servers has been asked by then.
+    // An object in a bucket of its own: every one of the servers has done something by then.
     await listening(child, async () => {
-      await ask("GET", "/");
+      await ask("PUT", "/ready");
+      await ask("PUT", "/ready/object");
     });
   } catch (error) {
     await stop();

@@ -8,7 +8,9 @@ import { parseStoreReference, printStoreReference } from "../config/store-refere
 import { EngineError } from "../errors.ts";
 import type { TransportPlace, Transports } from "../transports/open.ts";
 import type { TransportOpener } from "../transports/transport.ts";
+import type { Substituters } from "./binary-cache/substituters.ts";
 import { readFromDisk } from "./disk-reads.ts";
+import { withOwnCaches } from "./own-caches.ts";
 import { queryOptions } from "./remote/client-options.ts";
 import { type DirectReader, WorkerStore } from "./remote/worker-store.ts";
 import type { DestinationStore, StoreDescription } from "./store.ts";
@@ -20,6 +22,8 @@ export interface OpenDestinationOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Opens the embedded store at a root directory. */
   readonly openEmbedded: (root: string) => Promise<DestinationStore>;
+  /** Opens the caches that are read for a Nix that cannot do so. */
+  readonly openOwnCaches: () => Promise<Substituters | null>;
 }
 
 /** The destination and what else must be known of it. */
@@ -56,9 +60,11 @@ export async function openDestination(
     };
   }
   const opener = options.transports.opener(place.place);
+  const caches = await options.openOwnCaches();
   // Another socket may lead to a daemon whose store lies elsewhere on the disk.
   const isOurs = reference.type !== "daemon" || reference.socket === null;
-  const store = workerStore(options, printStoreReference(reference), opener, isOurs ? readFromDisk : null);
+  const worker = workerStore(options, printStoreReference(reference), opener, isOurs ? readFromDisk : null);
+  const store = caches === null ? worker : withOwnCaches(worker, caches);
   try {
     const nixStore = reference.type === "auto" ? null : settings.store;
     return { store, description: await store.describe(signal), root: null, nixStore, kind: "nix" };
