@@ -52,7 +52,6 @@ describe.skipIf(generations.length === 0)(
     for (const generation of generations) {
       it(`file:// on the local store of Nix ${generation.version}`, async () => {
         await using instance = await createInstance(generation);
-        await instance.startDaemon();
         await followTutorial(nixPlace(instance, directory), `file://${directory}/cache`);
       });
     }

@@ -2,7 +2,7 @@
 import { appendFileSync, chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
-import type { NixInstance } from "../support/nix-instance.ts";
+import type { NixInstance, RunningDaemon } from "../support/nix-instance.ts";
 import type { RunResult } from "../support/processes.ts";
 import { programUser } from "../support/program.ts";
 
@@ -24,6 +24,8 @@ export interface Place {
   readonly hostEtc: string;
   /** Where the program runs: links appear there. */
   readonly cwd: string;
+  /** Restarts the daemon where there is one: it reads nix.conf only then. */
+  readonly restart: () => Promise<void>;
 }
 
 /** This machine with a store of its own below `directory`. */
@@ -37,18 +39,23 @@ export function embeddedPlace(directory: string, env: Readonly<Record<string, st
     run: (args) => user.run(args, { cwd: directory, env: { ...settings, ...env } }),
     command: user.command,
     store: ["--store", join(directory, "store")],
-    ...{ etc, hostEtc: etc, cwd: directory },
+    ...{ etc, hostEtc: etc, cwd: directory, restart: async () => undefined },
   };
 }
 
-/** A machine with Nix, its daemon running, for its own store. */
+/** A machine with Nix, for its own store. */
 export function nixPlace(instance: NixInstance, directory: string, env: Readonly<Record<string, string>> = {}): Place {
+  let daemon: RunningDaemon | null = null;
   const node = `/checkout/node_modules/node-linux-${process.arch}/bin/node`;
   return {
     run: (args) => instance.run(node, ["/checkout/bin/main.ts", ...args], { cwd: directory, env }),
     command: `${node} /checkout/bin/main.ts`,
     store: [],
     ...{ etc: "/etc/nix", hostEtc: join(instance.directory, "etc/nix"), cwd: directory },
+    restart: async () => {
+      await daemon?.stop();
+      daemon = await instance.startDaemon();
+    },
   };
 }
 
@@ -94,6 +101,8 @@ exec ${command} copy --to '${cache}' ${store.join(" ")} $OUT_PATHS
   // # chmod +x /etc/nix/upload-to-cache.sh
   chmodSync(hook, 0o755);
   appendFileSync(join(hostEtc, "nix.conf"), `post-build-hook = ${etc}/upload-to-cache.sh\n`);
+  // "Then, restart the nix-daemon."
+  await place.restart();
 
   // $ nix-build -E '(import <nixpkgs> {}).writeText "example" (builtins.toString builtins.currentTime)'
   const built = await ok(run(["-E", EXAMPLE, "--ui", "plain", ...store]));
