@@ -26,7 +26,8 @@ export function decide(plan: Plan, fact: Fact, now: Now): Decision {
   const turn: Turn = { plan, now, commands: [], events: [] };
   plan.startedAt ??= now.mono;
   take(turn, fact);
-  if (plan.wakeAt !== null && plan.wakeAt <= now.mono) plan.wakeAt = null;
+  // A tick that comes a little early has been used up all the same: without another one a run in which nothing moves would sleep for ever.
+  if (fact.type === "tick" || (plan.wakeAt !== null && plan.wakeAt <= now.mono)) plan.wakeAt = null;
   fireTimers(turn);
   settle(turn, fact.type === "tick");
   return { commands: turn.commands, events: turn.events };
