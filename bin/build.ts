@@ -9,7 +9,10 @@ import { showRun } from "./show-run.ts";
 export async function build(invocation: BuildInvocation, surroundings: Surroundings): Promise<number> {
   const { settingsOverrides, installables, evaluation, check, diffoscope, outLink, dryRun, uploadTo } = invocation;
   const request = { settingsOverrides, installables, evaluation, check, diffoscope, outLink, dryRun, uploadTo };
-  if (dryRun) return printDryRun((await createBuildRun(request, surroundings)).run, invocation);
+  if (dryRun) {
+    const { run } = await createBuildRun({ ...request, holdWhenFailed: false }, surroundings);
+    return printDryRun(run, invocation);
+  }
   const reporter = new DeterminismReporter(invocation.report);
   const { exitStatus, kind } = await showRun(request, invocation, surroundings, {
     printOutPaths: true,

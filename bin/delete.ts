@@ -1,13 +1,13 @@
 // `delete`: deletes paths and says how much room that made.
 import { deleteStorePaths, type Surroundings } from "../src/engine/index.ts";
 import { sanitizeText } from "../src/ui/index.ts";
+import { freedText } from "./freed-text.ts";
 import type { DeleteInvocation } from "./invocation.ts";
 
 /** Prints in Nix's words what was deleted; a path that is still alive is an error. */
 export async function deleteCommand(invocation: DeleteInvocation, surroundings: Surroundings): Promise<number> {
   const { paths, bytesFreed, warnings } = await deleteStorePaths(invocation, surroundings);
   for (const warning of warnings) process.stderr.write(`warning: ${sanitizeText(warning)}\n`);
-  const mebibytes = (Number(bytesFreed) / (1024 * 1024)).toFixed(2);
-  process.stdout.write(`${paths.length} store paths deleted, ${mebibytes} MiB freed\n`);
+  process.stdout.write(freedText(paths.length, bytesFreed));
   return 0;
 }

@@ -240,6 +240,18 @@ export const COMMANDS: Readonly<Record<CommandName, CommandSpec>> = {
     operands: "<paths...>",
     flags: [on("--ignore-liveness", "delete also what is still needed"), ...COMMON],
   },
+  gc: {
+    summary: "delete everything nothing needs any more",
+    operands: "",
+    flags: [
+      value("--max-freed <bytes>", "stop after freeing so much; K, M, G and T may follow the number"),
+      on("--print-roots", "print what keeps paths alive, and delete nothing"),
+      on("--print-live", "print the paths that are alive, and delete nothing"),
+      on("--print-dead", "print the paths that would be deleted, and delete nothing"),
+      on("--dry-run", "the same as --print-dead"),
+      ...COMMON,
+    ],
+  },
   log: { summary: "print the log of a build", operands: "<installables...>", flags: [...EVALUATING, ...COMMON] },
   "sign-paths": {
     summary: "sign paths with a secret key",

@@ -1,6 +1,6 @@
 // From the flags that were given to what they mean together: one Invocation, or why they do not fit.
 import { EngineError } from "../src/engine/errors.ts";
-import type { InstallableWords } from "../src/engine/index.ts";
+import { type GarbageTask, type InstallableWords, parseAmount } from "../src/engine/index.ts";
 import type { UiFlag } from "../src/ui/index.ts";
 import type { FlagValues } from "./flags.ts";
 import type {
@@ -45,6 +45,8 @@ export function interpret(command: CommandName, operands: readonly string[], fla
       return copy(operands, flags);
     case "delete":
       return { type: "delete", ...common, paths: operands, ignoreLiveness: switches.has("ignore-liveness") };
+    case "gc":
+      return { type: "gc", ...common, task: garbageTask(flags) };
     case "log":
       return {
         type: "log",
@@ -179,6 +181,41 @@ function copy(operands: readonly string[], flags: FlagValues): Invocation {
     checkSignatures: !switches.has("no-check-sigs"),
     substituteOnDestination: switches.has("substitute-on-destination"),
   };
+}
+
+function garbageTask({ switches, values }: FlagValues): GarbageTask {
+  const maxFreed = values.get("max-freed");
+  const asked = ["print-roots", "print-live", "print-dead", "dry-run"].filter((name) => switches.has(name));
+  const [one, other] = maxFreed === undefined ? asked : [...asked, "max-freed"];
+  if (one !== undefined && other !== undefined) {
+    throw usage(
+      "USAGE_FLAGS_CLASH",
+      `gc: expected one of --${one} and --${other}, found both`,
+      "each is a task of its own",
+    );
+  }
+  switch (asked[0]) {
+    case undefined:
+      return { type: "delete", maxFreed: maxFreed === undefined ? null : byteCount("max-freed", maxFreed) };
+    case "print-roots":
+      return { type: "printRoots" };
+    case "print-live":
+      return { type: "printLive" };
+    default:
+      return { type: "printDead" };
+  }
+}
+
+function byteCount(name: string, text: string): bigint {
+  const bytes = parseAmount(text);
+  if (bytes === undefined || bytes < 0n || bytes >= 2n ** 64n) {
+    throw usage(
+      "USAGE_BAD_VALUE",
+      `flag '--${name}': expected a number of bytes, found '${text}'`,
+      "10G is ten gibibytes",
+    );
+  }
+  return bytes;
 }
 
 function serveProtocol(

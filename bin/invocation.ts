@@ -1,5 +1,5 @@
 // What a command line asks for: one variant for each command, carrying its own flags and nothing else's.
-import type { EvaluationOptions, InstallableWords } from "../src/engine/index.ts";
+import type { EvaluationOptions, GarbageTask, InstallableWords } from "../src/engine/index.ts";
 import type { UiFlag } from "../src/ui/index.ts";
 
 /** Nix's `--log-format`, for those used to it; `--ui` is ours and wins. */
@@ -93,6 +93,11 @@ export interface DeleteInvocation extends CommonFlags {
   readonly ignoreLiveness: boolean;
 }
 
+export interface GarbageInvocation extends CommonFlags {
+  readonly type: "gc";
+  readonly task: GarbageTask;
+}
+
 export interface LogInvocation extends CommonFlags {
   readonly type: "log";
   readonly installables: InstallableWords;
@@ -155,6 +160,7 @@ export type Invocation =
   | PingStoreInvocation
   | CopyInvocation
   | DeleteInvocation
+  | GarbageInvocation
   | LogInvocation
   | SignPathsInvocation
   | GenerateKeyInvocation

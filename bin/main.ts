@@ -50,6 +50,8 @@ async function run(invocation: Invocation, surroundings: Surroundings): Promise<
       return (await import("./realise.ts")).realiseCommand(invocation, surroundings);
     case "delete":
       return (await import("./delete.ts")).deleteCommand(invocation, surroundings);
+    case "gc":
+      return (await import("./collect-garbage.ts")).garbageCommand(invocation, surroundings);
     case "log":
       return (await import("./log.ts")).logCommand(invocation, surroundings);
     case "sign-paths":

@@ -5,6 +5,9 @@ import { type ChooseInput, chooseRenderer, createRenderer, type Renderer, type R
 import type { CommonFlags, ShowFlags } from "./invocation.ts";
 import { openRecorder } from "./recorder.ts";
 
+/** What is to be built; whether it waits after a failure depends on how it is shown. */
+type ShownRequest = Omit<BuildRunRequest, "holdWhenFailed">;
+
 /** How a run that was shown ended. */
 export interface ShownRun {
   readonly outcome: RunOutcome;
@@ -22,13 +25,14 @@ export interface ShowRunOptions {
 
 /** Makes the run, shows it until its end and resolves with the outcome. @throws EngineError before anything is shown */
 export async function showRun(
-  request: BuildRunRequest,
+  request: ShownRequest,
   flags: CommonFlags & ShowFlags,
   surroundings: Surroundings,
   options: ShowRunOptions,
 ): Promise<ShownRun> {
-  const { run, config } = await createBuildRun(request, surroundings);
   const kind = choose(flags, surroundings);
+  const holdWhenFailed = kind.kind === "board";
+  const { run, config } = await createBuildRun({ ...request, holdWhenFailed }, surroundings);
   let requests = 0;
   const renderer = await createRenderer(kind, {
     stdout: process.stdout,

@@ -27,7 +27,7 @@ const everyRoom = ["src/engine/errors.ts", "src/engine/clock.ts"];
 
 // The driver is several files; the rest of its folder decides and must stay pure.
 const driver = ["driver", "log-keeper", "machine-session", "perform-build", "machines"]
-  .concat(["difference-keeper", "first-outputs", "perform-compared", "silence"])
+  .concat(["difference-keeper", "first-outputs", "perform-compared", "take-back", "silence", "substitutions"])
   .map((name) => `src/engine/scheduler/${name}.ts`);
 const sideRoom = {
   imports: ["src/engine/formats/", "src/engine/derivation/", "src/engine/events/"],

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Clock } from "./clock.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { MachinesResult } from "./config/machines.ts";
+import { openDecisionRecord } from "./decision-file.ts";
 import { openDifferences } from "./differences.ts";
 import { type DryRun, dryRunOf } from "./dry-run.ts";
 import { Durations } from "./durations.ts";
@@ -15,20 +16,24 @@ import type { EvaluationOptions } from "./evaluate/nix-options.ts";
 import { createEventChannel, type EventChannel } from "./events/channel.ts";
 import { type EngineEvent, EVENTS_VERSION, type RunOutcome } from "./events/event.ts";
 import type { EngineRequest } from "./events/request.ts";
-import { STORE_DIR, type StorePath } from "./formats/store-path.ts";
+import { STORE_DIR } from "./formats/store-path.ts";
 import type { OpenRunHooks, RunHooks } from "./hook-queue.ts";
 import { openHistory } from "./journal/history-store.ts";
+import { linkResults } from "./link-results.ts";
 import { Connector, type RunMachine, runMachines } from "./machines.ts";
 import { messageNotice, noticeOf } from "./notices.ts";
+import { removeOldLogs } from "./old-logs.ts";
+import { planOptions } from "./plan-options.ts";
 import { planRun, type RunPlan } from "./planning.ts";
+import { RunJournal, takeBackUnverified } from "./run-journal.ts";
 import { Samplers } from "./samplers.ts";
 import { Driver, type HookRunner } from "./scheduler/driver.ts";
+import { goalsToBuild } from "./scheduler/goal-specs.ts";
 import { LogKeeper } from "./scheduler/log-keeper.ts";
-import { DEFAULT_PLAN_OPTIONS, type HookMode, type PlanOptions } from "./scheduler/options.ts";
 import { createPlan } from "./scheduler/plan.ts";
 import { noticeUntrusted } from "./scheduler/untrusted.ts";
-import { type OpenedDestination, openDestination } from "./stores/open-destination.ts";
-import { type LinkedOutput, makeOutLinks } from "./stores/out-links.ts";
+import { SentRates } from "./sent-rates.ts";
+import { type OpenDestinationOptions, type OpenedDestination, openDestination } from "./stores/open-destination.ts";
 import { PathInfos } from "./stores/path-infos.ts";
 import type { DerivedPath, DestinationStore } from "./stores/store.ts";
 import { Transports } from "./transports/open.ts";
@@ -48,7 +53,8 @@ export interface BuildRunOptions {
   readonly diffoscope: boolean;
   /** Base name of the result links; null makes none. */
   readonly outLink: string | null;
-  /** Plans only. */
+  /** See {@link BuildRunRequest}. */
+  readonly holdWhenFailed: boolean;
   readonly dryRun: boolean;
   readonly clock: Clock;
   /** 0 ≤ x < 1. */
@@ -58,7 +64,7 @@ export interface BuildRunOptions {
   readonly program: string;
   readonly runId: string;
   readonly sshSettings: SshSettings;
-  readonly openEmbedded: (root: string) => Promise<DestinationStore>;
+  readonly stores: Pick<OpenDestinationOptions, "openEmbedded" | "openOwnCaches">;
   readonly evaluateBuildFile: (store: DestinationStore) => EvaluateBuildFile;
   readonly hooks: HookRunner;
   readonly openHookQueue: OpenRunHooks;
@@ -74,6 +80,8 @@ export class BuildRun {
   #hooks: RunHooks | null = null;
   #samplers: Samplers | null = null;
   #durations: Durations | null = null;
+  #journal: RunJournal | null = null;
+  #sent: SentRates | null = null;
   /** Targets that failed, whose outputs may be valid all the same: a check found a difference. */
   readonly #failed = new Set<string>();
   #stopAsked: Extract<EngineRequest, { type: "stop" }> | null = null;
@@ -117,6 +125,7 @@ export class BuildRun {
       const prepared = await this.#prepare(scope);
       return this.#drive(prepared, scope);
     });
+    this.#journal?.end(outcome.exitStatus);
     this.#publish({ type: "runFinished", outcome });
     this.events.flush();
     return outcome;
@@ -127,7 +136,7 @@ export class BuildRun {
     const scope = this.#open();
     try {
       const { plan, destination } = await this.#prepare(scope);
-      return dryRunOf(plan, scope.machines, this.#planOptions(destination));
+      return dryRunOf(plan, scope.machines, planOptions(this.#options, destination));
     } finally {
       await this.#close(scope);
     }
@@ -146,7 +155,7 @@ export class BuildRun {
   }
 
   #open(): Scope {
-    const { config, clock, environment, machines: listed, sshSettings, openEmbedded, wrapOpener } = this.#options;
+    const { config, clock, environment, machines: listed, sshSettings, stores, wrapOpener } = this.#options;
     const { settings } = config;
     const transports = new Transports({
       clock,
@@ -168,7 +177,7 @@ export class BuildRun {
     for (const message of config.warnings) this.#publish(messageNotice(message, "warning", "CONFIG_WARNING"));
     for (const { error } of listed.problems) this.#publish(noticeOf(error, "warning"));
     this.#publish({ type: "runStageChanged", stage: "opening", detail: settings.store });
-    const destination = openDestination({ config, transports, clock, environment, openEmbedded }, this.#abort.signal);
+    const destination = openDestination({ config, transports, clock, environment, ...stores }, this.#abort.signal);
     destination.catch(() => undefined);
     const connector = new Connector({
       config,
@@ -215,7 +224,7 @@ export class BuildRun {
       root: null,
     });
     this.#publish({ type: "runStageChanged", stage: "planning", detail: "" });
-    const plan = await planRun({
+    const planning = {
       store: destination.store,
       readDrv: readDrvFrom(join(destination.root ?? "/", STORE_DIR)),
       targets,
@@ -223,8 +232,15 @@ export class BuildRun {
       rounds: config.settings.repeat + 1,
       check,
       signal,
+    };
+    const plan = await planRun(planning);
+    if (this.#options.dryRun) return { destination, targets, plan };
+    this.#journal = new RunJournal({
+      ...{ directory: config.settings.journalDir, runId: this.#options.runId, store: config.settings.store, targets },
+      ...{ isCheck: check !== "no", clock: this.#options.clock, publish: (event) => this.#publish(event) },
     });
-    return { destination, targets, plan };
+    const isChanged = await takeBackUnverified(this.#journal, plan, destination, (event) => this.#publish(event));
+    return { destination, targets, plan: isChanged ? await planRun(planning) : plan };
   }
 
   async #drive({ destination, targets, plan }: Prepared, scope: Scope): Promise<RunOutcome> {
@@ -235,6 +251,7 @@ export class BuildRun {
     const publish = (event: EngineEvent): void => this.#publish(event);
     this.#hooks = await this.#options.openHookQueue(destination, infos, publish);
     const specs = scope.machines.map(({ spec }) => spec);
+    const resumed = this.#journal?.begin(goalsToBuild(plan.goals)) ?? new Map();
     const history = openHistory(join(settings.journalDir, "history.sqlite"));
     const durations = new Durations(history, clock, plan.goals, specs);
     this.#durations = durations;
@@ -250,16 +267,17 @@ export class BuildRun {
     const differences = await openDifferences({
       ...{ config, destination, machines, environment, diffoscope, runId, clock, publish },
     });
+    const decisions = openDecisionRecord(environment.TSBUILD_TOP_DECISIONS, {
+      ...planOptions(this.#options, destination),
+      resumed,
+      durations: (goal, machine) => durations.expected(goal, machine),
+    });
     const driver = new Driver({
-      plan: createPlan({
-        ...this.#planOptions(destination),
-        durations: (goal, machine) => durations.expected(goal, machine),
-      }),
+      plan: createPlan(decisions.options),
       clock,
       publish: (event) => this.#publish(event),
       destination: { store: destination.store, infos, trusted: destination.description.trusted },
-      derivations: plan.derivations,
-      realisations: plan.realisations,
+      ...{ derivations: plan.derivations, realisations: plan.realisations, validBefore: plan.validBefore },
       connect: (machine, signal) => scope.connector.connect(machine, signal),
       // What prints into the protocol, or speaks none we know, does so every time.
       isPermanent: (error) =>
@@ -281,11 +299,14 @@ export class BuildRun {
         samplers.hear(fact);
         durations.hearFact(fact);
       },
+      onDecision: decisions.record,
       onCommand: (command) => durations.hearCommand(command),
     });
     this.#driver = driver;
+    this.#sent = new SentRates((fact) => driver.post(fact));
     const needed = plan.goals.some((goal) => goal.validity !== "valid" || goal.check);
     if (needed && destination.description.trusted === false) this.#publish(noticeUntrusted(settings.store));
+    void removeOldLogs(join(settings.journalDir, "logs"), clock.wallTime());
     this.#publish({ type: "runStageChanged", stage: "building", detail: "" });
     for (const spec of specs) driver.post({ type: "machineAdded", spec });
     driver.post({ type: "goalsAdded", goals: plan.goals });
@@ -296,62 +317,12 @@ export class BuildRun {
     }
     const outcome = await driver.finished;
     this.#publish({ type: "runStageChanged", stage: "finishing", detail: "" });
-    return this.#hooks.drain(await this.#link(outcome, targets, plan, destination));
-  }
-
-  #planOptions(destination: OpenedDestination): PlanOptions {
-    const { config, random } = this.#options;
-    const { settings } = config;
-    const blocks = settings.postBuildHook !== null && settings.postBuildHookMode === "blocking";
-    const hook: HookMode = { type: blocks ? "blocking" : "none" };
-    return {
-      ...DEFAULT_PLAN_OPTIONS,
-      seed: Math.floor(random() * 2 ** 32),
-      policy: settings.policy === "nix" ? "nix" : "own",
-      keepGoing: settings.keepGoing,
-      fallback: settings.fallback,
-      enforceDeterminism: settings.enforceDeterminism,
-      roundsOn: settings.roundsOn,
-      hook,
-      maxAttempts: settings.maxAttempts,
-      destinationTrusted: destination.description.trusted !== false,
-    };
-  }
-
-  /** Valid outputs of the targets, in the order asked for, and links to them. */
-  async #link(
-    outcome: RunOutcome,
-    targets: readonly DerivedPath[],
-    plan: RunPlan,
-    destination: OpenedDestination,
-  ): Promise<RunOutcome> {
-    const linked: LinkedOutput[] = [];
-    for (const [targetIndex, target] of targets.entries()) {
-      if (target.type === "opaque") {
-        linked.push({ targetIndex, output: "out", path: target.path });
-        continue;
-      }
-      if (this.#failed.has(target.drvPath)) continue;
-      const known = plan.realisations.outputsOf(target.drvPath);
-      const names = target.outputs === "all" ? [...known.keys()] : target.outputs;
-      for (const output of names) {
-        const path = known.get(output);
-        if (path !== undefined) linked.push({ targetIndex, output, path });
-      }
-    }
-    const valid = await destination.store.lockValidPaths(linked.map(({ path }) => path));
-    const present = linked.filter(({ path }) => valid.has(path));
-    const { outLink } = this.#options;
-    if (outLink !== null && present.length > 0) {
-      const physical = (path: StorePath): string => (destination.root === null ? path : join(destination.root, path));
-      try {
-        await makeOutLinks(destination.store, outLink, present, physical);
-      } catch (error) {
-        this.#publish(noticeOf(error));
-        return { ...outcome, exitStatus: outcome.exitStatus === 0 ? 1 : outcome.exitStatus };
-      }
-    }
-    return { ...outcome, outputs: present.map(({ path }) => path) };
+    const linked = await linkResults({
+      ...{ targets, plan, destination, publish, outLink: this.#options.outLink },
+      isFailed: (drvPath) => this.#failed.has(drvPath),
+    });
+    const exitStatus = outcome.exitStatus === 0 && !linked.isDone ? 1 : outcome.exitStatus;
+    return this.#hooks.drain({ ...outcome, exitStatus, outputs: linked.outputs });
   }
 
   /** Before there is anything to steer, only stopping makes sense. */
@@ -369,6 +340,8 @@ export class BuildRun {
   #publish(event: EngineEvent): void {
     if (event.type === "goalFinished" && event.result.type === "failed") this.#failed.add(event.goal);
     if (event.type === "goalReopened") this.#failed.delete(event.goal);
+    this.#journal?.hear(event);
+    this.#sent?.hear(event);
     this.events.publish(event);
     this.#hooks?.hear(event);
   }

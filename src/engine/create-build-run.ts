@@ -8,8 +8,9 @@ import { runBuildFile } from "./evaluate/build-file/run-build-file.ts";
 import { type InstallableWords, parseInstallables } from "./evaluate/installable.ts";
 import type { EvaluationOptions } from "./evaluate/nix-options.ts";
 import { runPostBuildHook } from "./hooks/post-build-hook.ts";
-import { openEmbedded, readSshOptions } from "./open-embedded.ts";
+import { openOwnCaches } from "./open-own-caches.ts";
 import type { HookRunner } from "./scheduler/driver.ts";
+import { readSshOptions } from "./ssh-environment.ts";
 import type { TransportOpener } from "./transports/transport.ts";
 
 /** The environment and the directory the user called us in. */
@@ -30,6 +31,8 @@ export interface BuildRunRequest {
   readonly diffoscope: boolean;
   readonly outLink: string | null;
   readonly dryRun: boolean;
+  /** A run that ended badly waits for a `leave` request: somebody watches who may want things tried again. */
+  readonly holdWhenFailed: boolean;
   /** `--upload-to`: the store results are copied to; null for none. */
   readonly uploadTo: string | null;
 }
@@ -64,6 +67,7 @@ export function createBuildRun(
     diffoscope: request.diffoscope,
     outLink: request.outLink,
     dryRun: request.dryRun,
+    holdWhenFailed: request.holdWhenFailed,
     clock,
     random: Math.random,
     environment,
@@ -71,7 +75,15 @@ export function createBuildRun(
     program: surroundings.program,
     runId,
     sshSettings,
-    openEmbedded: (root) => openEmbedded(root, config, environment, clock, (message) => run.say(message)),
+    stores: {
+      // Loaded where it is needed: it is half of the program.
+      openEmbedded: async (root) => {
+        const { openEmbedded } = await import("./open-embedded.ts");
+        return openEmbedded(root, config, environment, clock, (message) => run.say(message));
+      },
+      openOwnCaches: () =>
+        openOwnCaches({ config, environment, clock, sshSettings, notice: (message) => run.say(message) }),
+    },
     evaluateBuildFile: (store) => (file, attributes) =>
       runBuildFile({
         file,

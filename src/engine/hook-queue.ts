@@ -5,9 +5,10 @@ import type { Clock } from "./clock.ts";
 import { openAnyStore } from "./commands/open-any-store.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { Surroundings } from "./create-build-run.ts";
+import { daemonRunsHook } from "./daemon-hook.ts";
 import { EngineError, messageOf } from "./errors.ts";
 import type { EngineEvent, RunOutcome } from "./events/event.ts";
-import type { HookId } from "./events/ids.ts";
+import { type HookId, LOCAL_MACHINE } from "./events/ids.ts";
 import type { EngineRequest } from "./events/request.ts";
 import { baseNameOf, type StorePath } from "./formats/store-path.ts";
 import { DurableQueue, type HookWish } from "./hooks/durable-queue.ts";
@@ -15,6 +16,7 @@ import { runPostBuildHook } from "./hooks/post-build-hook.ts";
 import type { HookJob, JobFailure } from "./hooks/queue.ts";
 import { QueueFile } from "./hooks/queue-file.ts";
 import { Uploader } from "./hooks/uploader.ts";
+
 import { messageNotice } from "./notices.ts";
 import { readSecretKeyFile, signed } from "./stores/binary-cache/sign.ts";
 import type { OpenedDestination } from "./stores/open-destination.ts";
@@ -118,12 +120,16 @@ export async function openHookQueue(options: OpenHookQueueOptions): Promise<RunH
     keep: (job) => roots.keep(job),
     letGo: (job) => roots.letGo(job),
   });
+  const exceptLocal = daemonRunsHook(config, destination);
   let draining = false;
   return {
     hear: (event) => {
       if (event.type !== "goalFinished" || event.result.type !== "built") return;
       const paths = event.result.outputs.map((output) => output.path as StorePath);
-      queue.built(event.goal as string as StorePath, paths);
+      const { machine } = event.result;
+      const isLeft = (kind: HookJob["kind"]): boolean =>
+        kind === "postBuild" && exceptLocal && machine === LOCAL_MACHINE;
+      queue.built(event.goal as string as StorePath, paths, (kind) => !isLeft(kind));
     },
     answer: (request): request is HookRequest => {
       const reply = (done: boolean, message: string): true => {

@@ -1,4 +1,5 @@
 // The engine as the composition root sees it. What is heavy is loaded when it is used, so that `--version` and `--help` cost nothing.
+import type { GarbageRequest } from "./commands/collect-garbage.ts";
 import type { CopyReporter, CopyRequest } from "./commands/copy.ts";
 import type { DeleteRequest } from "./commands/delete.ts";
 import type { Demo } from "./commands/demo/start.ts";
@@ -10,11 +11,13 @@ import type { VerifyFault, VerifyRequest } from "./commands/verify.ts";
 import type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
 
 export { type Clock, systemClock } from "./clock.ts";
+export type { GarbageTask } from "./commands/collect-garbage.ts";
 export type { CopyProgress, CopyReporter, CopyRequest } from "./commands/copy.ts";
 export type { Demo, DemoReport } from "./commands/demo/start.ts";
 export type { VerifyFault } from "./commands/verify.ts";
 export { type LoadedConfig, loadConfig } from "./config/load.ts";
 export { SETTING_ROWS } from "./config/settings.ts";
+export { parseAmount } from "./config/value-kinds.ts";
 export type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
 export { EngineError, messageOf } from "./errors.ts";
 export type { InstallableWords } from "./evaluate/installable.ts";
@@ -73,6 +76,17 @@ export async function copyStorePaths(
 export async function deleteStorePaths(request: DeleteRequest, surroundings: Surroundings) {
   const { deletePaths } = await import("./commands/delete.ts");
   return deletePaths(request, surroundings);
+}
+
+/** Tells or deletes what nothing keeps alive (`gc`). */
+export async function collectGarbage(
+  request: GarbageRequest,
+  surroundings: Surroundings,
+  report: { readonly notice: (message: string) => void; readonly warned: (message: string) => void },
+  signal: AbortSignal,
+) {
+  const { collectGarbage: collect } = await import("./commands/collect-garbage.ts");
+  return collect(request, surroundings, report, signal);
 }
 
 /** Finds logs of builds (`log`). */

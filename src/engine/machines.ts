@@ -120,7 +120,7 @@ export class Connector {
       isDestination: false,
       trusted,
       buildersUseSubstitutes: settings.buildersUseSubstitutes,
-      access: { nixVersion, protocol, ...this.#commands(id, machine) },
+      access: { nixVersion, protocol, ...this.#commands(id, machine, protocol) },
     });
     return { session, nixVersion, protocol };
   }
@@ -133,11 +133,11 @@ export class Connector {
     return wrap(transports.opener(sshCommandPlace(reference, command, sshSettings)));
   }
 
-  /** What can be run on a machine beside its store: nothing where SSH does not lead to a shell. */
-  #commands(id: MachineId, machine: RunMachine): Pick<MachineAccess, "command" | "openScratch"> {
+  /** What can be run on a machine beside its store: nothing where SSH does not lead to a shell, or to what serves the store and nothing else. */
+  #commands(id: MachineId, machine: RunMachine, protocol: string): Pick<MachineAccess, "command" | "openScratch"> {
     const { transports, sshSettings, clock, wrap } = this.#options;
     const reference = machine.listed?.store;
-    if (reference?.type !== "ssh" || this.commandOpener(id, "true") === null)
+    if (reference?.type !== "ssh" || this.commandOpener(id, "true") === null || protocol.startsWith("serve"))
       return { command: null, openScratch: null };
     return {
       command: (line) => wrap(transports.opener(sshCommandPlace(reference, line, sshSettings))),
@@ -173,7 +173,12 @@ export class Connector {
       );
     }
     const useSubstitutes = config.settings.buildersUseSubstitutes;
-    const maxBuilds = machine.spec.slots;
-    return openRemote({ reference, transports, sshSettings, clock, maxBuilds, useSubstitutes, wrap }, signal);
+    // The plan keeps to the slots, which may change while it runs.
+    const maxBuilds = Number.POSITIVE_INFINITY;
+    const pollInterval = Math.max(1, config.settings.buildPollInterval);
+    return openRemote(
+      { reference, transports, sshSettings, clock, maxBuilds, pollInterval, useSubstitutes, wrap },
+      signal,
+    );
   }
 }

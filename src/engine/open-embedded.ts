@@ -2,23 +2,11 @@
 import { readFileSync } from "node:fs";
 import type { Clock } from "./clock.ts";
 import type { LoadedConfig } from "./config/load.ts";
-import { parseSshOptions } from "./config/ssh-options.ts";
 import { EngineError, messageOf } from "./errors.ts";
 import { openSubstituters } from "./open-substituters.ts";
+import { readSshOptions } from "./ssh-environment.ts";
 import { type EmbeddedStore, openEmbeddedStore } from "./stores/embedded/embedded-store.ts";
 import { DEFAULT_EMBEDDED_SETTINGS } from "./stores/embedded/settings.ts";
-import { NO_SSH_SETTINGS, type SshSettings, settingsFromOptions } from "./transports/ssh-settings.ts";
-
-/** NIX_SSHOPTS as far as it can be honoured. */
-export function readSshOptions(environment: Readonly<Record<string, string | undefined>>): {
-  readonly sshSettings: SshSettings;
-  readonly warnings: readonly string[];
-} {
-  const text = environment.NIX_SSHOPTS ?? "";
-  if (text === "") return { sshSettings: NO_SSH_SETTINGS, warnings: [] };
-  const { options, warnings } = parseSshOptions(text);
-  return { sshSettings: settingsFromOptions(options), warnings };
-}
 
 /** Opens an embedded store with the settings of the configuration. */
 export async function openEmbedded(

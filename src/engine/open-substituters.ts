@@ -17,6 +17,8 @@ export interface OpenSubstitutersOptions {
   readonly clock: Clock;
   readonly sshSettings: SshSettings;
   readonly notice: (message: string) => void;
+  /** Leaves out those it refuses; takes all when absent. */
+  readonly accepts?: (reference: StoreReference) => boolean;
 }
 
 /** The user's memory of what binary caches have. */
@@ -47,6 +49,7 @@ export function openSubstituters(options: OpenSubstitutersOptions): Substituters
   for (const text of settings.substitute ? new Set(settings.substituters) : []) {
     try {
       const { reference, warnings } = parseStoreReference(text, context);
+      if (options.accepts?.(reference) === false) continue;
       for (const warning of warnings) notice(warning);
       const open = openerOf(reference, options, () => {
         diskCache ??= openDiskCache(config, environment, clock);
@@ -59,6 +62,14 @@ export function openSubstituters(options: OpenSubstitutersOptions): Substituters
     }
   }
   return new Substituters({ sources, clock, notice, onClose: () => diskCache?.close() });
+}
+
+/** Those of the substituters a daemon may be unable to use: its Nix may lack S3, and it does not have this user's credentials. */
+export function openS3Substituters(options: OpenSubstitutersOptions): Substituters {
+  return openSubstituters({
+    ...options,
+    accepts: (reference) => reference.type === "cache" && reference.scheme === "s3",
+  });
 }
 
 function openerOf(

@@ -5,7 +5,7 @@ import { EngineError } from "./errors.ts";
 import { type ReadDrv, readDrvClosure } from "./evaluate/drv-closure.ts";
 import type { StorePath } from "./formats/store-path.ts";
 import type { GoalSpec } from "./scheduler/fact.ts";
-import { goalSpecs, type Target } from "./scheduler/goal-specs.ts";
+import { goalSpecs, goalsToBuild, neededGoals, ownSources, type Target } from "./scheduler/goal-specs.ts";
 import { Realisations } from "./scheduler/realisations.ts";
 import type { DerivedPath, DestinationStore, Missing } from "./stores/store.ts";
 
@@ -17,7 +17,7 @@ export interface PlanningInput {
   readonly substitute: boolean;
   /** `repeat` + 1. */
   readonly rounds: number;
-  /** `--check`: targets are rebuilt; `build` also builds those whose outputs are not valid yet. */
+  /** `--check`: targets are rebuilt and compared; `build` first builds those whose outputs are not valid yet. */
   readonly check: "no" | "valid" | "build";
   readonly signal: AbortSignal;
 }
@@ -29,6 +29,8 @@ export interface RunPlan {
   readonly realisations: Realisations;
   readonly goals: readonly GoalSpec[];
   readonly missing: Missing;
+  /** Outputs that are valid in the destination store before anything is built. */
+  readonly validBefore: ReadonlySet<StorePath>;
 }
 
 const NOTHING_MISSING: Missing = {
@@ -71,10 +73,33 @@ export async function planRun(input: PlanningInput): Promise<RunPlan> {
     realised: new Map([...derivations.keys()].map((drvPath) => [drvPath, realisations.outputsOf(drvPath)])),
     rounds: input.rounds,
     check: input.check !== "no",
-    sourceSize: () => 0,
   });
   if (input.check === "valid") refuseUnbuilt(goals);
-  return { targets, derivations, realisations, goals, missing };
+  refuseDynamic(goals, derivations);
+  const sized = await withInputBytes(store, goals, derivations, signal);
+  return { targets, derivations, realisations, goals: sized, missing, validBefore: valid };
+}
+
+/** No more sources than this are asked for: the first build must not wait for it. */
+const MOST_SOURCES = 4096;
+
+async function withInputBytes(
+  store: DestinationStore,
+  goals: readonly GoalSpec[],
+  derivations: ReadonlyMap<StorePath, Derivation>,
+  signal: AbortSignal,
+): Promise<readonly GoalSpec[]> {
+  const sources = ownSources(goalsToBuild(goals), derivations);
+  if (sources.size === 0 || sources.size > MOST_SOURCES) return goals;
+  const bytes = new Map<string, number>();
+  for (const [path, { narSize }] of await store.queryPathInfos(sources.keys(), signal)) {
+    const goal = sources.get(path);
+    if (goal !== undefined) bytes.set(goal, (bytes.get(goal) ?? 0) + Number(narSize));
+  }
+  return goals.map((goal) => {
+    const inputBytes = bytes.get(goal.goal);
+    return inputBytes === undefined ? goal : { ...goal, inputBytes };
+  });
 }
 
 function everyOutputKnown(derivations: ReadonlyMap<StorePath, Derivation>, realisations: Realisations): boolean {
@@ -84,9 +109,30 @@ function everyOutputKnown(derivations: ReadonlyMap<StorePath, Derivation>, reali
   return true;
 }
 
+/** Derivations that only a build brings to light (experimental in Nix, `dynamic-derivations`) cannot be planned for. */
+function refuseDynamic(goals: readonly GoalSpec[], derivations: ReadonlyMap<StorePath, Derivation>): void {
+  for (const { goal, validity } of neededGoals(goals)) {
+    if (validity !== "missing") continue;
+    const inputs = derivations.get(goal as string as StorePath)?.inputDrvs ?? [];
+    const found = [...inputs].find(([, input]) => input.dynamic.size > 0);
+    if (found === undefined) continue;
+    throw new EngineError(
+      "build",
+      "DRV_DYNAMIC",
+      `cannot build '${goal}': it needs what a derivation made by '${found[0]}' builds, and derivations that are made by builds are not supported`,
+      {
+        hint: "build it once with: nix build --extra-experimental-features dynamic-derivations; what is valid is not built again",
+      },
+    );
+  }
+}
+
 /** Nix's own error (manual, Spot-Checking Build Determinism), and what to do. */
 function refuseUnbuilt(goals: readonly GoalSpec[]): void {
-  const unbuilt = goals.find((goal) => goal.isTarget && !goal.check && goal.kind === "derivation");
+  // What can be substituted is, as Nix does, and checked then.
+  const unbuilt = goals.find(
+    (goal) => goal.isTarget && !goal.check && goal.kind === "derivation" && goal.validity === "missing",
+  );
   if (unbuilt === undefined) return;
   throw new EngineError(
     "build",

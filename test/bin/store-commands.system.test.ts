@@ -195,6 +195,32 @@ describe.skipIf(generations.length === 0)("store commands (skipped without root 
     });
   });
 
+  describe("gc", () => {
+    it("deletes what no result link keeps, on a private store and on Nix's, and tells before what it would do", async () => {
+      const kept = await build("kept");
+      const link = join(directory, "gc-kept");
+      await user.output(["realise", kept, "--store", store, "--add-root", link, "--ui", "quiet"]);
+      const garbage = await build("garbage");
+      const gc = (...flags: readonly string[]): Promise<string> => user.output(["gc", "--store", store, ...flags]);
+      const dead = (await gc("--dry-run")).split("\n");
+      expect(dead).toContain(garbage);
+      expect(dead).not.toContain(kept);
+      expect((await gc("--print-live")).split("\n")).toContain(kept);
+      expect((await gc("--print-roots")).split("\n")).toContain(`${link} -> ${kept}`);
+      expect(await gc("--max-freed", "0")).toBe("0 store paths deleted, 0.00 MiB freed");
+      const done = await user.run(["gc", "-v", "--store", store]);
+      expect(done.stdout).toMatch(new RegExp(`^${dead.length} store paths deleted, \\d+\\.\\d\\d MiB freed\n$`));
+      expect(done.stderr).toContain(`deleting '${garbage}'`);
+      expect(await gc()).toContain("0 store paths deleted");
+      await user.output(["verify", "--store", store, ...keys(), "--no-trust"]);
+
+      const theirs = await instance.output("nix-build", ["--no-out-link", "-E", PAIR, "--argstr", "salt", "gc"]);
+      expect((await onNix(["gc", "--print-dead"])).stdout.split("\n")).toContain(theirs);
+      expect((await onNix(["gc"])).stdout).toMatch(/^\d+ store paths deleted/);
+      expect((await instance.run("nix-store", ["--check-validity", theirs])).status).not.toBe(0);
+    });
+  });
+
   describe("copy", () => {
     it("reaches other machines over SSH, with closures and what they have already", async () => {
       await using fleet = await startBuilders([{ generation: generations[0]!, scheme: "ssh-ng" }, { scheme: "ssh" }]);
@@ -290,27 +316,34 @@ describe.skipIf(generations.length === 0)("store commands (skipped without root 
   });
 
   it("runs a hook once for each build, also where Nix itself is told to run it", async () => {
+    const runs = join(directory, "hook-runs");
     const hook = join(directory, "counting-hook");
-    writeFileSync(hook, `#!/bin/sh\necho $OUT_PATHS >> ${directory}/hook-runs\n`);
+    writeFileSync(hook, `#!/bin/sh\necho "$(id -un) $OUT_PATHS" >> ${runs}\n`);
     chmodSync(hook, 0o755);
     await using machine = await createInstance(generations.at(-1)!, { conf: `post-build-hook = ${hook}` });
     await machine.startDaemon();
-    const built = await machine.run(node, [
-      "/checkout/bin/main.ts",
-      "build",
-      "-E",
-      PAIR,
-      "--argstr",
-      "salt",
-      "once",
-      "--no-out-link",
-      "--ui",
-      "quiet",
-    ]);
-    expect(built.status, built.stderr).toBe(0);
-    expect(readFileSync(join(directory, "hook-runs"), "utf8").trim().split("\n")).toEqual([
-      expect.stringMatching(/^\/nix\/store\/[a-z0-9]+-base$/),
-      built.stdout.trim(),
-    ]);
+    for (const [user, mode, runner] of [
+      ["root", "blocking", "root"],
+      ["tsbt-trusted", "blocking", "tsbt-trusted"],
+      // A daemon that does not trust who asks runs its hook whatever it is told.
+      ["tsbt-plain", "blocking", "root"],
+      ["tsbt-plain", "queued", "root"],
+    ] as const) {
+      writeFileSync(runs, "");
+      chmodSync(runs, 0o666);
+      const built = await machine.run(
+        node,
+        [
+          ...["/checkout/bin/main.ts", "build", "-E", PAIR, "--argstr", "salt", `${user} ${mode}`],
+          ...["--no-out-link", "--ui", "plain", "--option", "post-build-hook-mode", mode],
+        ],
+        { user },
+      );
+      expect(built.status, built.stderr).toBe(0);
+      expect(readFileSync(runs, "utf8").trim().split("\n")).toEqual([
+        expect.stringMatching(new RegExp(`^${runner} /nix/store/[a-z0-9]+-base$`)),
+        `${runner} ${built.stdout.trim()}`,
+      ]);
+    }
   });
 });

@@ -100,6 +100,13 @@ describe.skipIf(!usable)("trust (skipped without root, nix-bin, openssh-server a
       // The builder's input, busybox, is a source: content-addressed, so the account may be given it.
       expect(result.status, result.stdout.slice(-2000)).toBe(0);
     });
+
+    it(`has an account of Nix ${generation.version} that is not trusted build from the derivations themselves`, async () => {
+      const { result, events } = await build(`plain-${index}`, "root", files.closure, "top", `closure-${index}`);
+      expect(result.status, result.stdout.slice(-2000)).toBe(0);
+      expect(new Set(placesOf(events).values())).toEqual(new Set([`plain-${index}`]));
+      await client.verify();
+    });
   }
 
   it("falls back to the serve protocol where the account allows nothing else", async () => {

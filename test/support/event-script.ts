@@ -183,6 +183,11 @@ export class EventScript {
     return this.add({ type: "buildLogged", claim, lines });
   }
 
+  /** Says where the whole log is. */
+  logFile(claim: ClaimId, file: string): this {
+    return this.add({ type: "buildLogKept", claim, file });
+  }
+
   /** Ends a build without ending its goal. */
   end(claim: ClaimId, result: BuildEnd = { type: "built" }, durationMs = 1000): this {
     return this.add({ type: "buildEnded", claim, durationMs, result });
@@ -237,10 +242,16 @@ export class EventScript {
   }
 
   /** Samples a machine: the share of each core in use. */
-  usage(machine: string, cores: readonly number[], load1 = cores.reduce((sum, core) => sum + core, 0)): this {
+  usage(
+    machine: string,
+    cores: readonly number[],
+    load1 = cores.reduce((sum, core) => sum + core, 0),
+    host: string | null = null,
+  ): this {
     return this.add({
       type: "usageSampled",
       machine: machineId(machine),
+      host,
       cores,
       load1,
       memoryUsedBytes: String(6 * 2 ** 30),

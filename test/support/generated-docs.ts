@@ -19,6 +19,7 @@ const SCREEN_NAMES: Readonly<Record<ScreenType, string>> = {
   tree: "dependencies",
   machines: "builders",
   failures: "failures",
+  rounds: "rounds",
   help: "help",
 };
 

@@ -15,6 +15,7 @@ tools=(
   "zstd zstd binary caches with zstd"
   "iproute2 ip a link that goes down"
   "sqlite3 sqlite3 reading a store's database"
+  "diffoscope-minimal diffoscope --diffoscope with the real one"
   "util-linux nsenter private mount namespaces"
 )
 

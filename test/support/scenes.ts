@@ -191,3 +191,48 @@ export function wideScene(builders = 10, slots = 3): EventScript {
   });
   return script;
 }
+
+/** Three rounds on three builders: one derivation differs and has been to the diff hook, one does not, one is at it. */
+export function roundsScene(): EventScript {
+  const script = eventScript().start({ rounds: 3 }).stage("building");
+  const machines = ["itchy", "scratchy", "poochie"] as const;
+  for (const machine of machines) script.machine(machine, { slots: 2, cores: 4, buildCores: 2 });
+  script.up(...machines).goals({ "stamped-1.0": {}, "steady-2.1": {}, "busy-0.9": {} });
+  const round = (name: string, machine: string, number: number, verdict: "first" | "same" | "differs"): void => {
+    const claim = script.build(name, machine, { slot: 0, round: number, rounds: 3 });
+    script.wait(2000).end(claim, { type: "built" }, 2000);
+    const goal = drv(name);
+    script.add({ type: "roundFinished", goal, claim, round: number, rounds: 3, machine: machineId(machine), verdict });
+  };
+  for (const [index, machine] of machines.entries()) {
+    round("steady-2.1", machine, index + 1, index === 0 ? "first" : "same");
+    round("stamped-1.0", machine, index + 1, index === 0 ? "first" : index === 1 ? "same" : "differs");
+  }
+  const output = "/nix/store/ls9ic69x4j8d7y097a8mf4zinhgdfclz-stamped-1.0";
+  const goal = drv("stamped-1.0");
+  script.add({
+    type: "outputDiffered",
+    goal,
+    output: "out",
+    firstPath: output,
+    otherPath: `${output}.check-3`,
+    round: 3,
+    firstMachine: machineId("itchy"),
+    otherMachine: machineId("poochie"),
+    summary: [
+      "share/stamp: 2 of 29 bytes differ, first at byte 17: 34 31 '41' and 35 32 '52'; looks like a time stamp: '12:00:41' and '12:00:52'",
+    ],
+  });
+  const hook = script.hook("stamped-1.0", "diff");
+  script.add({ type: "hookStarted", hook, attempt: 1 });
+  script.add({
+    type: "hookLogged",
+    hook,
+    lines: [`For derivation ${goal}:`, "1c1", "< 12:00:41", "---", "> 12:00:52"],
+  });
+  script.add({ type: "hookFinished", hook, result: { type: "succeeded", durationMs: 12 } });
+  script.finish("steady-2.1", { type: "alreadyValid", outputs: [] });
+  round("busy-0.9", "itchy", 1, "first");
+  script.build("busy-0.9", "scratchy", { slot: 1, round: 2, rounds: 3 });
+  return script.wait(1500);
+}

@@ -220,7 +220,8 @@ function spawnSshd(
   });
 }
 
-function freePort(): Promise<number> {
+/** A TCP port of loopback nobody listens on now. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);

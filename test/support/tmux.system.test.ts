@@ -15,6 +15,8 @@ describe.skipIf(!present)("tmux (skipped without tmux)", () => {
     await session.waitFor("got <Enter>");
     await session.resize(100, 30);
     expect(await session.ask("#{pane_width}x#{pane_height} #{alternate_on}")).toBe("100x30 0");
+    // Bash may lose what it reads while the signal of the new size comes.
+    await session.waitFor("30 100");
     await session.sendKeys("b", "y", "e", "Enter");
     expect(await session.exited()).toBe(7);
     expect(await session.capture()).toContain("got <bye>");

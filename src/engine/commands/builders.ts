@@ -6,7 +6,7 @@ import { machineNames } from "../config/machine.ts";
 import { printStoreReference } from "../config/store-reference.ts";
 import type { Surroundings } from "../create-build-run.ts";
 import { EngineError, messageOf } from "../errors.ts";
-import { readSshOptions } from "../open-embedded.ts";
+import { readSshOptions } from "../ssh-environment.ts";
 import { openRemote } from "../stores/open-remote.ts";
 import { UNKNOWN_SETTINGS } from "../stores/remote/nix-settings.ts";
 import { Transports } from "../transports/open.ts";

@@ -74,8 +74,7 @@ export async function copy(
     return store;
   };
   try {
-    const from = await open(request.from);
-    const to = await open(request.to);
+    const [from, to] = await bothOrNeither(open(request.from), open(request.to));
     signal.throwIfAborted();
     const paths = request.all ? await allPathsOf(from) : await resolver.paths(request, signal);
     if (paths.length === 0) throw nothingToCopy(request);
@@ -83,6 +82,12 @@ export async function copy(
   } finally {
     await Promise.allSettled([...opened.map((store) => store.close()), resolver.close()]);
   }
+}
+
+/** Waits for both also when one fails, so that what the other opens is known and can be closed. */
+async function bothOrNeither<T>(one: Promise<T>, other: Promise<T>): Promise<[T, T]> {
+  await Promise.allSettled([one, other]);
+  return [await one, await other];
 }
 
 type CopyRules = Pick<CopyRequest, "recursive" | "checkSignatures" | "substituteOnDestination">;

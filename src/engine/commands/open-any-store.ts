@@ -3,10 +3,9 @@ import type { Clock } from "../clock.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { type CacheReference, parseStoreReference } from "../config/store-reference.ts";
 import type { Surroundings } from "../create-build-run.ts";
-import { openEmbedded, readSshOptions } from "../open-embedded.ts";
-import { openDiskCache } from "../open-substituters.ts";
+import { openOwnCaches } from "../open-own-caches.ts";
+import { readSshOptions } from "../ssh-environment.ts";
 import type { CacheStore } from "../stores/binary-cache/cache-store.ts";
-import { openCache } from "../stores/binary-cache/open-cache.ts";
 import type { EmbeddedStore } from "../stores/embedded/embedded-store.ts";
 import { openDestination } from "../stores/open-destination.ts";
 import { openRemote } from "../stores/open-remote.ts";
@@ -68,10 +67,13 @@ export async function openAnyStore(
       transports,
       clock,
       environment,
+      // Only what the stores at hand need is loaded: it is half of the program.
       openEmbedded: async (directory) => {
+        const { openEmbedded } = await import("../open-embedded.ts");
         embedded = await openEmbedded(directory, config, environment, clock, notice);
         return embedded;
       },
+      openOwnCaches: () => openOwnCaches({ config, environment, clock, sshSettings, notice }),
     });
     const common = { nixStore, describe: async () => description, close: ending(store) };
     if (embedded !== null && root !== null) return { type: "embedded", store: embedded, root, ...common };
@@ -82,13 +84,17 @@ export async function openAnyStore(
   }
 }
 
-function openCacheStore(
+async function openCacheStore(
   reference: CacheReference,
   config: LoadedConfig,
   environment: Surroundings["environment"],
   clock: Clock,
   notice: (message: string) => void,
-): AnyStore {
+): Promise<AnyStore> {
+  const [{ openCache }, { openDiskCache }] = await Promise.all([
+    import("../stores/binary-cache/open-cache.ts"),
+    import("../open-substituters.ts"),
+  ]);
   // Who names a cache wants to know what is there now.
   const settings = { ...config.settings, narinfoCacheNegativeTtl: 0 };
   const diskCache = openDiskCache({ ...config, settings }, environment, clock);

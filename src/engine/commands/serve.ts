@@ -77,8 +77,6 @@ export function exposeOptions({ settings }: LoadedConfig): ExposeOptions {
       timeout: settings.timeout,
       maxLogSize: settings.maxBuildLogSize,
     },
-    keepDerivations: settings.keepDerivations,
-    keepOutputs: settings.keepOutputs,
   };
 }
 

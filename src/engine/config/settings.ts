@@ -104,7 +104,11 @@ export const SETTINGS = {
     false,
     "Substitute also what a derivation marks with allowSubstitutes = false.",
   ),
-  "build-poll-interval": row(count, 5, "Seconds between tries for a lock that another process holds."),
+  "build-poll-interval": row(
+    count,
+    1,
+    "Seconds between tries for a lock that another process holds, here and on the machines (Nix: 5).",
+  ),
   policy: own(
     oneOf("own", "nix"),
     "own",
@@ -117,8 +121,8 @@ export const SETTINGS = {
   ),
   "retry-delay": own(
     count,
-    1,
-    "Seconds before a machine that failed is tried again; doubles, with jitter, with every failure in a row.",
+    5,
+    "Seconds a machine that failed is left alone; doubles, with jitter, with every failure in a row. A build that failed there waits a fifth of it when no other machine can take it.",
   ),
   "retry-delay-max": own(count, 300, "Most seconds between two tries of a machine."),
   "builders-poll-interval": own(
@@ -247,7 +251,7 @@ export const SETTINGS = {
   "journal-dir": own(
     path,
     (s) => `${s.stateHome}/tsbuild-top`,
-    "Where the history of builds and the queue of hooks are kept.",
+    "Where the journals of runs, the history of builds, their logs and the queue of hooks are kept.",
   ),
   "allowed-users": row(list, ["*"], "Users and @groups that may connect to 'serve'."),
   "trusted-users": row(list, ["root"], "Users and @groups that may do everything, such as adding unsigned paths."),

@@ -34,8 +34,8 @@ export function splitWords(text: string): string[] {
 
 const UNIT_SHIFTS: Readonly<Record<string, bigint>> = { K: 10n, M: 20n, G: 30n, T: 40n };
 
-/** A whole number with Nix's optional unit (`K`, `M`, `G`, `T`: powers of 1024). */
-function parseWithUnit(text: string): bigint | undefined {
+/** A whole number with Nix's optional unit (`K`, `M`, `G`, `T`: powers of 1024); undefined for anything else. */
+export function parseAmount(text: string): bigint | undefined {
   const match = /^(-?\d{1,19})([KMGT]?)$/i.exec(text);
   if (!match) return undefined;
   return BigInt(match[1] ?? "") << (UNIT_SHIFTS[(match[2] ?? "").toUpperCase()] ?? 0n);
@@ -62,7 +62,7 @@ export const count: ValueKind<number> = kind(
   "integer",
   "a whole number, 0 or more",
   (text) => {
-    const value = parseWithUnit(text);
+    const value = parseAmount(text);
     return value === undefined || value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER) ? undefined : Number(value);
   },
   String,
@@ -73,7 +73,7 @@ export const integer: ValueKind<number> = kind(
   "integer",
   "a whole number",
   (text) => {
-    const value = parseWithUnit(text);
+    const value = parseAmount(text);
     return value === undefined || value < -(2n ** 53n) + 1n || value >= 2n ** 53n ? undefined : Number(value);
   },
   String,
@@ -84,7 +84,7 @@ export const bytes: ValueKind<bigint> = kind(
   "bytes",
   "a number of bytes, such as '1048576' or '64M'",
   (text) => {
-    const value = parseWithUnit(text);
+    const value = parseAmount(text);
     return value === undefined || value < 0n || value >= 2n ** 64n ? undefined : value;
   },
   String,

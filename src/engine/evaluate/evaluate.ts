@@ -6,6 +6,7 @@ import { instantiate } from "./nix-instantiate.ts";
 import type { EvaluationOptions } from "./nix-options.ts";
 import { resolvePlace } from "./resolve-place.ts";
 import type { NixRunContext } from "./run-nix.ts";
+import { groupByOutputs, withOutputs } from "./wanted-outputs.ts";
 
 /** Evaluates a build file: its path and the attributes wanted of it. */
 export type EvaluateBuildFile = (path: string, attributes: readonly string[]) => Promise<readonly DerivedPath[]>;
@@ -26,29 +27,44 @@ export interface EvaluateRequest {
 export async function evaluateInstallables(request: EvaluateRequest): Promise<DerivedPath[]> {
   const { installables, options, context } = request;
   const targets: DerivedPath[] = [];
-  for (const [index, written] of installables.entries()) {
+  let roots = 0;
+  const nextRoot = (): string | null => {
+    roots += 1;
+    return request.root === null || roots === 1 ? request.root : `${request.root}-of-${roots}`;
+  };
+  const evaluate = async (
+    words: readonly string[],
+    one: (attributes: readonly string[]) => Promise<readonly DerivedPath[]>,
+  ): Promise<void> => {
+    for (const { attributes, outputs } of groupByOutputs(words)) {
+      for (const target of await one(attributes)) targets.push(withOutputs(target, outputs));
+    }
+  };
+  for (const written of installables) {
     const installable = written.type === "place" ? await resolvePlace(written, context.cwd) : written;
-    const root = request.root === null ? null : index === 0 ? request.root : `${request.root}-of-${index + 1}`;
     switch (installable.type) {
-      case "derivation":
-        targets.push({ type: "built", drvPath: installable.drvPath, outputs: derivedOutputs(installable.outputs) });
+      case "derivation": {
+        const target: DerivedPath = { type: "built", drvPath: installable.drvPath, outputs: "all" };
+        targets.push(withOutputs(target, installable.outputs));
         break;
+      }
       case "storePath":
         targets.push({ type: "opaque", path: installable.path });
         break;
-      case "expression": {
-        const source = { type: "expression", text: installable.text } as const;
-        targets.push(...(await instantiate({ source, attributes: installable.attributes, options, root }, context)));
-        break;
-      }
+      case "expression":
       case "place":
       case "file": {
-        const source = { type: "file", path: installable.path } as const;
-        targets.push(...(await instantiate({ source, attributes: installable.attributes, options, root }, context)));
+        const source =
+          installable.type === "expression"
+            ? ({ type: "expression", text: installable.text } as const)
+            : ({ type: "file", path: installable.path } as const);
+        await evaluate(installable.attributes, (attributes) =>
+          instantiate({ source, attributes, options, root: nextRoot() }, context),
+        );
         break;
       }
       case "buildFile":
-        targets.push(...(await request.evaluateBuildFile(installable.path, installable.attributes)));
+        await evaluate(installable.attributes, (attributes) => request.evaluateBuildFile(installable.path, attributes));
         break;
       case "flake":
         targets.push(
@@ -58,8 +74,4 @@ export async function evaluateInstallables(request: EvaluateRequest): Promise<De
     }
   }
   return targets;
-}
-
-function derivedOutputs(wanted: Extract<Installable, { type: "derivation" }>["outputs"]): "all" | readonly string[] {
-  return wanted.type === "named" ? wanted.names : "all";
 }

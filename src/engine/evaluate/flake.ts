@@ -2,11 +2,11 @@
 import { EngineError } from "../errors.ts";
 import { isStorePath } from "../formats/store-path.ts";
 import type { DerivedPath } from "../stores/store.ts";
-import type { WantedOutputs } from "./installable.ts";
 import type { EvaluationOptions } from "./nix-options.ts";
 import { settingFlags } from "./nix-options.ts";
 import type { NixRunContext } from "./run-nix.ts";
 import { runNix } from "./run-nix.ts";
+import type { WantedOutputs } from "./wanted-outputs.ts";
 
 /**
  * What is asked of the value `nix eval` finds, with its own search (`packages.SYSTEM.default`, `packages.SYSTEM.X`, `legacyPackages.SYSTEM.X`, `X`). The outputs

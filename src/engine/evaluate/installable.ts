@@ -2,12 +2,7 @@
 import { EngineError } from "../errors.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import { isStorePath, parseStorePath, STORE_DIR } from "../formats/store-path.ts";
-
-/** Which outputs of a derivation are wanted. `default`: those its author says are to be installed. */
-export type WantedOutputs =
-  | { readonly type: "default" }
-  | { readonly type: "all" }
-  | { readonly type: "named"; readonly names: readonly string[] };
+import { DEFAULT_OUTPUTS, parseOutputs, type WantedOutputs } from "./wanted-outputs.ts";
 
 /** Something to be made valid. */
 export type Installable =
@@ -15,7 +10,7 @@ export type Installable =
   | { readonly type: "derivation"; readonly drvPath: StorePath; readonly outputs: WantedOutputs }
   /** A path that is only wanted to be valid. */
   | { readonly type: "storePath"; readonly path: StorePath }
-  /** A Nix expression, and attributes of it (none: the whole). */
+  /** A Nix expression, and attributes of it, each with `^outputs` where these were chosen (none: the whole). */
   | { readonly type: "expression"; readonly text: string; readonly attributes: readonly string[] }
   /** A Nix file, a lookup path such as `<nixpkgs>`, or the URL of a tarball. */
   | { readonly type: "file"; readonly path: string; readonly attributes: readonly string[] }
@@ -36,10 +31,8 @@ export interface InstallableWords {
   readonly attributes: readonly string[];
 }
 
-const DEFAULT_OUTPUTS: WantedOutputs = { type: "default" };
 const FLAKE_SCHEME = /^(github|gitlab|sourcehut|flake|indirect|path|git|hg|tarball|file)(\+[a-z]+)?:/;
-const ATTRIBUTE = /^[A-Za-z0-9_"][A-Za-z0-9_"'.+-]*$/;
-const OUTPUT_NAME = /^[0-9a-zA-Z+\-._?=]+$/;
+const ATTRIBUTE = /^[A-Za-z0-9_"][A-Za-z0-9_"'.+-]*(\^.*)?$/;
 
 /**
  * Parses installables: `X.drv` with `^out1,out2`, `^*` or `!out`, a store path, `'(EXPRESSION)'`, a `.nix` file, a TypeScript or JavaScript build file, a
@@ -133,19 +126,6 @@ function parseFlake(word: string, attributes: readonly string[]): Installable {
   const caret = word.lastIndexOf("^");
   if (caret < 0 || caret < word.indexOf("#")) return { type: "flake", reference: word, outputs: DEFAULT_OUTPUTS };
   return { type: "flake", reference: word.slice(0, caret), outputs: parseOutputs(word.slice(caret + 1), word) };
-}
-
-function parseOutputs(text: string, word: string): WantedOutputs {
-  if (text === "*") return { type: "all" };
-  const names = text.split(",");
-  if (!names.every((name) => OUTPUT_NAME.test(name))) {
-    throw usage(
-      "INSTALLABLE_BAD_OUTPUTS",
-      `'${word}': expected output names separated by ',' or '*' behind '^', found '${text}'`,
-      "for example '^out,dev' or '^*'",
-    );
-  }
-  return { type: "named", names };
 }
 
 function usage(code: string, message: string, hint: string): EngineError {

@@ -5,6 +5,7 @@ import { EngineError } from "../errors.ts";
 import { STORE_DIR } from "../formats/store-path.ts";
 import type { Installable } from "./installable.ts";
 import { parseInstallables } from "./installable.ts";
+import { groupByOutputs } from "./wanted-outputs.ts";
 
 /** What a directory is searched for, in this order. */
 const DEFAULT_FILES = ["default.nix", "default.ts", "default.js", "flake.nix"] as const;
@@ -30,8 +31,9 @@ export async function resolvePlace(place: Extract<Installable, { type: "place" }
     if ((await lstat(file).catch(() => null)) === null) continue;
     if (name === "default.nix") return { type: "file", path: file, attributes };
     if (name !== "flake.nix") return { type: "buildFile", path: file, attributes };
-    const reference = attributes.length === 0 ? path : `${path}#${attributes[0]}`;
-    if (attributes.length <= 1) return { type: "flake", reference, outputs: { type: "default" } };
+    const [group] = groupByOutputs(attributes);
+    const reference = attributes.length === 0 ? path : `${path}#${group!.attributes[0]}`;
+    if (attributes.length <= 1) return { type: "flake", reference, outputs: group!.outputs };
   }
   throw new EngineError(
     "usage",

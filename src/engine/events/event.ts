@@ -59,6 +59,11 @@ export type RunEvent =
       readonly machine: MachineId | null;
       readonly goal: GoalId | null;
     }
+  /**
+   * Everything has ended, not all of it well, and the run waits for whoever watches it: what failed can be tried again (`goalReopened` tells), and
+   * a `leave` request ends it. `exitStatus` is what it would be now. Only of runs that are asked to wait.
+   */
+  | { readonly type: "runHeld"; readonly exitStatus: number }
   | { readonly type: "runFinished"; readonly outcome: RunOutcome };
 
 export type RunStage = "evaluating" | "opening" | "planning" | "building" | "finishing";
@@ -144,12 +149,9 @@ export type WaitingReason =
   | { readonly type: "cordoned"; readonly machines: readonly MachineId[] }
   /** Will be tried again after a machinery failure; wall time in ms. */
   | { readonly type: "backOff"; readonly until: number; readonly attempt: number; readonly lastFailure: string }
-  /** Another build of the same derivation holds a lock (another program). */
-  | { readonly type: "lock"; readonly holder: string }
   /** A blocking post-build hook must finish first. */
   | { readonly type: "hook"; readonly hook: HookId }
-  | { readonly type: "paused" }
-  | { readonly type: "stopping" };
+  | { readonly type: "paused" };
 
 /** How a goal ended. */
 export type GoalResult =
@@ -219,6 +221,8 @@ export type BuildEvent =
     }
   | { readonly type: "buildStageChanged"; readonly claim: ClaimId; readonly stage: BuildStage }
   | { readonly type: "buildPhaseChanged"; readonly claim: ClaimId; readonly phase: string }
+  /** From the first line on, the whole log goes into this file on disk, one line a line. */
+  | { readonly type: "buildLogKept"; readonly claim: ClaimId; readonly file: string }
   /** Log lines without line ends, unsanitised, in order. */
   | { readonly type: "buildLogged"; readonly claim: ClaimId; readonly lines: readonly string[] }
   /** The slot is free again from here on. */
@@ -351,6 +355,8 @@ export type UsageEvent =
   | {
       readonly type: "usageSampled";
       readonly machine: MachineId;
+      /** The same for machines of the list that are one host; null where that is not known. */
+      readonly host: string | null;
       /** Share of each core in use, 0 to 1. */
       readonly cores: readonly number[];
       readonly load1: number;

@@ -17,4 +17,6 @@ export type EngineRequest =
   | { readonly id: RequestId; readonly type: "resumeDispatch" }
   | { readonly id: RequestId; readonly type: "retryHook"; readonly hook: HookId }
   | { readonly id: RequestId; readonly type: "retryHooks" }
+  /** Ends a run that is held open after a failure (`runHeld`). */
+  | { readonly id: RequestId; readonly type: "leave" }
   | { readonly id: RequestId; readonly type: "stop"; readonly how: StopHow };

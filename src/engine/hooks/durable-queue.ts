@@ -73,10 +73,15 @@ export class DurableQueue {
     for (const job of left) this.#enqueue(job, false);
   }
 
-  /** A build has been executed: whatever is to be done after it is queued. */
-  built(drvPath: StorePath, paths: readonly StorePath[]): void {
+  /** A build has been executed: whatever is to be done after it is queued, of the kinds that are wanted for it. */
+  built(
+    drvPath: StorePath,
+    paths: readonly StorePath[],
+    isWanted: (kind: HookJob["kind"]) => boolean = () => true,
+  ): void {
     if (this.#stopped) return;
     for (const { kind, target } of this.#options.wishes) {
+      if (!isWanted(kind)) continue;
       const id = `${this.#options.runId}-${++this.#count}` as HookId;
       this.#enqueue({ id, kind, drvPath, paths, target, store: this.#options.store }, true);
     }

@@ -1,76 +1,82 @@
-// The journal on disk: one file for each run, so that programs side by side never write the same one.
+// The journals on disk: one file for each run, named by its process, so that programs side by side never write the same one.
 //
-// A file is only appended to. What a crash leaves is a file without `runFinished` whose process is gone; its last line may be torn, and is dropped.
+// A file is only appended to. Each record is with the system before anything else is done, so it survives the program however that ends; it is not
+// forced to the disk, since all that a power cut can take away is the knowledge where to look first. Whoever renames the file of a dead process to a
+// name of its own has taken it over, and only one can.
 import {
   closeSync,
-  fdatasyncSync,
   fsyncSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
+  renameSync,
   rmSync,
   statSync,
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { EngineError, messageOf } from "../errors.ts";
-import { type JournalRecord, mustBeDurable, parseRecord, printRecord, type RunOwner } from "./record.ts";
+import { type JournalRecord, parseRecord, printRecord, type RunGoals } from "./record.ts";
 
-/** No journal is read that is larger than this, in bytes; a run of 100,000 builds writes about 40 MB. */
-const LARGEST = 512 * 1024 * 1024;
+/** No journal is read that is larger than this, in bytes; a run of 100,000 builds writes about 50 MB. */
+const LARGEST = 256 * 1024 * 1024;
+
+/** The first record is not longer than this, in bytes. */
+const LONGEST_HEAD = 16 * 1024 * 1024;
+
+/** Journals that nobody has continued are kept so long, and no more than so many. */
+const KEPT_MS = 30 * 24 * 3600 * 1000;
+const KEPT = 50;
+
+/** `run-<boot>-<pid>-<start of the process>-<n>.jsonl`: all but the last together name a process for ever. */
+const NAME = /^run-([0-9a-f]{0,8})-(\d{1,10})-(\d{0,20})-\d+\.jsonl$/;
+
+let named = 0;
 
 /** A run's journal while the run writes it. */
 export interface Journal {
   readonly file: string;
-  /** Appends records; returns when those that must not be lost are on disk, and the others are with the system. */
+  /** Appends records; when it returns they are with the system. Throws `JOURNAL_UNWRITABLE`. */
   append(records: readonly JournalRecord[]): void;
-  close(): void;
+  /** Closes it; `discard` deletes it, as nothing of it is needed any more. */
+  close(discard: boolean): void;
 }
 
-export interface JournalOptions {
-  /** Folder of all runs' journals, made if need be. */
-  readonly directory: string;
-  /** Becomes the file's name: letters, digits, `-` and `_`. */
-  readonly runId: string;
-  /** Wall time in ms. */
-  readonly at: number;
-  readonly targets: readonly string[];
-}
-
-/** Begins a run's journal. Throws `JOURNAL_UNWRITABLE`. */
-export function createJournal(options: JournalOptions): Journal {
-  const { directory, runId, at, targets } = options;
-  if (!/^[A-Za-z0-9_-]{1,100}$/.test(runId)) {
-    throw new EngineError(
-      "internal",
-      "JOURNAL_BAD_ID",
-      `expected a run id of letters, digits, - and _, found '${runId}'`,
-    );
-  }
-  const file = join(directory, `${runId}.jsonl`);
+/** Begins a run's journal in the folder of all, which is made if need be. Throws `JOURNAL_UNWRITABLE`. */
+export function createJournal(directory: string, records: readonly JournalRecord[]): Journal {
+  const file = join(directory, ownName());
   let fd: number;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     fd = openSync(file, "ax", 0o600);
-    syncDirectory(directory);
   } catch (error) {
     throw unwritable(file, error);
   }
   const journal: Journal = {
     file,
-    append: (records) => {
-      if (records.length === 0) return;
+    append: (more) => {
+      if (more.length === 0) return;
       try {
-        writeWhole(fd, Buffer.from(records.map(printRecord).join(""), "utf8"));
-        if (records.some(mustBeDurable)) fdatasyncSync(fd);
+        writeWhole(fd, Buffer.from(more.map(printRecord).join(""), "utf8"));
       } catch (error) {
         throw unwritable(file, error);
       }
     },
-    close: () => closeSync(fd),
+    close: (discard) => {
+      closeSync(fd);
+      if (discard) rmSync(file, { force: true });
+    },
   };
-  journal.append([{ type: "runStarted", at, runId, owner: ownerOf(process.pid), targets }]);
+  try {
+    journal.append(records);
+    // What an earlier run left has no other place from now on.
+    fsyncSync(fd);
+  } catch (error) {
+    journal.close(true);
+    throw error;
+  }
   return journal;
 }
 
@@ -78,50 +84,80 @@ function writeWhole(fd: number, bytes: Uint8Array): void {
   for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written);
 }
 
-/** So that the file itself survives, not only what is in it. */
-function syncDirectory(directory: string): void {
-  const fd = openSync(directory, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
 function unwritable(file: string, cause: unknown): EngineError {
+  if (cause instanceof EngineError) return cause;
   return new EngineError("store", "JOURNAL_UNWRITABLE", `cannot write the journal ${file}: ${messageOf(cause)}`, {
-    hint: "make room or give write access there, or choose another state directory with XDG_STATE_HOME",
+    hint: "should this run be killed, the next one will not know where its builds were; set journal-dir to a directory that can be written",
     cause,
   });
 }
 
-/** A journal as found. */
-export interface JournaledRun {
-  readonly runId: string;
+/** A journal of a run whose process is gone. */
+export interface DeadRun {
   readonly file: string;
-  /** `running`: its process lives. `interrupted`: it does not, and never said that the run had ended. */
-  readonly state: "running" | "finished" | "interrupted";
+  readonly goals: RunGoals;
+  readonly builds: number;
   readonly records: readonly JournalRecord[];
   /** Lines that could not be used: torn, or written by a newer program. */
   readonly dropped: number;
-  /** Wall time of its last change, ms. */
-  readonly changedAt: number;
+  /** Wall time of its last record's writing, ms. */
+  readonly endedAt: number;
+}
+
+/**
+ * Takes over the journals of dead runs of the same goals, oldest first: from then on they are this process's, which removes them when it has written
+ * down what they say. What cannot be read is left out.
+ */
+export function takeOver(directory: string, isWanted: (goals: RunGoals) => boolean): DeadRun[] {
+  const taken: DeadRun[] = [];
+  for (const name of deadJournals(directory)) {
+    const file = join(directory, name);
+    const head = readHead(file);
+    if (head === null || !isWanted(head)) continue;
+    const mine = join(directory, ownName());
+    try {
+      renameSync(file, mine);
+      taken.push(readJournal(mine));
+    } catch {
+      // Another process was quicker, or it cannot be read.
+    }
+  }
+  return taken.sort((a, b) => a.endedAt - b.endedAt);
+}
+
+/** Removes a journal that was taken over. */
+export function removeRun(run: DeadRun): void {
+  rmSync(run.file, { force: true });
+}
+
+/** Removes journals that nobody has continued for long, and the oldest of too many; returns how many. `now` is wall time in ms. */
+export function removeOld(directory: string, now: number): number {
+  const ages: { readonly file: string; readonly changedAt: number }[] = [];
+  for (const name of deadJournals(directory)) {
+    const file = join(directory, name);
+    try {
+      ages.push({ file, changedAt: statSync(file).mtimeMs });
+    } catch {
+      // Another process has taken it over.
+    }
+  }
+  ages.sort((a, b) => b.changedAt - a.changedAt);
+  const old = ages.filter(({ changedAt }, index) => index >= KEPT || now - changedAt > KEPT_MS);
+  for (const { file } of old) rmSync(file, { force: true });
+  return old.length;
 }
 
 /** Reads a journal. Throws `JOURNAL_UNREADABLE`. */
-export function readJournal(file: string): JournaledRun {
+export function readJournal(file: string): DeadRun {
   let text: string;
-  let changedAt: number;
+  let endedAt: number;
   try {
     const { size, mtimeMs } = statSync(file);
     if (size > LARGEST) throw new Error(`it is ${size} bytes long, more than ${LARGEST}`);
-    changedAt = mtimeMs;
+    endedAt = mtimeMs;
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new EngineError("store", "JOURNAL_UNREADABLE", `cannot read the journal ${file}: ${messageOf(error)}`, {
-      hint: "remove the file if it is of no use",
-      cause: error,
-    });
+    throw unreadable(file, error);
   }
   const lines = text.split("\n");
   // What follows the last line's end is empty, or was being written when the program died.
@@ -132,61 +168,66 @@ export function readJournal(file: string): JournaledRun {
     if (parsed.type === "record") records.push(parsed.record);
     else dropped += 1;
   }
-  const runId = file.slice(file.lastIndexOf("/") + 1).replace(/\.jsonl$/, "");
-  return { runId, file, state: stateOf(records), records, dropped, changedAt };
+  const head = records[0];
+  if (head?.type !== "runStarted") throw unreadable(file, new Error("it does not begin with the run"));
+  return { file, goals: head.goals, builds: head.builds, records, dropped, endedAt };
 }
 
-function stateOf(records: readonly JournalRecord[]): JournaledRun["state"] {
-  if (records.some((record) => record.type === "runFinished")) return "finished";
-  const started = records.find((record) => record.type === "runStarted");
-  return started !== undefined && isAlive(started.owner) ? "running" : "interrupted";
+function unreadable(file: string, cause: unknown): EngineError {
+  return new EngineError("store", "JOURNAL_UNREADABLE", `cannot read the journal ${file}: ${messageOf(cause)}`, {
+    hint: "remove the file if it is of no use",
+    cause,
+  });
 }
 
-/** Every run's journal, the oldest first; files that cannot be read are left out. */
-export function listRuns(directory: string): JournaledRun[] {
+/** What a journal is about, null when its first line does not say. */
+function readHead(file: string): RunGoals | null {
+  let fd: number | null = null;
+  try {
+    fd = openSync(file, "r");
+    let text = "";
+    const chunk = Buffer.alloc(64 * 1024);
+    while (text.length < LONGEST_HEAD) {
+      const count = readSync(fd, chunk);
+      text += chunk.toString("latin1", 0, count);
+      const end = text.indexOf("\n");
+      if (end < 0 && count > 0) continue;
+      const parsed = end < 0 ? null : parseRecord(Buffer.from(text.slice(0, end), "latin1").toString("utf8"));
+      return parsed?.type === "record" && parsed.record.type === "runStarted" ? parsed.record.goals : null;
+    }
+    return null;
+  } catch {
+    return null;
+  } finally {
+    if (fd !== null) closeSync(fd);
+  }
+}
+
+/** Names of the journals whose processes are gone. */
+function deadJournals(directory: string): string[] {
   let names: string[];
   try {
     names = readdirSync(directory);
   } catch {
     return [];
   }
-  const runs: JournaledRun[] = [];
-  for (const name of names) {
-    if (!name.endsWith(".jsonl")) continue;
-    try {
-      runs.push(readJournal(join(directory, name)));
-    } catch {
-      // Another program may have removed it meanwhile.
-    }
-  }
-  return runs.sort((a, b) => a.changedAt - b.changedAt || (a.runId < b.runId ? -1 : 1));
+  return names.filter((name) => {
+    const match = NAME.exec(name);
+    return match !== null && !isAlive(match[1] ?? "", Number(match[2]), match[3] ?? "");
+  });
 }
 
-/** Removes journals of finished runs but the newest `keep`; returns how many. Interrupted ones stay until someone has taken them up. */
-export function removeFinished(directory: string, keep: number): number {
-  const finished = listRuns(directory).filter((run) => run.state === "finished");
-  const surplus = finished.slice(0, Math.max(0, finished.length - keep));
-  for (const run of surplus) rmSync(run.file, { force: true });
-  return surplus.length;
+function ownName(): string {
+  return `run-${bootOf()}-${process.pid}-${startOf(process.pid)}-${++named}.jsonl`;
 }
 
-/** Removes the journal of a run that was taken up by another. */
-export function removeRun(run: JournaledRun): void {
-  rmSync(run.file, { force: true });
-}
-
-/** Names a process so that a later one with the same number is told from it. */
-export function ownerOf(pid: number): RunOwner {
-  return { pid, bootId: readOr("/proc/sys/kernel/random/boot_id").trim(), startTime: startTimeOf(pid) };
-}
-
-/** Whether the process of a run still lives. */
-export function isAlive(owner: RunOwner): boolean {
-  const now = ownerOf(owner.pid);
-  if (now.bootId !== owner.bootId) return false;
-  if (owner.startTime !== "" || now.startTime !== "") return owner.startTime === now.startTime;
+/** Whether a process still lives: boot, number and start together are never used again. */
+function isAlive(boot: string, pid: number, start: string): boolean {
+  if (boot !== bootOf()) return false;
+  const now = startOf(pid);
+  if (start !== "" || now !== "") return start === now;
   try {
-    process.kill(owner.pid, 0);
+    process.kill(pid, 0);
     return true;
   } catch (error) {
     // No permission means that it is there.
@@ -194,8 +235,13 @@ export function isAlive(owner: RunOwner): boolean {
   }
 }
 
+/** The beginning of the system's boot id, empty where it has none. */
+function bootOf(): string {
+  return readOr("/proc/sys/kernel/random/boot_id").slice(0, 8);
+}
+
 /** Field 22 of `/proc/PID/stat` (proc(5)): ticks from boot to the start of the process; the name before it may hold anything. */
-function startTimeOf(pid: number): string {
+function startOf(pid: number): string {
   const stat = readOr(`/proc/${pid}/stat`);
   return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
 }

@@ -1,6 +1,6 @@
 // The journal's lines: what must survive the program, as plain values, one JSON object a line with a format version.
 import type { EngineEvent, GoalResult } from "../events/event.ts";
-import type { ClaimId, GoalId, HookId, MachineId } from "../events/ids.ts";
+import type { ClaimId, GoalId, MachineId } from "../events/ids.ts";
 
 /** Raised with every incompatible change of the records. */
 export const JOURNAL_VERSION = 1;
@@ -11,10 +11,12 @@ export type JournalRecord =
       readonly type: "runStarted";
       readonly at: number;
       readonly runId: string;
-      readonly owner: RunOwner;
-      /** Derivations or paths asked for. */
-      readonly targets: readonly string[];
+      readonly goals: RunGoals;
+      /** Builds that were to be made when the first of the runs began that this one continues. */
+      readonly builds: number;
     }
+  /** What an earlier run left, so that its own journal is not needed any more. */
+  | { readonly type: "carried"; readonly at: number; readonly build: LeftBuild }
   /** Written before the build is sent. */
   | {
       readonly type: "buildSent";
@@ -23,33 +25,42 @@ export type JournalRecord =
       readonly goal: GoalId;
       readonly machine: MachineId;
       readonly round: number;
+      readonly rounds: number;
       readonly attempt: number;
+      readonly isCheck: boolean;
     }
+  /** `message` is empty unless machinery failed. */
   | {
       readonly type: "buildEnded";
       readonly at: number;
       readonly claim: ClaimId;
-      readonly result: "built" | "alreadyValid" | "failed" | "cancelled";
-      readonly durationMs: number;
+      readonly result: "built" | "machineryFailed" | "over";
+      readonly message: string;
     }
   | { readonly type: "goalFinished"; readonly at: number; readonly goal: GoalId; readonly result: GoalResult["type"] }
-  | {
-      readonly type: "hookQueued";
-      readonly at: number;
-      readonly hook: HookId;
-      readonly goal: GoalId;
-      readonly paths: readonly string[];
-    }
-  | { readonly type: "hookEnded"; readonly at: number; readonly hook: HookId; readonly done: boolean }
   | { readonly type: "runFinished"; readonly at: number; readonly exitStatus: number };
 
-/** The process a run belongs to; all three together are never used again. */
-export interface RunOwner {
-  readonly pid: number;
-  /** Of the system's boot, empty where it has none. */
-  readonly bootId: string;
-  /** When the process was started, in the system's own units; empty where it does not say. */
-  readonly startTime: string;
+/** What makes two runs runs of the same goals. */
+export interface RunGoals {
+  /** The store the results are for. */
+  readonly store: string;
+  /** Derivations with the outputs wanted, and paths; sorted. */
+  readonly targets: readonly string[];
+  /** Valid outputs are built again and compared. */
+  readonly isCheck: boolean;
+}
+
+/** One build that a run did not bring to its end. */
+export interface LeftBuild {
+  readonly goal: GoalId;
+  /** Where it was last, null when it was nowhere. */
+  readonly machine: MachineId | null;
+  /** It had been built there; only its outputs had not come. */
+  readonly isBuilt: boolean;
+  /** A round of several ran on this machine itself, which may have left an output valid that was never compared. */
+  readonly isUnverified: boolean;
+  /** Why each attempt failed, oldest first. */
+  readonly failures: readonly string[];
 }
 
 /** What a line turned out to be. */
@@ -72,15 +83,25 @@ const text: Check = (value) => typeof value === "string";
 const number: Check = (value) => typeof value === "number" && Number.isFinite(value);
 const texts: Check = (value) => Array.isArray(value) && value.every(text);
 const truth: Check = (value) => typeof value === "boolean";
-const owner: Check = (value) => isFields(value) && number(value.pid) && text(value.bootId) && text(value.startTime);
+const shape =
+  (fields: Readonly<Record<string, Check>>): Check =>
+  (value) =>
+    isFields(value) && Object.entries(fields).every(([name, check]) => check(value[name]));
+const runGoals = shape({ store: text, targets: texts, isCheck: truth });
+const leftBuild = shape({
+  goal: text,
+  machine: (value) => value === null || text(value),
+  isBuilt: truth,
+  isUnverified: truth,
+  failures: texts,
+});
 
 const FIELDS: Readonly<Record<JournalRecord["type"], Readonly<Record<string, Check>>>> = {
-  runStarted: { runId: text, owner, targets: texts },
-  buildSent: { claim: text, goal: text, machine: text, round: number, attempt: number },
-  buildEnded: { claim: text, result: text, durationMs: number },
+  runStarted: { runId: text, goals: runGoals, builds: number },
+  carried: { build: leftBuild },
+  buildSent: { claim: text, goal: text, machine: text, round: number, rounds: number, attempt: number, isCheck: truth },
+  buildEnded: { claim: text, result: text, message: text },
   goalFinished: { goal: text, result: text },
-  hookQueued: { hook: text, goal: text, paths: texts },
-  hookEnded: { hook: text, done: truth },
   runFinished: { exitStatus: number },
 };
 
@@ -96,8 +117,7 @@ export function parseRecord(line: string): ParsedLine {
   if (value.v > JOURNAL_VERSION) return { type: "newer", version: value.v };
   const { type } = value;
   if (typeof type !== "string" || !Object.hasOwn(FIELDS, type) || !number(value.at)) return { type: "torn" };
-  const checks = FIELDS[type as JournalRecord["type"]];
-  for (const [name, check] of Object.entries(checks)) if (!check(value[name])) return { type: "torn" };
+  if (!shape(FIELDS[type as JournalRecord["type"]])(value)) return { type: "torn" };
   const { v: _, ...record } = value;
   return { type: "record", record: record as unknown as JournalRecord };
 }
@@ -106,54 +126,35 @@ function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** Whether two runs are about the same. */
+export function isSameGoals(a: RunGoals, b: RunGoals): boolean {
+  return (
+    a.store === b.store &&
+    a.isCheck === b.isCheck &&
+    a.targets.length === b.targets.length &&
+    a.targets.every((target, index) => target === b.targets[index])
+  );
+}
+
 /** What of an event the journal keeps, null for most events. */
 export function recordOfEvent(event: EngineEvent, at: number): JournalRecord | null {
   switch (event.type) {
     case "buildAssigned": {
-      const { claim, goal, machine, round, attempt } = event;
-      return { type: "buildSent", at, claim, goal, machine, round, attempt };
+      const { claim, goal, machine, round, rounds, attempt, isCheck } = event;
+      return { type: "buildSent", at, claim, goal, machine, round, rounds, attempt, isCheck };
     }
     case "buildEnded": {
-      const { claim, durationMs, result } = event;
-      return { type: "buildEnded", at, claim, result: result.type, durationMs };
+      const { claim, result } = event;
+      const isBuilt = result.type === "built" || result.type === "alreadyValid";
+      if (isBuilt) return { type: "buildEnded", at, claim, result: "built", message: "" };
+      if (result.type === "failed" && result.kind === "machinery") {
+        return { type: "buildEnded", at, claim, result: "machineryFailed", message: result.message };
+      }
+      return { type: "buildEnded", at, claim, result: "over", message: "" };
     }
     case "goalFinished":
       return { type: "goalFinished", at, goal: event.goal, result: event.result.type };
-    case "hookQueued": {
-      const { hook, goal, paths } = event;
-      return { type: "hookQueued", at, hook, goal, paths };
-    }
-    case "hookFinished":
-      if (event.result.type === "willRetry") return null;
-      return { type: "hookEnded", at, hook: event.hook, done: event.result.type === "succeeded" };
     default:
       return null;
   }
-}
-
-/** Whether a record must be on disk before anything else is done. */
-export function mustBeDurable(record: JournalRecord): boolean {
-  return record.type === "buildSent" || record.type === "runStarted" || record.type === "hookQueued";
-}
-
-/** Builds that were sent and of which no end is known: where each may have been finished since. */
-export function unfinishedBuilds(records: Iterable<JournalRecord>): Map<GoalId, MachineId> {
-  const sent = new Map<ClaimId, Extract<JournalRecord, { type: "buildSent" }>>();
-  for (const record of records) {
-    if (record.type === "buildSent") sent.set(record.claim, record);
-    else if (record.type === "buildEnded") sent.delete(record.claim);
-  }
-  return new Map([...sent.values()].map(({ goal, machine }) => [goal, machine]));
-}
-
-/** Hooks that were queued and have not run: what the next run takes up. */
-export function unfinishedHooks(
-  records: Iterable<JournalRecord>,
-): readonly { readonly goal: GoalId; readonly paths: readonly string[] }[] {
-  const queued = new Map<HookId, { readonly goal: GoalId; readonly paths: readonly string[] }>();
-  for (const record of records) {
-    if (record.type === "hookQueued") queued.set(record.hook, { goal: record.goal, paths: record.paths });
-    else if (record.type === "hookEnded" && record.done) queued.delete(record.hook);
-  }
-  return [...queued.values()];
 }

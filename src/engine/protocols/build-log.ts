@@ -17,7 +17,8 @@ export interface BuildListener {
 
 /** Makes a log listener out of a build's; lines that arrive together are handed on together. */
 export function hearBuild(listener: BuildListener): LogListener {
-  const waits: Waits = { forLock: false };
+  /** Activities that are nothing but waiting: for a lock that another build of the same outputs holds. */
+  const waits = new Set<bigint>();
   return (frames) => {
     let lines: string[] = [];
     const flush = (): void => {
@@ -44,22 +45,19 @@ function logLineOf(frame: LogFrame): string | null {
   return typeof line === "string" ? line : null;
 }
 
-/** Another process works on the same outputs, perhaps for a client that is gone: the store waits for its lock before it builds. */
-interface Waits {
-  forLock: boolean;
-}
-
-function hearFrame(frame: LogFrame, listener: BuildListener, waits: Waits): void {
+function hearFrame(frame: LogFrame, listener: BuildListener, waits: Set<bigint>): void {
   if (frame.type === "start" && frame.activity === ACTIVITY.build) {
     listener.started();
-    if (waits.forLock) listener.phase("building");
-    waits.forLock = false;
+    if (waits.size > 0) listener.phase("building");
+    waits.clear();
   } else if (frame.type === "start" && frame.activity === ACTIVITY.buildWaiting && frame.text !== "") {
-    // "waiting for lock on '…'", "waiting for a machine to build '…'"
-    waits.forLock = true;
-    const text = stripAnsi(frame.text);
-    listener.phase(text.replace(/ (?:on|to) .*/s, ""));
-    listener.noticed(text);
+    const reason = stripAnsi(frame.text);
+    waits.add(frame.id);
+    // "waiting for lock on '…'": what is waited for is said in the notice.
+    listener.phase(reason.replace(/ (?:on|to) .*/s, ""));
+    listener.noticed(reason);
+  } else if (frame.type === "stop" && waits.delete(frame.id)) {
+    listener.phase("building");
   } else if (frame.type === "next") {
     listener.noticed(frame.text.replace(/\n+$/, ""));
   } else if (frame.type === "result") {

@@ -4,6 +4,8 @@ import type { Outlet } from "./outlet.ts";
 
 /** Small chunks are gathered into frames of this size; bigger ones are frames of their own. */
 const GATHER_BYTES = 64 * 1024;
+/** At most this much in a frame: Nix reads a frame whole before it works on it, and nothing else happens meanwhile. */
+const FRAME_BYTES = 256 * 1024;
 
 /** Gathers small chunks, which NARs of many small files consist of; big ones pass as they are. */
 export async function* gather(
@@ -41,9 +43,11 @@ export async function sendFramed(
   try {
     for await (const chunk of gather(chunks)) {
       if (stopped()) break;
-      if (chunk.length === 0) continue;
-      outlet.push(frameHeader(chunk.length));
-      outlet.push(chunk);
+      for (let at = 0; at < chunk.length; at += FRAME_BYTES) {
+        const frame = chunk.subarray(at, at + FRAME_BYTES);
+        outlet.push(frameHeader(frame.length));
+        outlet.push(frame);
+      }
       await outlet.ready();
     }
   } finally {

@@ -6,6 +6,10 @@ const AFTER = 1024;
 /** Files up to this size (bytes) are kept whole, to see whether they hold the same in another order. */
 const WHOLE = 128 * 1024;
 const HEAD = 16;
+/** Further differences that are kept, how far they lie apart at least, and the bytes kept around each. */
+const LATER = 16;
+const APART = 32;
+const AROUND = 256;
 
 /** How the contents of two files differ. Offsets and sizes are bytes. */
 export interface ContentEvidence {
@@ -18,6 +22,16 @@ export interface ContentEvidence {
   readonly first: FileEvidence;
   readonly other: FileEvidence;
   /** The offset at which both windows begin. */
+  readonly windowStart: number;
+  /** Some of the differences behind the first one; none when the files are of two sizes, where everything has moved. */
+  readonly later: readonly LaterDifference[];
+}
+
+/** A difference behind the first one, with what surrounds it. */
+export interface LaterDifference {
+  readonly offset: number;
+  readonly first: Uint8Array;
+  readonly other: Uint8Array;
   readonly windowStart: number;
 }
 
@@ -42,6 +56,7 @@ export class ContentComparison {
   readonly #firstSize: number;
   readonly #otherSize: number;
   readonly #keepsWhole: boolean;
+  readonly #keepsLater: boolean;
   readonly #sides: Readonly<Record<"first" | "other", Side>> = { first: newSide(), other: newSide() };
   /** The last bytes of the common beginning. */
   #common: Uint8Array[] = [];
@@ -50,11 +65,14 @@ export class ContentComparison {
   #read = 0;
   #offset: number | null = null;
   #differing = 0;
+  readonly #later: LaterDifference[] = [];
+  #laterFrom = 0;
 
   /** @param keeps false when only whether they differ is of interest */
   constructor(firstSize: number, otherSize: number, keeps: boolean) {
     this.#firstSize = firstSize;
     this.#otherSize = otherSize;
+    this.#keepsLater = keeps;
     this.#keepsWhole = keeps && firstSize <= WHOLE && otherSize <= WHOLE;
   }
 
@@ -63,7 +81,7 @@ export class ContentComparison {
     this.#part("first", first);
     this.#part("other", other);
     if (this.#offset !== null) {
-      this.#behind(first, other);
+      this.#behind(first, other, this.#read);
     } else if (Buffer.compare(first, other) === 0) {
       this.#equal(first);
     } else {
@@ -71,7 +89,8 @@ export class ContentComparison {
       while (first[at] === other[at]) at++;
       this.#equal(first.subarray(0, at));
       this.#offset = this.#read + at;
-      this.#behind(first.subarray(at), other.subarray(at));
+      this.#laterFrom = this.#offset + APART;
+      this.#behind(first.subarray(at), other.subarray(at), this.#offset);
     }
     this.#read += first.length;
   }
@@ -102,6 +121,7 @@ export class ContentComparison {
       first: evidence(this.#sides.first),
       other: evidence(this.#sides.other),
       windowStart: this.#offset - before.length,
+      later: this.#later,
     };
   }
 
@@ -126,13 +146,26 @@ export class ContentComparison {
     this.#commonLength = BEFORE;
   }
 
-  #behind(first: Uint8Array, other: Uint8Array): void {
+  /** Takes in what lies behind the first difference; `start` is its offset. */
+  #behind(first: Uint8Array, other: Uint8Array, start: number): void {
     addToWindow(this.#sides.first, first);
     addToWindow(this.#sides.other, other);
     if (this.#firstSize !== this.#otherSize || Buffer.compare(first, other) === 0) return;
     let differing = 0;
-    for (let at = 0; at < first.length; at++) if (first[at] !== other[at]) differing++;
+    for (let at = 0; at < first.length; at++) {
+      if (first[at] === other[at]) continue;
+      differing++;
+      if (start + at >= this.#laterFrom && this.#keepsLater && this.#later.length < LATER)
+        this.#keepLater(first, other, start, at);
+    }
     this.#differing += differing;
+  }
+
+  #keepLater(first: Uint8Array, other: Uint8Array, start: number, at: number): void {
+    const from = Math.max(0, at - AROUND);
+    const copy = (bytes: Uint8Array): Uint8Array => Uint8Array.from(bytes.subarray(from, at + AROUND));
+    this.#later.push({ offset: start + at, first: copy(first), other: copy(other), windowStart: start + from });
+    this.#laterFrom = start + at + APART;
   }
 }
 

@@ -2,7 +2,7 @@
 import type { BuildResult } from "../derivation/build-result.ts";
 import { isSuccess } from "../derivation/build-result.ts";
 import type { BasicDerivation } from "../derivation/derivation.ts";
-import { messageOf } from "../errors.ts";
+import { EngineError, messageOf } from "../errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import type { BuildAnswer, BuildMode, LiveStore, PathStore } from "../stores/store.ts";
@@ -22,8 +22,8 @@ export interface ComparedWork {
   /** As `StoreDescription.protocol` says. */
   readonly protocol: string;
   readonly isDestination: boolean;
-  /** Builds on the machine, whose inputs are valid there. */
-  readonly run: (mode: BuildMode) => Promise<BuildAnswer>;
+  /** Builds on the machine, whose inputs are valid there. `isRepeated`: after a difference everything is built once more in a store of its own. */
+  readonly run: (mode: BuildMode, isRepeated: boolean) => Promise<BuildAnswer>;
   /** Opens a store of its own on the machine; null where there can be none. */
   readonly openScratch: (() => Promise<ScratchStore>) | null;
   /** Copies the inputs there and builds everything. */
@@ -72,13 +72,18 @@ export async function buildCompared(work: ComparedWork, signal: AbortSignal): Pr
     case "impossible":
       return { type: "impossible", reason: strategy.reason };
     case "plain":
-      return answered(work, await work.run("normal"), there, new Set(strategy.compared));
+      return answered(work, await work.run("normal", false), there, new Set(strategy.compared));
     case "scratch":
-      return withScratch(work, (scratch, answer) =>
-        answered(work, answer, there, new Set(strategy.compared), scratch.store),
-      );
+      try {
+        return await withScratch(work, (scratch, answer) =>
+          answered(work, answer, there, new Set(strategy.compared), scratch.store),
+        );
+      } catch (error) {
+        if (!(error instanceof EngineError) || error.code !== "ROUNDS_NO_SCRATCH") throw error;
+        return { type: "impossible", reason: `${strategy.reason}, which cannot be had: ${error.message}` };
+      }
     case "check": {
-      const answer = await work.run("check");
+      const answer = await work.run("check", strategy.whenDiffers === "wholeInScratch");
       if (answer.result.status !== "NotDeterministic") return answered(work, answer, there, new Set(strategy.compared));
       return told(work, answer.result, there, strategy.whenDiffers, signal);
     }
@@ -95,7 +100,9 @@ async function told(
 ): Promise<ComparedAnswer> {
   const build = withFirst(work, there);
   const named = foundByCheck(build, result.errorMessage, work.machine, work.isDestination, there);
-  if (whenDiffers !== "wholeInScratch") {
+  // Accounts without trust are not given the other result: then it is made once more, to have something to look at.
+  const isKept = named.some(({ candidates }) => candidates.some(({ type }) => type !== "valid"));
+  if (whenDiffers !== "wholeInScratch" && (isKept || work.openScratch === null)) {
     if (whenDiffers === "firstOnly") work.incomplete("no store of its own can be opened on the machine");
     return { type: "differs", result, outputs: there, secured: await secureAll(work, named) };
   }
@@ -107,7 +114,7 @@ async function told(
     });
   } catch (error) {
     signal.throwIfAborted();
-    work.incomplete(messageOf(error));
+    if (whenDiffers !== "done") work.incomplete(messageOf(error));
   }
   return { type: "differs", result, outputs: there, secured: secured ?? (await secureAll(work, named)) };
 }

@@ -61,7 +61,7 @@ export async function runDiffHook(
     const way = await findWay(paths, settings, programs, signal);
     const command = readOnlyCommand(way, paths, user, identity(), words as [string, ...string[]], programs);
     const end = await run(settings, command, way === "none" ? user : null, call.logged, signal);
-    return { failure: diffFailure(file, end), durationMs: end.durationMs, readOnly: way };
+    return { failure: diffFailure(settings.program, end), durationMs: end.durationMs, readOnly: way };
   } catch (error) {
     const failure = `diff hook execution failed: ${error instanceof Error ? error.message : String(error)}`;
     return { failure, durationMs: settings.clock.now() - startedAt, readOnly: "none" };
@@ -70,7 +70,8 @@ export async function runDiffHook(
   }
 }
 
-function diffFailure(file: string, end: ProgramEnd): string | null {
+function diffFailure({ file, exitCodes }: HookProgram, end: ProgramEnd): string | null {
+  if (end.type === "exited" && exitCodes.includes(end.code)) return null;
   const failure = failureOf(file, end);
   return failure === null ? null : `diff hook execution failed: diff-hook ${failure}`;
 }

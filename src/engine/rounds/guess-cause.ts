@@ -1,13 +1,70 @@
 // Guesses why two files differ from the bytes around the first difference: headers of known formats first, then text, then plain bytes.
+import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { areBuildTimes, type Cause, type GuessContext, isoTime, isText } from "./cause.ts";
-import type { ContentEvidence } from "./compare-contents.ts";
+import { ContentComparison, type ContentEvidence, type FileEvidence } from "./compare-contents.ts";
 import { archiveCause } from "./guess-archives.ts";
 import { textCause } from "./guess-text.ts";
 
 export const UNKNOWN_CAUSE: Cause = { type: "unknown", words: "" };
 
-/** The likeliest cause; `unknown` with empty words when nothing speaks for one. */
+/** Most bytes a compressed file may unpack to for a guess. */
+const MAX_UNPACKED = 4 << 20;
+
+/**
+ * The likeliest cause; `unknown` with empty words when nothing speaks for one. Where the first difference only follows from another one (a build ID), or
+ * says nothing, those behind it are looked at, and in compressed files what is in them.
+ */
 export function guessCause(path: string, evidence: ContentEvidence, context: GuessContext): Cause {
+  const first = causeHere(path, evidence, context);
+  if (first.type === "compression") return unpackedCause(path, evidence, context) ?? first;
+  if (first.type !== "buildId" && first !== UNKNOWN_CAUSE) return first;
+  for (const later of evidence.later) {
+    const { offset, windowStart } = later;
+    const side = (from: FileEvidence, window: Uint8Array): FileEvidence => ({ head: from.head, window, whole: null });
+    const there = {
+      first: side(evidence.first, later.first),
+      other: side(evidence.other, later.other),
+      offset,
+      windowStart,
+    };
+    const cause = causeHere(path, { ...evidence, ...there }, context);
+    if (cause.type !== "buildId" && cause.type !== "unknown" && cause.type !== "randomness")
+      return { type: cause.type, words: `${cause.words}, at byte ${offset}` };
+  }
+  return first;
+}
+
+/** What differs in files compressed with gzip or zstd that were kept whole. */
+function unpackedCause(path: string, { first, other }: ContentEvidence, context: GuessContext): Cause | null {
+  const [one, two] = [unpack(first), unpack(other)];
+  if (one === null || two === null) return null;
+  const comparison = new ContentComparison(one.length, two.length, true);
+  const common = Math.min(one.length, two.length);
+  comparison.both(one.subarray(0, common), two.subarray(0, common));
+  if (one.length > common) comparison.rest("first", one.subarray(common));
+  if (two.length > common) comparison.rest("other", two.subarray(common));
+  const evidence = comparison.finish();
+  if (evidence === null) return { type: "compression", words: "the same contents, compressed in two ways" };
+  const cause = causeHere(path.replace(/\.(?:gz|tgz|zst)$/, ""), evidence, context);
+  return cause.words === "" || cause.type === "compression"
+    ? null
+    : { type: cause.type, words: `${cause.words}, in compressed contents` };
+}
+
+function unpack({ whole }: FileEvidence): Uint8Array | null {
+  if (whole === null) return null;
+  const magic = Buffer.from(whole.subarray(0, 4)).toString("hex");
+  const limit = { maxOutputLength: MAX_UNPACKED };
+  try {
+    if (magic.startsWith("1f8b")) return gunzipSync(whole, limit);
+    return magic === "28b52ffd" ? zstdDecompressSync(whole, limit) : null;
+  } catch {
+    // Cut off, too large, or something else that begins like it.
+    return null;
+  }
+}
+
+function causeHere(path: string, evidence: ContentEvidence, context: GuessContext): Cause {
   return (
     archiveCause(path, evidence) ??
     orderCause(evidence) ??
@@ -27,7 +84,7 @@ function orderCause({ first, other, firstSize, otherSize }: ContentEvidence): Ca
     const locale = isSortedBytewise(lines[0]) || isSortedBytewise(lines[1]) ? sortedOtherwise(lines) : null;
     return locale ?? { type: "ordering", words: "an ordering: the same lines in another order" };
   }
-  const words = [one.split(/[\s,;:\0]+/), two.split(/[\s,;:\0]+/)] as const;
+  const words = [one.split(SEPARATORS), two.split(SEPARATORS)] as const;
   if (words[0].length > 1 && sameMembers(words[0], words[1])) {
     return { type: "ordering", words: "an ordering: the same words in another order" };
   }
@@ -52,6 +109,9 @@ function sortedOtherwise(lines: readonly [readonly string[], readonly string[]])
 function isSortedBytewise(list: readonly string[]): boolean {
   return list.every((line, index) => index === 0 || line === "" || list[index - 1]! <= line);
 }
+
+/** What stands between words: also the marks of JSON and of other notations. */
+const SEPARATORS = /[\s,;:=\0"'{}[\]()<>]+/;
 
 function sameMembers(one: readonly string[], two: readonly string[]): boolean {
   if (one.length !== two.length || one.length < 2) return false;

@@ -28,7 +28,12 @@ const BUILD_DIRECTORIES = [
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
 const STORE_PATH = /\/nix\/store\/[0-9a-z]{32}-[0-9a-zA-Z+\-._?=]*/g;
 const EPOCH = /\d{10}(?:\d{3}|\.\d+)?/g;
-const NUMBER = /\d+/g;
+/** A number by itself, not a part of a name. */
+const NUMBER = /(?<![A-Za-z0-9])\d+(?![A-Za-z0-9])/g;
+const VERSION = /\d+(?:\.\d+){2,}[\w.+~-]*/g;
+const ADDRESS = /0x[0-9a-fA-F]{8,16}/g;
+const CORES = /(?:-j|(?:jobs|cores?|cpus?|processors|threads|parallel)\W{0,3})\d+/gi;
+const NAME = /[A-Za-z0-9]{6,}/g;
 const DIGITS = /[0-9a-fA-F]{16,}/g;
 const BASE64 = /[A-Za-z0-9+/_-]{20,}={0,2}/g;
 const HOST = /[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?/g;
@@ -40,9 +45,17 @@ const LOCALE =
 export function textCause({ first, other, offset, windowStart }: ContentEvidence, context: GuessContext): Cause | null {
   const one = lineAround(first.window, offset - windowStart);
   const two = lineAround(other.window, offset - windowStart);
-  if (one === null || two === null) return null;
-  const pair: Pair = { one, two };
+  return one === null || two === null ? null : pairCause({ one, two }, context);
+}
 
+/** The cause why two short texts differ (the targets of a symlink); null when they do not give it away. */
+export function textsCause(first: string, other: string, context: GuessContext): Cause | null {
+  let at = 0;
+  while (at < first.length && first[at] === other[at]) at++;
+  return pairCause({ one: { text: first, at }, two: { text: other, at } }, context);
+}
+
+function pairCause(pair: Pair, context: GuessContext): Cause | null {
   for (const pattern of BUILD_DIRECTORIES) {
     const found = across(pair, pattern, "either");
     if (found !== null) return { type: "buildPath", words: `a build path: ${shown(found)}` };
@@ -75,6 +88,12 @@ function numberCause(pair: Pair, { builtAt }: GuessContext): Cause | null {
   if (decimal !== null && decimal[0].replace(",", ".") === decimal[1].replace(",", ".")) {
     return { type: "locale", words: `a locale: the decimal point of ${shown(decimal)}` };
   }
+  const address = across(pair, ADDRESS, "both");
+  if (address !== null) return { type: "randomness", words: `randomness: an address in memory, ${shown(address)}` };
+  const cores = across(pair, CORES, "both");
+  if (cores !== null) return { type: "unknown", words: `the number of cores: ${shown(cores)}` };
+  const version = across(pair, VERSION, "both");
+  if (version !== null) return { type: "unknown", words: `a version of the system or of a tool: ${shown(version)}` };
   const number = across(pair, NUMBER, "both");
   if (number === null || number.some((digits) => digits.length > 12)) return null;
   return { type: "randomness", words: `randomness, a process ID or a counter: ${shown(number)}` };
@@ -92,7 +111,15 @@ function identifierCause(pair: Pair): Cause | null {
     if (found.every((text) => new Set(text).size >= 8))
       return { type: "randomness", words: "randomness, or the hash of something that differs" };
   }
-  return null;
+  const name = across(pair, NAME, "both");
+  if (name === null || name[0].length !== name[1].length || !name.every(isGenerated)) return null;
+  return { type: "randomness", words: `randomness: a generated name, ${shown(name)}` };
+}
+
+/** Letters and digits, or letters large and small, in no order people write them in. */
+function isGenerated(text: string): boolean {
+  const changes = [...text.matchAll(/(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[0-9]|(?<=[0-9])[A-Za-z]/g)].length;
+  return changes >= 2;
 }
 
 interface Line {

@@ -6,7 +6,7 @@ import type { StorePath } from "../formats/store-path.ts";
 import { ByteReader } from "../formats/wire/reader.ts";
 import { dumpPath } from "../stores/embedded/dump.ts";
 import type { PathStore } from "../stores/store.ts";
-import { describeEnd, shellQuote } from "../transports/remote-command.ts";
+import { describeEnd, endForcedServer, shellQuote } from "../transports/remote-command.ts";
 import type { TransportOpener } from "../transports/transport.ts";
 import { logicalPath } from "./messages.ts";
 
@@ -76,6 +76,7 @@ async function* readKept(
   const opener = machine.command(`${machine.nixStore} --dump ${shellQuote(real)}`);
   try {
     const transport = await opener.open(signal);
+    endForcedServer(transport);
     const abort = (): void => transport.close();
     signal.addEventListener("abort", abort, { once: true });
     try {

@@ -98,7 +98,8 @@ export class Differences {
         type: "outputDiffered",
         goal: build.goal,
         output,
-        firstPath,
+        // What is kept for the hook alone is gone afterwards; the first result is, or will be, at its own place.
+        firstPath: secured.passing.includes(firstPath) ? found.path : firstPath,
         otherPath,
         round: build.round,
         firstMachine: build.first.machine,

@@ -21,7 +21,7 @@ import type {
   TransferProgress,
 } from "../stores/store.ts";
 import type { Transports } from "../transports/open.ts";
-import { describeEnd, shellQuote } from "../transports/remote-command.ts";
+import { describeEnd, endForcedServer, shellQuote } from "../transports/remote-command.ts";
 import type { SshSettings } from "../transports/ssh-settings.ts";
 import type { TransportOpener } from "../transports/transport.ts";
 
@@ -114,6 +114,7 @@ export async function openLocalScratch(options: LocalScratchOptions, signal: Abo
     queryOptions: queryOptions(false, false, new Map()),
     machineCores: async () => 0,
     buildOverrides: new Map(),
+    readDirectly: null,
   });
   const dispose = async (): Promise<void> => {
     await store.close().catch(() => undefined);
@@ -158,14 +159,19 @@ export async function buildWhole(work: WholeBuild, signal: AbortSignal): Promise
       report: work.transferred,
     });
   }
-  return scratch.store.build({ ...request, mode: "normal" }, report, signal);
+  // The results stay here until they are read. To keep more would have Nix up to 2.12 delete `.check` of the same name in the real store.
+  const options = { ...request.options, keepFailed: false, keepCheck: false };
+  return scratch.store.build({ ...request, options, mode: "normal" }, report, signal);
 }
 
-/** What a short command printed. @throws EngineError `ROUNDS_NO_SCRATCH` when it failed */
+/** What a short command printed. @throws EngineError `ROUNDS_NO_SCRATCH` when it failed, of family `transport` when the connection did */
 async function answerOf(opener: TransportOpener, signal: AbortSignal): Promise<string> {
   let answer = "";
   try {
     const transport = await opener.open(signal);
+    endForcedServer(transport);
+    const abort = (): void => transport.close();
+    signal.addEventListener("abort", abort, { once: true });
     try {
       for await (const chunk of transport.input) {
         answer += Buffer.from(chunk).toString("latin1");
@@ -176,10 +182,13 @@ async function answerOf(opener: TransportOpener, signal: AbortSignal): Promise<s
         throw new Error(`${describeEnd(end)}: ${transport.stderrTail().trim()}`);
       return answer;
     } finally {
+      signal.removeEventListener("abort", abort);
       transport.close();
     }
   } catch (cause) {
     signal.throwIfAborted();
+    // A connection that broke says nothing of what the account may do.
+    if (cause instanceof EngineError && cause.family === "transport") throw cause;
     throw new EngineError(
       "store",
       "ROUNDS_NO_SCRATCH",

@@ -4,6 +4,7 @@ import type { Cause, GuessContext } from "./cause.ts";
 import type { FileEvidence } from "./compare-contents.ts";
 import { compareTrees, type NodeKind, type TreeDifference } from "./compare-trees.ts";
 import { guessCause } from "./guess-cause.ts";
+import { textsCause } from "./guess-text.ts";
 
 /** Most lines of a summary. */
 export const SUMMARY_LINES = 20;
@@ -31,12 +32,23 @@ export async function summarise(first: Source, other: Source, context: GuessCont
     return { lines: ["nothing differs any more: one of the two results has changed since"], total: 0, causes: [] };
   const causes: Cause["type"][] = [];
   const lines = differences.map((difference) => {
-    const cause = difference.type === "contents" ? guessCause(difference.path, difference.evidence, context) : null;
+    const cause = causeOf(difference, context);
     if (cause !== null && cause.type !== "unknown" && !causes.includes(cause.type)) causes.push(cause.type);
     return printDifference(difference, cause);
   });
   if (total > lines.length) lines[SUMMARY_LINES - 1] = `... and ${total - SUMMARY_LINES + 1} more differences`;
   return { lines, total, causes };
+}
+
+function causeOf(difference: TreeDifference, context: GuessContext): Cause | null {
+  switch (difference.type) {
+    case "contents":
+      return guessCause(difference.path, difference.evidence, context);
+    case "target":
+      return textsCause(difference.first, difference.other, context);
+    default:
+      return null;
+  }
 }
 
 /** One finding in words. The store path itself is called `.`. */
@@ -50,7 +62,7 @@ export function printDifference(difference: TreeDifference, cause: Cause | null)
     case "kind":
       return `${path}: ${withArticle(difference.first)} in the first result, ${withArticle(difference.other)} in the other`;
     case "target":
-      return `${path}: symlink to '${difference.first}' in the first result, to '${difference.other}' in the other`;
+      return `${path}: symlink to '${difference.first}' in the first result, to '${difference.other}' in the other${looksLike(cause)}`;
     case "mode": {
       const [first, other] = difference.firstExecutable ? ["", "not "] : ["not ", ""];
       return `${path}: ${first}executable in the first result, ${other}executable in the other`;
@@ -61,8 +73,7 @@ export function printDifference(difference: TreeDifference, cause: Cause | null)
         differing === null ? `${firstSize} and ${otherSize} bytes` : `${differing} of ${firstSize} bytes differ`;
       const at = offset - windowStart;
       const bytes = `${hexAscii(difference.evidence.first, at)} and ${hexAscii(difference.evidence.other, at)}`;
-      const guess = cause === null || cause.words === "" ? "" : `; looks like ${cause.words}`;
-      return `${path}: ${size}, first at byte ${offset}: ${bytes}${guess}`;
+      return `${path}: ${size}, first at byte ${offset}: ${bytes}${looksLike(cause)}`;
     }
   }
 }
@@ -75,6 +86,10 @@ function hexAscii({ window }: FileEvidence, at: number): string {
   return `${Buffer.from(bytes)
     .toString("hex")
     .replace(/(..)(?=.)/g, "$1 ")} '${ascii}'`;
+}
+
+function looksLike(cause: Cause | null): string {
+  return cause === null || cause.words === "" ? "" : `; looks like ${cause.words}`;
 }
 
 function withArticle(kind: NodeKind): string {

@@ -36,6 +36,8 @@ export interface StartBuild {
   readonly attempt: number;
   readonly round: number;
   readonly rounds: number;
+  /** An earlier run sent it there: its outputs may be there already, and nothing has to be sent for them. */
+  readonly isResumed: boolean;
   /** How the result is compared: not at all, with what is valid in the destination store, or with an earlier round's claim. */
   readonly compare:
     | { readonly type: "none" }

@@ -6,6 +6,7 @@ import { dispatch } from "./dispatch.ts";
 import type { Fact } from "./fact.ts";
 import { onGoalDue } from "./failures.ts";
 import { cancelledBy, finishGoal } from "./finish.ts";
+import { turnToCheck } from "./goal.ts";
 import { addGoals, buildInstead, failImpossible, noSubstitute } from "./goals.ts";
 import { addMachine, onMachine, warmUp } from "./health.ts";
 import { onHook } from "./hook-queue.ts";
@@ -26,7 +27,7 @@ export function decide(plan: Plan, fact: Fact, now: Now): Decision {
   const turn: Turn = { plan, now, commands: [], events: [] };
   plan.startedAt ??= now.mono;
   take(turn, fact);
-  // A tick that comes a little early has been used up all the same: without another one a run in which nothing moves would sleep for ever.
+  // A tick uses up what was asked for, also one that comes a little early, as timers do: then another is asked for.
   if (fact.type === "tick" || (plan.wakeAt !== null && plan.wakeAt <= now.mono)) plan.wakeAt = null;
   fireTimers(turn);
   settle(turn, fact.type === "tick");
@@ -49,6 +50,7 @@ function take(turn: Turn, fact: Fact): void {
     case "machineConnected":
     case "machineLost":
     case "machineLoad":
+    case "machineSent":
       onMachine(turn, fact);
       return;
     case "claimStage":
@@ -78,7 +80,10 @@ function onSubstitutionEnded(turn: Turn, fact: Extract<Fact, { type: "substituti
   const goal = plan.goals.get(fact.goal);
   if (goal === undefined || goal.phase.type !== "substituting") return;
   const { verdict } = goal.phase;
-  if (fact.failure === null) finishGoal(turn, goal, { type: "substituted", outputs: goal.spec.outputPaths });
+  if (fact.failure === null && goal.spec.checkNext === true && verdict === null && plan.halt === null) {
+    turnToCheck(goal);
+    buildInstead(turn, goal);
+  } else if (fact.failure === null) finishGoal(turn, goal, { type: "substituted", outputs: goal.spec.outputPaths });
   else if (verdict !== null) finishGoal(turn, goal, verdict);
   else if (plan.halt !== null) finishGoal(turn, goal, cancelledBy(plan.halt));
   else if (plan.options.fallback && goal.spec.kind === "derivation") buildInstead(turn, goal);
@@ -115,10 +120,22 @@ function settle(turn: Turn, isTick: boolean): void {
   if (plan.fresh.length > 0 || isTick) tellWaiting(turn);
   if (isTick) publishEstimate(turn);
   const isOver = (plan.complete || plan.halt !== null) && plan.unfinished === 0 && plan.hooks.size === 0;
-  if (isOver) {
-    plan.finished = true;
-    turn.commands.push({ type: "finishRun", outcome: outcomeOf(plan) });
-  } else wake(turn);
+  if (!isOver || isHeld(turn)) {
+    wake(turn);
+    return;
+  }
+  plan.finished = true;
+  turn.commands.push({ type: "finishRun", outcome: outcomeOf(plan) });
+}
+
+/** Whether a run that is over waits for the user; says so when it begins to. */
+function isHeld({ plan, events }: Turn): boolean {
+  if (!plan.options.holdWhenFailed || plan.hold === "left" || plan.halt?.type === "stopped") return false;
+  const { exitStatus } = outcomeOf(plan);
+  if (exitStatus === 0) return false;
+  if (plan.hold === "none") events.push({ type: "runHeld", exitStatus });
+  plan.hold = "held";
+  return true;
 }
 
 /** Asks for a tick when the next time is due: a try again, a machine that has cooled down, or a new estimate while builds run. */

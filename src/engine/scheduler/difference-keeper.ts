@@ -22,6 +22,8 @@ export interface DifferenceKeeperOptions {
   readonly differences: Differences;
   /** Whether rounds that differ are taken back. */
   readonly enforced: boolean;
+  /** Whether this machine builds: then its store may write `.check` for each further round. */
+  readonly buildsHere: () => boolean;
   readonly destination: PathStore;
   readonly outputsOf: (goal: GoalId) => readonly OutputPath[];
   readonly publish: (event: EngineEvent) => void;
@@ -72,14 +74,25 @@ export class DifferenceKeeper {
     });
   }
 
-  /** Rounds on different machines turned out to differ: keeps and says it, in the background. */
+  /** Rounds on different machines turned out to differ: keeps and says it, in the background. Enforced, the failure says that they differ. */
   record(goal: GoalId, first: ClaimId, claim: ClaimId): void {
     const result = this.#results.get(claim);
     const reference = this.#first(first);
     if (result === undefined || reference === null) return;
     const build: ComparedBuild = { ...this.#build(result.command), first: reference };
+    const { differences, enforced, publish } = this.#options;
+    const { signal } = this.#abort;
     this.#say(goal, async () => {
-      await this.#options.differences.record(foundByHash(build, result.store, result.outputs), this.#abort.signal);
+      const secured: SecuredDifference[] = [];
+      for (const found of foundByHash(build, result.store, result.outputs)) {
+        const difference = await differences.secure(found, signal);
+        secured.push(difference);
+        if (enforced) continue;
+        const { message } = difference;
+        const { machine } = build;
+        publish({ type: "noticeRaised", level: "warning", code: "ROUNDS_DIFFER", message, hint: null, machine, goal });
+      }
+      for (const difference of secured) await differences.explain(difference, signal);
     });
   }
 
@@ -109,7 +122,7 @@ export class DifferenceKeeper {
   #build({ goal, round, rounds, machine, compare }: StartBuild): Omit<ComparedBuild, "first"> {
     const kind = compare.type === "check" ? "check" : "round";
     // Enforced, nothing is built any more after a difference.
-    const slotIsReused = kind === "round" && rounds > 2 && !this.#options.enforced;
+    const slotIsReused = kind === "round" && rounds > 2 && !this.#options.enforced && this.#options.buildsHere();
     // The one result of a check is the second one.
     const number = kind === "check" ? round + 1 : round;
     return { goal, drvPath: goal as string as StorePath, kind, round: number, machine, slotIsReused };

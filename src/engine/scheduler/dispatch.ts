@@ -6,13 +6,14 @@ import { candidatesFor, goalRefusal, lastingRefusals } from "./eligibility.ts";
 import { expectedMsFor } from "./expect.ts";
 import { failUnmatchable } from "./finish.ts";
 import { type Goal, isUndecided, nextRound, wantsSlot } from "./goal.ts";
-import { enqueue, type GoalClass, laneOf, refreshClass } from "./goal-class.ts";
+import { enqueue, type GoalClass, laneOf, noteArriving, refreshClass } from "./goal-class.ts";
 import { connectNeeded } from "./health.ts";
 import { freeSlots, lowestFreeSlot, type Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 import { type Choice, type Policy, urgencyOf } from "./policy.ts";
 import { nixPolicy } from "./policy-nix.ts";
 import { ownPolicy } from "./policy-own.ts";
+import { isResumedOn, resumedChoice } from "./resumed.ts";
 import { comparisonFor, freeRoundNumber } from "./round-rules.ts";
 import { restartRounds } from "./rounds.ts";
 import type { Turn } from "./turn.ts";
@@ -43,10 +44,12 @@ export function isHookBlocking(plan: Plan): boolean {
 /** Starts every build that can start now. */
 export function dispatch(turn: Turn): void {
   const { plan } = turn;
+  let isConnecting = false;
   for (const goalClass of plan.classList) {
     refreshClass(goalClass, plan.machines, plan.options, plan.machineStamp);
-    if (goalClass.isUnconnected) connectNeeded(turn, goalClass);
+    if (goalClass.isUnconnected) isConnecting = connectNeeded(turn, goalClass) || isConnecting;
   }
+  if (isConnecting) for (const goalClass of plan.classList) noteArriving(goalClass);
   if (plan.queuesChanged) reorderQueues(plan);
   if (!isHeld(plan)) {
     startSubstitutions(turn);
@@ -123,8 +126,13 @@ function closeQueues(plan: Plan): void {
   for (const machine of plan.machines) machine.hasFreed = false;
 }
 
-/** Looks at one goal: a round of it was started, or it waits on, or it has left the queue. */
-function look(turn: Turn, policy: Policy, goalClass: GoalClass, goal: Goal): "started" | "waits" | "left" {
+/** Looks at one goal: a round of it was started, or it waits on (for a machine that no other goal waits for), or it has left the queue. */
+function look(
+  turn: Turn,
+  policy: Policy,
+  goalClass: GoalClass,
+  goal: Goal,
+): "started" | "waits" | "waitsForItsOwn" | "left" {
   const { plan } = turn;
   // A goal may have gone to another class, or ended, and still stand here.
   if (goal.queuedIn !== goalClass || !wantsSlot(goal)) {
@@ -137,7 +145,8 @@ function look(turn: Turn, policy: Policy, goalClass: GoalClass, goal: Goal): "st
     setAside(turn, goalClass, goal);
     return "left";
   }
-  const choice = policy.choose(plan, goal, candidates);
+  const resumed = resumedChoice(turn, policy, goal);
+  const choice = resumed ?? policy.choose(plan, goal, candidates);
   if (choice.type === "start") {
     start(turn, goal, choice);
     return "started";
@@ -146,7 +155,7 @@ function look(turn: Turn, policy: Policy, goalClass: GoalClass, goal: Goal): "st
     plan.reviewAt = Math.min(plan.reviewAt, Math.max(choice.at, turn.now.mono + REVIEW_AFTER_MS));
     tellWaitingForMachine(turn, goal, choice.machine, choice.at);
   }
-  return "waits";
+  return resumed === null ? "waits" : "waitsForItsOwn";
 }
 
 function inQuestion(goalClass: GoalClass, policy: Policy): readonly Machine[] {
@@ -251,6 +260,7 @@ function start(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }
     attempt,
     round,
     rounds,
+    isResumed: isResumedOn(goal, machine),
     compare,
   });
   turn.events.push({
@@ -270,7 +280,7 @@ function start(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }
 
 /** What is sent to a machine is there from now on. */
 function noteInputs(plan: Plan, goal: Goal, machine: Machine): void {
-  if (machine.spec.isLocal || plan.options.transferMs === null) return;
+  if (machine.spec.isLocal || plan.options.sendRate === null) return;
   for (const input of goal.inputs) {
     if (!input.places.includes(machine.index)) input.places = [...input.places, machine.index];
   }

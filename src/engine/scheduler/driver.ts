@@ -11,7 +11,7 @@ import type { PathInfos } from "../stores/path-infos.ts";
 import type { BuildOptions, DestinationStore } from "../stores/store.ts";
 import type { Command, StartBuild } from "./command.ts";
 import { CopyEvents } from "./copy-events.ts";
-import { decide } from "./decide.ts";
+import { type Decision, decide } from "./decide.ts";
 import { DifferenceKeeper } from "./difference-keeper.ts";
 import type { Fact } from "./fact.ts";
 import { presentAs } from "./first-outputs.ts";
@@ -20,6 +20,9 @@ import { type ConnectedMachine, Machines } from "./machines.ts";
 import { performBuild } from "./perform-build.ts";
 import { oldestClaimMs, type Plan } from "./plan.ts";
 import type { ReadyDerivation, Realisations } from "./realisations.ts";
+import { Substitutions } from "./substitutions.ts";
+import { takeBack } from "./take-back.ts";
+import type { Now } from "./turn.ts";
 
 /** Runs post-build hooks; resolves with the reason when one failed. */
 export interface HookRunner {
@@ -43,6 +46,8 @@ export interface DriverOptions {
   };
   readonly derivations: ReadonlyMap<StorePath, Derivation>;
   readonly realisations: Realisations;
+  /** Outputs that were valid in the destination store before the run: they are never taken back. */
+  readonly validBefore: ReadonlySet<StorePath>;
   readonly connect: (machine: MachineId, signal: AbortSignal) => Promise<ConnectedMachine>;
   /** Whether connecting again in this run cannot help. */
   readonly isPermanent: (error: unknown) => boolean;
@@ -54,8 +59,10 @@ export interface DriverOptions {
   readonly enforceDeterminism: boolean;
   /** Every goal's known outputs, for substitution. */
   readonly outputsOf: (goal: GoalId) => readonly OutputPath[];
-  /** Sees every fact before it is decided on: the journal writes what must survive. */
+  /** Sees every fact before it is decided on. */
   readonly onFact: (fact: Fact) => void;
+  /** Sees every decision before it is performed. */
+  readonly onDecision: (fact: Fact, now: Now, decision: Decision) => void;
   /** Sees every command before it is performed. */
   readonly onCommand: (command: Command) => void;
 }
@@ -76,7 +83,7 @@ export class Driver {
   readonly #keeper: DifferenceKeeper;
   /** Outputs being taken back: what is valid at the end must be settled before the end. */
   readonly #takingBack = new Set<Promise<void>>();
-  readonly #substitutions = new Map<GoalId, AbortController>();
+  readonly #substitutions: Substitutions;
   readonly #hooks = new Map<HookId, AbortController>();
   readonly #background = new Set<Promise<void>>();
   readonly #queue: Fact[] = [];
@@ -86,10 +93,14 @@ export class Driver {
 
   constructor(options: DriverOptions) {
     this.#options = options;
+    const { publish, outputsOf, destination } = options;
+    const post = (fact: Fact): void => this.post(fact);
+    this.#substitutions = new Substitutions({ store: destination.store, outputsOf, publish, post });
     this.#copies = new CopyEvents(options.clock, options.publish);
     this.#keeper = new DifferenceKeeper({
       differences: options.differences,
       enforced: options.enforceDeterminism,
+      buildsHere: () => options.plan.machines.some(({ spec, slots }) => spec.isLocal && slots > 0),
       destination: options.destination.store,
       outputsOf: options.outputsOf,
       publish: options.publish,
@@ -117,7 +128,9 @@ export class Driver {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         this.#options.onFact(next);
         const { clock, plan, publish } = this.#options;
-        const decision = decide(plan, next, { mono: clock.now(), wall: clock.wallTime() });
+        const now = { mono: clock.now(), wall: clock.wallTime() };
+        const decision = decide(plan, next, now);
+        this.#options.onDecision(next, now, decision);
         for (const event of decision.events) publish(event);
         for (const command of decision.commands) this.#perform(command);
       }
@@ -132,8 +145,8 @@ export class Driver {
   async close(): Promise<void> {
     this.#takeBackWake();
     for (const claim of this.#claims.values()) claim.abort.abort(new Error("the run ended"));
-    for (const abort of [...this.#substitutions.values(), ...this.#hooks.values()])
-      abort.abort(new Error("the run ended"));
+    this.#substitutions.close();
+    for (const abort of this.#hooks.values()) abort.abort(new Error("the run ended"));
     await this.#keeper.settled(true);
     await this.#machines.close();
     await Promise.allSettled(this.#background);
@@ -149,10 +162,10 @@ export class Driver {
         this.#machines.disconnect(command.machine, command.reason);
         return;
       case "startSubstitution":
-        this.#inBackground(this.#substitute(command.goal));
+        this.#inBackground(this.#substitutions.start(command.goal));
         return;
       case "cancelSubstitution":
-        this.#substitutions.get(command.goal)?.abort(new Error("cancelled"));
+        this.#substitutions.cancel(command.goal);
         return;
       case "startBuild":
         this.#inBackground(this.#build(command));
@@ -281,33 +294,6 @@ export class Driver {
     }
   }
 
-  async #substitute(goal: GoalId): Promise<void> {
-    const { destination, publish, outputsOf } = this.#options;
-    const abort = new AbortController();
-    this.#substitutions.set(goal, abort);
-    let failure: string | null = null;
-    try {
-      for (const output of outputsOf(goal)) {
-        await destination.store.ensurePath(
-          output.path as StorePath,
-          ({ doneBytes, expectedBytes }) =>
-            publish({
-              type: "substitutionProgressed",
-              goal,
-              doneBytes: String(doneBytes),
-              expectedBytes: String(expectedBytes),
-            }),
-          abort.signal,
-          (path, from) => publish({ type: "substitutionStarted", goal, paths: [path], from }),
-        );
-      }
-    } catch (error) {
-      failure = messageOf(error);
-    }
-    this.#substitutions.delete(goal);
-    this.post({ type: "substitutionEnded", goal, failure });
-  }
-
   async #runHook(hook: HookId, goal: GoalId): Promise<void> {
     const abort = new AbortController();
     this.#hooks.set(hook, abort);
@@ -324,27 +310,11 @@ export class Driver {
     this.post({ type: "hookEnded", hook, failure: end.failure, durationMs: end.durationMs });
   }
 
-  /** Enforced determinism failed: outputs that came into the destination store are deleted there. */
+  /** Enforced determinism failed: its results are still read, and shown to the hook, before they go. */
   async #takeBack(goal: GoalId, claim: ClaimId): Promise<void> {
     this.#claims.delete(claim);
-    // Its results are still read, and shown to the hook.
     await this.#keeper.quiet(goal);
-    const paths = this.#options.realisations.outputs(goal as string as StorePath);
-    try {
-      // They were made in this run, whose own roots are all that keeps them.
-      await this.#options.destination.store.deletePaths(paths, true);
-      for (const path of paths) this.#options.destination.infos.forget(path);
-    } catch (error) {
-      this.#options.publish({
-        type: "noticeRaised",
-        level: "warning",
-        code: "OUTPUTS_NOT_TAKEN_BACK",
-        message: `outputs that are not deterministic stay valid: ${messageOf(error)}`,
-        hint: `delete them with: nix-store --delete ${paths.join(" ")}`,
-        machine: null,
-        goal,
-      });
-    }
+    await takeBack(goal, this.#options);
   }
 
   /** What is still being said of differences is said before the end. */

@@ -1,6 +1,6 @@
 // How long a build is expected to take on a machine, before and while it runs.
 import type { Claim } from "./claim.ts";
-import type { Goal } from "./goal.ts";
+import { type Goal, NO_TIMES } from "./goal.ts";
 import { type Machine, speedOf } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 
@@ -30,14 +30,22 @@ export function assessWork(plan: Plan, goal: Goal, quickest: Machine | null): vo
 
 /** The known durations of a goal by machine index, in ms, or its guessed work by speed; asked for once while the goal waits. */
 export function usualTimes(plan: Plan, goal: Goal): readonly number[] {
-  if (goal.usual.length === plan.machines.length) return goal.usual;
-  const times: number[] = [];
-  for (const machine of plan.machines) {
+  const { machines, spareTimes } = plan;
+  if (goal.usual.length === machines.length) return goal.usual;
+  const times = spareTimes.pop() ?? [];
+  for (let index = 0; index < machines.length; index++) {
+    const machine = machines[index]!;
     const known = goal.isKnown ? plan.options.durations(goal.spec, machine.spec) : null;
-    times.push(known ?? goal.work / speedOf(machine));
+    times[index] = known ?? goal.work / speedOf(machine);
   }
   goal.usual = times;
   return times;
+}
+
+/** The goal has ended: another one may have its list of times. */
+export function giveBackTimes(plan: Plan, goal: Goal): void {
+  if (goal.usual.length > 0) plan.spareTimes.push(goal.usual);
+  goal.usual = NO_TIMES;
 }
 
 /** What is told to the user: only what is known. */
@@ -70,18 +78,21 @@ export function bytesToSend(goal: Goal, machine: Machine): number {
 
 /** Expected time to send the goal's inputs, in ms. */
 export function sendMs(plan: Plan, goal: Goal, machine: Machine): number {
-  const { transferMs } = plan.options;
-  return transferMs === null || machine.spec.isLocal ? 0 : transferMs(bytesToSend(goal, machine), machine.spec);
+  const { sendRate } = plan.options;
+  if (sendRate === null || machine.spec.isLocal) return 0;
+  return (bytesToSend(goal, machine) * 1000) / (machine.sendRate ?? sendRate);
 }
 
-/** How much slower than its speed factor a machine works: load that is not ours, and failures in a row. */
-export function slowdownOf(machine: Machine): number {
-  const { load, spec, running, streak } = machine;
-  let factor = 1;
-  if (load !== null && load.cores > 0) {
-    const { buildCores } = spec;
-    const coresEach = buildCores === null ? 1 : buildCores === 0 ? load.cores : buildCores;
-    factor += Math.max(0, load.load1 - running * coresEach) / load.cores;
-  }
-  return streak === 0 ? factor : factor * FAILURE_FACTOR ** Math.min(streak, 4);
+/** How much slower than its speed factor a machine works by load that is not ours, 1 for none; null where load is not measured. */
+export function loadFactorOf({ load, spec, running }: Machine): number | null {
+  if (load === null || load.cores <= 0) return null;
+  const { buildCores } = spec;
+  const coresEach = buildCores === null ? 1 : buildCores === 0 ? load.cores : buildCores;
+  return 1 + Math.max(0, load.load1 - running * coresEach) / load.cores;
+}
+
+/** How much slower than its speed factor a machine works: load that is not ours (`unmeasured` where it is not known), and failures in a row. */
+export function slowdownOf(machine: Machine, unmeasured: number): number {
+  const factor = loadFactorOf(machine) ?? unmeasured;
+  return machine.streak === 0 ? factor : factor * FAILURE_FACTOR ** Math.min(machine.streak, 4);
 }

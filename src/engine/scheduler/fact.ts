@@ -24,9 +24,11 @@ export interface GoalSpec {
   readonly addressing: "input" | "fixed" | "floating" | "impure";
   /** Rebuild and compare although the outputs are valid (`--check`). */
   readonly check: boolean;
+  /** The same once they are valid: they are substituted or built first. */
+  readonly checkNext?: boolean;
   /** `repeat` + 1; 1 for fixed outputs. */
   readonly rounds: number;
-  /** Bytes of its input sources, a guess at its weight when nothing else is known. */
+  /** Bytes of the input sources that no other goal has: they must be sent, and say something of its weight when nothing else does. */
   readonly inputBytes: number;
 }
 
@@ -67,7 +69,9 @@ export type MachineFact =
     }
   /** Could not be reached, or its connection was lost; its claims end in facts of their own. */
   | { readonly type: "machineLost"; readonly machine: MachineId; readonly reason: string; readonly permanent: boolean }
-  | { readonly type: "machineLoad"; readonly machine: MachineId; readonly load1: number; readonly cores: number };
+  | { readonly type: "machineLoad"; readonly machine: MachineId; readonly load1: number; readonly cores: number }
+  /** Inputs have been sent there: how fast that was. */
+  | { readonly type: "machineSent"; readonly machine: MachineId; readonly bytes: number; readonly durationMs: number };
 
 export type ClaimFact =
   | { readonly type: "claimStage"; readonly claim: ClaimId; readonly stage: BuildStage }
@@ -133,5 +137,6 @@ export type RequestFact =
   | { readonly type: "setSlots"; readonly request: RequestId; readonly machine: MachineId; readonly slots: number }
   | { readonly type: "pauseDispatch"; readonly request: RequestId }
   | { readonly type: "resumeDispatch"; readonly request: RequestId }
+  | { readonly type: "leave"; readonly request: RequestId }
   /** `request` is null when a signal asked. */
   | { readonly type: "stop"; readonly request: RequestId | null; readonly how: StopHow; readonly reason: string };

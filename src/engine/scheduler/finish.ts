@@ -1,7 +1,8 @@
 // How goals end, and what that means for those that need them and for the run.
 import type { GoalResult } from "../events/event.ts";
 import type { MachineId } from "../events/ids.ts";
-import { type Goal, isDone, isUndecided, NO_TIMES, roundClaims } from "./goal.ts";
+import { giveBackTimes } from "./expect.ts";
+import { type Goal, isDone, isUndecided, roundClaims } from "./goal.ts";
 import { enqueue, laneOf } from "./goal-class.ts";
 import { dropHooks } from "./hook-queue.ts";
 import type { Refusal } from "./match.ts";
@@ -131,7 +132,8 @@ function settle(turn: Turn, goal: Goal, result: GoalResult): void {
   for (const claim of roundClaims(goal)) plan.claims.delete(claim.id);
   goal.phase = { type: "finished", result };
   goal.waiting = null;
-  goal.usual = NO_TIMES;
+  goal.pending = 0;
+  giveBackTimes(plan, goal);
   plan.unfinished -= 1;
   if (goal.goalClass !== null) {
     goal.goalClass.members -= 1;
@@ -144,7 +146,7 @@ function wakeDependants(turn: Turn, goal: Goal): void {
   const { dependants } = goal;
   for (let at = 0; at < dependants.length; at++) {
     const dependant = dependants[at]!;
-    if (dependant.phase.type !== "inputs") continue;
+    if (dependant.pending === 0) continue;
     dependant.pending -= 1;
     if (dependant.pending === 0) makeReady(turn, dependant);
     else if (dependant.pending === 1) tellInputs(turn, dependant);

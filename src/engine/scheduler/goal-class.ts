@@ -121,10 +121,15 @@ export function refreshClass(
     if (goalClass.quickest === null || speedOf(machine) > speedOf(goalClass.quickest)) goalClass.quickest = machine;
   }
   goalClass.usable = possible.filter(isUsable);
-  goalClass.arriving = possible.filter(isArriving);
+  noteArriving(goalClass);
   const aside = [...goalClass.aside];
   goalClass.aside.clear();
   for (const goal of aside) enqueue(goalClass, goal, laneOf(goal));
+}
+
+/** Some of its machines may just have begun to be connected to. */
+export function noteArriving(goalClass: GoalClass): void {
+  goalClass.arriving = goalClass.possible.filter(isArriving);
 }
 
 /** The lane of a goal's guess: 0 for known durations, else by whether it has inputs and whether anything waits for it. */

@@ -25,8 +25,6 @@ export interface GoalSpecInput {
   readonly rounds: number;
   /** Targets are rebuilt and compared. */
   readonly check: boolean;
-  /** Bytes of a valid input source, 0 when unknown. */
-  readonly sourceSize: (path: StorePath) => number;
 }
 
 /** Goals of a run in the order Nix would visit them: depth first, inputs first. */
@@ -55,6 +53,34 @@ export function neededGoals(goals: readonly GoalSpec[]): GoalSpec[] {
   return goals.filter((goal) => needed.has(goal.goal) && (goal.validity !== "valid" || goal.check));
 }
 
+/** Those of them that are made by building. */
+export function goalsToBuild(goals: readonly GoalSpec[]): GoalId[] {
+  const made = (goal: GoalSpec): boolean => goal.kind === "derivation" && (goal.validity === "missing" || goal.check);
+  return neededGoals(goals)
+    .filter(made)
+    .map((goal) => goal.goal);
+}
+
+/**
+ * The input sources of goals that will be built which no other of them has: source → goal. What several have, such as a shell, is on a machine soon and
+ * says nothing of any of them.
+ */
+export function ownSources(
+  goals: readonly GoalId[],
+  derivations: ReadonlyMap<StorePath, Derivation>,
+): Map<StorePath, GoalId> {
+  const own = new Map<StorePath, GoalId>();
+  const shared = new Set<StorePath>();
+  for (const goal of goals) {
+    for (const source of derivations.get(goal as string as StorePath)?.inputSrcs ?? []) {
+      if (shared.has(source)) continue;
+      if (own.delete(source)) shared.add(source);
+      else own.set(source, goal);
+    }
+  }
+  return own;
+}
+
 function derivationGoal(
   input: GoalSpecInput,
   drvPath: StorePath,
@@ -76,8 +102,6 @@ function derivationGoal(
       (output) => input.valid.has(output.path as StorePath) || input.substitutable.has(output.path as StorePath),
     );
   const addressing = addressingOf(derivation);
-  let inputBytes = 0;
-  for (const source of derivation.inputSrcs) inputBytes += input.sourceSize(source);
   return {
     goal: drvPath as string as GoalId,
     kind: "derivation",
@@ -92,8 +116,9 @@ function derivationGoal(
     outputPaths,
     addressing,
     check: input.check && isTarget && isValid,
+    checkNext: input.check && isTarget && !isValid,
     rounds: addressing === "fixed" ? 1 : input.rounds,
-    inputBytes,
+    inputBytes: 0,
   };
 }
 

@@ -5,6 +5,7 @@ import type { Claim } from "./claim.ts";
 import type { GoalSpec } from "./fact.ts";
 import type { GoalClass } from "./goal-class.ts";
 import type { Machine } from "./machine.ts";
+import type { ResumedGoal } from "./options.ts";
 
 /** One round of a goal that is being built. */
 export type RoundState =
@@ -49,17 +50,17 @@ export interface Trouble {
 
 export interface Goal {
   readonly id: GoalId;
-  readonly spec: GoalSpec;
+  spec: GoalSpec;
   /** Order of arrival: Nix's order. */
   readonly index: number;
   inputs: readonly Goal[];
   /** Goals that have this one as an input, needed or not. */
-  readonly dependants: Goal[];
+  dependants: Goal[];
   /** Longest chain of inputs under it; an input's is smaller. */
   level: number;
   isTarget: boolean;
   needed: boolean;
-  /** Inputs that have not ended well. */
+  /** Inputs that have not ended well; 0 unless it waits for inputs. */
   pending: number;
   phase: GoalPhase;
   /** How it is matched with machines; null until it is needed for building. */
@@ -68,13 +69,15 @@ export interface Goal {
   work: number;
   isKnown: boolean;
   /** Usual durations in ms by machine index, kept while they are of use. */
-  usual: readonly number[];
+  usual: number[];
   /** Work in ms of the longest chain of needed builds that wait for it, itself excluded. */
   below: number;
   /** Set while goals are gone through, so that each is visited once. */
   mark: number;
-  /** Raised by the user's "build next"; the highest goes first. */
+  /** Raised by the user's "build next"; the highest goes first. Below 1 what an earlier run had begun. */
   boost: number;
+  /** What an earlier run says of it. */
+  readonly resumed: ResumedGoal | null;
   /** The class in whose queues it is, null in none. */
   queuedIn: GoalClass | null;
   /** Reasons of failed attempts, oldest first. */
@@ -93,13 +96,13 @@ export interface Goal {
 }
 
 /** A goal as it arrives. */
-export function createGoal(spec: GoalSpec, index: number): Goal {
+export function createGoal(spec: GoalSpec, index: number, resumed: ResumedGoal | null): Goal {
   return {
     id: spec.goal,
     spec,
     index,
     inputs: NO_GOALS,
-    dependants: [],
+    dependants: NO_GOALS,
     level: -1,
     isTarget: spec.isTarget,
     needed: false,
@@ -111,9 +114,10 @@ export function createGoal(spec: GoalSpec, index: number): Goal {
     usual: NO_TIMES,
     below: 0,
     mark: 0,
-    boost: 0,
+    boost: boostOf(resumed),
+    resumed,
     queuedIn: null,
-    failures: NO_FAILURES,
+    failures: resumed === null ? NO_FAILURES : [...resumed.failures],
     trouble: null,
     outputBytes: 0,
     places: NO_PLACES,
@@ -123,12 +127,23 @@ export function createGoal(spec: GoalSpec, index: number): Goal {
   };
 }
 
+/** What was begun before goes first; most of all what only has to be fetched, as it keeps a slot for a moment. */
+function boostOf(resumed: ResumedGoal | null): number {
+  if (resumed === null || resumed.machine === null) return 0;
+  return resumed.isBuilt ? 0.75 : 0.5;
+}
+
 // Shared empty lists: most of a large plan's goals never need their own.
-const NO_GOALS: readonly Goal[] = [];
+const NO_GOALS: Goal[] = [];
 const NO_FAILURES: string[] = [];
-export const NO_TIMES: readonly number[] = [];
+export const NO_TIMES: number[] = [];
 const NO_PLACES: number[] = [];
 const NO_CLAIMS: Claim[] = [];
+
+/** Its outputs have become valid, and now they are checked. */
+export function turnToCheck(goal: Goal): void {
+  goal.spec = { ...goal.spec, check: true, checkNext: false, validity: "valid" };
+}
 
 /** Whether a goal has ended with its outputs valid. */
 export function isDone(goal: Goal): boolean {
@@ -167,11 +182,14 @@ export function wantsSlot(goal: Goal): boolean {
 }
 
 /** The claims of its rounds that run or were built. */
-export function roundClaims(goal: Goal): Claim[] {
-  if (goal.phase.type !== "building") return [];
-  return goal.phase.rounds.flatMap((round) =>
-    round.type === "running" || round.type === "built" ? [round.claim] : [],
-  );
+export function roundClaims(goal: Goal): readonly Claim[] {
+  if (goal.phase.type !== "building") return NO_CLAIMS;
+  const { rounds } = goal.phase;
+  if (rounds.length === 1) {
+    const only = rounds[0]!;
+    return only.type === "running" || only.type === "built" ? [only.claim] : NO_CLAIMS;
+  }
+  return rounds.flatMap((round) => (round.type === "running" || round.type === "built" ? [round.claim] : []));
 }
 
 /** Notes trouble with a goal on a machine. */

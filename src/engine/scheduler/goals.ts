@@ -13,7 +13,7 @@ import { type Plan, reviewAll } from "./plan.ts";
 import { noteToBuild } from "./progress.ts";
 import { raiseRanks } from "./ranks.ts";
 import type { Turn } from "./turn.ts";
-import { tellInputs } from "./waiting.ts";
+import { tell, tellInputs } from "./waiting.ts";
 
 /**
  * Adds goals. Their inputs must be among them or known already; throws `PLAN_UNKNOWN_INPUT` or `PLAN_CYCLE` otherwise. A goal that is known
@@ -26,7 +26,7 @@ export function addGoals(turn: Turn, specs: readonly GoalSpec[]): void {
   for (const spec of specs) {
     let goal = plan.goals.get(spec.goal);
     if (goal === undefined) {
-      goal = createGoal(spec, plan.counts.goals++);
+      goal = createGoal(spec, plan.counts.goals++, plan.options.resumed.get(spec.goal) ?? null);
       plan.goals.set(spec.goal, goal);
       added.push(goal);
       if (goal.isTarget) plan.targets.push(goal);
@@ -52,7 +52,8 @@ function link(plan: Plan, goal: Goal): void {
         `${goal.id}: its input ${id} was never added to the plan`,
       );
     }
-    input.dependants.push(goal);
+    if (input.dependants.length === 0) input.dependants = [goal];
+    else input.dependants.push(goal);
     inputs.push(input);
   }
   goal.inputs = inputs;
@@ -112,12 +113,32 @@ export function need(turn: Turn, goals: readonly Goal[]): void {
     }
   }
   if (found.length === 0) return;
-  found.sort((a, b) => a.level - b.level || a.index - b.index);
-  for (const goal of found) assess(plan, goal);
-  raiseRanks(plan, found);
-  const inOrder = [...found].sort((a, b) => a.index - b.index);
+  const inOrder = inOrderOfArrival(plan, found);
+  const byLevel = inputsFirst(inOrder);
+  for (const goal of byLevel) assess(plan, goal);
+  raiseRanks(plan, byLevel);
   turn.events.push({ type: "goalsAdded", goals: inOrder.map((goal) => describe(goal)) });
-  for (const goal of found) begin(turn, goal);
+  for (const goal of byLevel) begin(turn, goal);
+}
+
+/** Sorted by index. Where most of the plan is meant, going through all of it costs less than sorting. */
+function inOrderOfArrival(plan: Plan, goals: Goal[]): Goal[] {
+  if (goals.length < plan.goals.size / 8) return goals.sort((a, b) => a.index - b.index);
+  const mark = ++plan.counts.marks;
+  for (const goal of goals) goal.mark = mark;
+  const sorted: Goal[] = [];
+  for (const goal of plan.goals.values()) if (goal.mark === mark) sorted.push(goal);
+  return sorted;
+}
+
+/** Sorted by level, and within one in the order given. */
+function inputsFirst(goals: readonly Goal[]): Goal[] {
+  const levels: Goal[][] = [];
+  for (const goal of goals) {
+    while (levels.length <= goal.level) levels.push([]);
+    levels[goal.level]!.push(goal);
+  }
+  return levels.flat();
 }
 
 /** A substitution failed and the goal is built instead: its inputs are needed now. */
@@ -166,6 +187,7 @@ export function begin(turn: Turn, goal: Goal): void {
   else if (plan.halt !== null) finishGoal(turn, goal, notBuiltBy(plan.halt));
   else if (spec.validity === "substitutable") {
     goal.phase = { type: "toSubstitute" };
+    if (plan.paused) tell(turn, goal, { type: "paused" });
     plan.toSubstitute.push(goal);
     reviewAll(plan);
   } else finishGoal(turn, goal, noSubstitute(goal));

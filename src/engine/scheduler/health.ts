@@ -56,22 +56,41 @@ export function onMachine(turn: Turn, fact: MachineFact): void {
     case "machineLoad":
       machine.load = { load1: fact.load1, cores: fact.cores };
       return;
+    case "machineSent":
+      learnRate(machine, fact.bytes, fact.durationMs);
+      return;
   }
 }
 
-/** Connects, all at once, the machines that could take goals of the class. */
-export function connectNeeded(turn: Turn, goalClass: GoalClass): void {
-  if (goalClass.members === 0 || turn.plan.halt !== null || turn.plan.finished) return;
-  goalClass.isUnconnected = false;
-  for (const machine of goalClass.possible) connect(turn, machine);
+/** What is sent in less is latency, not bandwidth (bytes, ms). */
+const TELLING_BYTES = 256 * 1024;
+const TELLING_MS = 10;
+
+/** How much the last transfer counts beside all before. */
+const NEWEST_SHARE = 0.3;
+
+function learnRate(machine: Machine, bytes: number, durationMs: number): void {
+  if (bytes < TELLING_BYTES || durationMs < TELLING_MS) return;
+  const rate = (bytes * 1000) / durationMs;
+  machine.sendRate = machine.sendRate === null ? rate : (1 - NEWEST_SHARE) * machine.sendRate + NEWEST_SHARE * rate;
 }
 
-function connect(turn: Turn, machine: Machine): void {
-  if (machine.link !== "down" || machine.condition.type !== "open" || machine.hold !== "none") return;
+/** Connects, all at once, the machines that could take goals of the class; true when there was one to connect to. */
+export function connectNeeded(turn: Turn, goalClass: GoalClass): boolean {
+  if (goalClass.members === 0 || turn.plan.halt !== null || turn.plan.finished) return false;
+  goalClass.isUnconnected = false;
+  let isConnecting = false;
+  for (const machine of goalClass.possible) isConnecting = connect(turn, machine) || isConnecting;
+  return isConnecting;
+}
+
+function connect(turn: Turn, machine: Machine): boolean {
+  if (machine.link !== "down" || machine.condition.type !== "open" || machine.hold !== "none") return false;
   machine.link = "connecting";
   machine.connectingSince = turn.now.mono;
   turn.commands.push({ type: "connectMachine", machine: machine.id });
   publishState(turn, machine);
+  return true;
 }
 
 /** The machine gets nothing for a while, longer each time it fails in a row; then it is tried again, for ever. */

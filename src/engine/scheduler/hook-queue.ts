@@ -12,7 +12,8 @@ import { notice, type Turn } from "./turn.ts";
 export function finishBuilt(turn: Turn, goal: Goal, claim: Claim, result: GoalResult): void {
   const { plan } = turn;
   const mode = plan.options.hook;
-  if (mode.type === "none" || result.type !== "built") {
+  const isLeft = mode.type === "none" || (mode.type === "blocking" && mode.exceptLocal && claim.machine.spec.isLocal);
+  if (isLeft || result.type !== "built") {
     finishGoal(turn, goal, result);
     return;
   }

@@ -39,6 +39,8 @@ export interface Machine {
   streak: number;
   /** Failures of its machinery in a row: it cools down after a few. */
   suspicion: number;
+  /** Bytes per second that inputs were sent with lately, null before any were. */
+  sendRate: number | null;
   load: { readonly load1: number; readonly cores: number } | null;
   published: MachineState;
 }
@@ -62,6 +64,7 @@ export function createMachine(spec: MachineSpec, index: number): Machine {
     failures: 0,
     streak: 0,
     suspicion: 0,
+    sendRate: null,
     load: null,
     published: { type: "idle" },
   };

@@ -5,7 +5,8 @@ import type { GoalSpec, MachineSpec } from "./fact.ts";
 /** When post-build hooks run: not at all, with the builds waiting (the manual's way), or beside the builds, at most `workers` at once. */
 export type HookMode =
   | { readonly type: "none" }
-  | { readonly type: "blocking" }
+  /** `exceptLocal`: for what the local machine builds somebody else runs it. */
+  | { readonly type: "blocking"; readonly exceptLocal: boolean }
   /** `workers` may be Infinity when whoever runs the hooks keeps a queue of its own. */
   | { readonly type: "queued"; readonly workers: number };
 
@@ -13,6 +14,16 @@ export type HookMode =
 export interface Waits {
   readonly firstMs: number;
   readonly longestMs: number;
+}
+
+/** What an earlier run that was interrupted says of a build. */
+export interface ResumedGoal {
+  /** The machine it was sent to, which may have finished it; null when it was nowhere else. */
+  readonly machine: MachineId | null;
+  /** It had been built there; only its outputs had not come. */
+  readonly isBuilt: boolean;
+  /** Reasons of the attempts it has used, oldest first. */
+  readonly failures: readonly string[];
 }
 
 export interface PlanOptions {
@@ -23,6 +34,8 @@ export interface PlanOptions {
   readonly keepGoing: boolean;
   /** Build what could not be substituted. */
   readonly fallback: boolean;
+  /** A run that ended badly waits for the user, who may try again what failed, until told to end. */
+  readonly holdWhenFailed: boolean;
   /** Rounds that differ are a failure. */
   readonly enforceDeterminism: boolean;
   /** Whether the next round may, must or must not use the machine of the first. */
@@ -44,10 +57,10 @@ export interface PlanOptions {
   readonly carriesSignature: (input: GoalSpec) => boolean;
   /** Expected duration of a build in ms, null when nothing is known. Should be quick: it is asked for every machine looked at. */
   readonly durations: (goal: GoalSpec, machine: MachineSpec) => number | null;
-  /** Expected time in ms to send this many bytes of inputs to a machine; null when transfers cost nothing. */
-  readonly transferMs: ((bytes: number, machine: MachineSpec) => number) | null;
-  /** Builds that ran when an earlier run was interrupted: the machine may have finished them, so it is tried first. */
-  readonly resumed: ReadonlyMap<GoalId, MachineId>;
+  /** Bytes per second that inputs are expected to be sent with before a transfer was measured; null when transfers cost nothing. */
+  readonly sendRate: number | null;
+  /** Builds that an earlier run did not bring to their end. */
+  readonly resumed: ReadonlyMap<GoalId, ResumedGoal>;
 }
 
 /** The defaults: the manual's behaviour, with this program's own policy. */
@@ -56,6 +69,7 @@ export const DEFAULT_PLAN_OPTIONS: PlanOptions = {
   policy: "own",
   keepGoing: false,
   fallback: false,
+  holdWhenFailed: false,
   enforceDeterminism: true,
   roundsOn: "any",
   hook: { type: "none" },
@@ -67,6 +81,6 @@ export const DEFAULT_PLAN_OPTIONS: PlanOptions = {
   machineSigns: () => false,
   carriesSignature: () => false,
   durations: () => null,
-  transferMs: null,
+  sendRate: null,
   resumed: new Map(),
 };

@@ -45,6 +45,7 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
   const heard = new Listener(work);
   let origin: ClaimFailure["origin"] = "transfer";
   try {
+    if (command.isResumed && (await finishFound(work, signal))) return "built";
     const throughClosure = session.trusted === false && work.isInputAddressed;
     if (!session.isDestination) {
       post({ type: "claimStage", claim, stage: "sendingInputs" });
@@ -55,8 +56,11 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
     origin = "connection";
     post({ type: "claimStage", claim, stage: "building" });
     let endedAt = clock.now();
-    const build = async (mode: BuildMode): Promise<BuildAnswer> => {
-      const request = { ...requestOf(work), mode };
+    const build = async (mode: BuildMode, isRepeated: boolean): Promise<BuildAnswer> => {
+      const { options, ...rest } = requestOf(work);
+      // Without trust `.check` is kept with `keep-failed` alone; as the daemon's, it would be in the way of the build that follows (Nix 2.8 deletes it).
+      const keepFailed = options.keepFailed && !(isRepeated && session.trusted === false);
+      const request = { ...rest, options: { ...options, keepFailed }, mode };
       const answer = throughClosure
         ? await session.store.buildFromClosure(request, heard, signal)
         : await session.store.build(request, heard, signal);
@@ -65,7 +69,7 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
     };
     const done = isCompared(command)
       ? await performCompared(work, work.keeper, build, requestOf(work), heard, signal)
-      : plainly(await build("normal"));
+      : plainly(await build("normal", false));
     const durationMs = endedAt - (heard.startedAt ?? begunAt);
     await work.log.close();
     if (done.type === "built") {
@@ -117,6 +121,33 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
   }
 }
 
+/** Says what a machine finished for an earlier run; false when it did not, or cannot be asked before it builds. */
+async function finishFound(
+  { command, derivation, session, built, post }: BuildWork,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (session.isDestination || command.compare.type !== "none" || command.round > 1) return false;
+  const paths = new Map<string, StorePath>();
+  for (const [name, output] of derivation.outputs) {
+    if (!("path" in output)) return false;
+    paths.set(name, output.path);
+  }
+  const valid = await session.store.lockValidPaths([...paths.values()], signal);
+  if ([...paths.values()].some((path) => !valid.has(path))) return false;
+  const infos = await session.store.queryPathInfos(paths.values(), signal);
+  const outputs = new Map<string, PathInfo>();
+  for (const [name, path] of paths) {
+    const info = infos.get(path);
+    if (info === undefined) return false;
+    session.holds(path);
+    outputs.set(name, info);
+  }
+  built(outputs);
+  const found = [...outputs].map(([name, info]) => builtOutput(name, info));
+  post({ type: "claimBuilt", claim: command.claim, durationMs: 0, executed: false, outputs: found, differs: [] });
+  return true;
+}
+
 /** A check, or a round that another one was, or may have been, built before. */
 function isCompared({ compare, round }: StartBuild): boolean {
   return compare.type !== "none" || round > 1;
@@ -141,6 +172,7 @@ function builtOutput(name: string, info: PathInfo): BuiltOutput {
 class Listener implements BuildReporter {
   startedAt: number | null = null;
   keptDirectory: string | null = null;
+  #fileTold = false;
   readonly #work: BuildWork;
 
   constructor(work: BuildWork) {
@@ -158,7 +190,15 @@ class Listener implements BuildReporter {
   logged(lines: readonly string[]): void {
     if (lines.length === 0) return;
     this.#work.log.append(lines);
+    this.#tellFile();
     this.#work.publish({ type: "buildLogged", claim: this.#work.command.claim, lines });
+  }
+
+  #tellFile(): void {
+    const file = this.#work.log.file();
+    if (this.#fileTold || file === null) return;
+    this.#fileTold = true;
+    this.#work.publish({ type: "buildLogKept", claim: this.#work.command.claim, file });
   }
 
   noticed(message: string): void {

@@ -33,7 +33,7 @@ export const CANNOT_COMPARE = "cannot be compared there";
 export async function performCompared(
   work: BuildWork,
   keeper: DifferenceKeeper,
-  build: (mode: BuildRequest["mode"]) => ReturnType<ComparedWork["run"]>,
+  build: ComparedWork["run"],
   request: Omit<BuildRequest, "mode">,
   heard: BuildReporter,
   signal: AbortSignal,

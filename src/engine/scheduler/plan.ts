@@ -66,9 +66,13 @@ export interface Plan {
   /** Goals that joined a queue in this decision and may have to be told why they wait. */
   fresh: Goal[];
   readonly outlook: Outlook;
+  /** Lists for usual times that no goal needs any more. */
+  readonly spareTimes: number[][];
   complete: boolean;
   paused: boolean;
   halt: Halt | null;
+  /** Whether the run is over but for the user, who may still want something tried again; `left` once they do not. */
+  hold: "none" | "held" | "left";
   hookFailed: boolean;
   finished: boolean;
   /** Needed goals that have not ended. */
@@ -119,9 +123,11 @@ export function createPlan(options: Partial<PlanOptions> = {}): Plan {
     toSubstitute: [],
     fresh: [],
     outlook: createOutlook(),
+    spareTimes: [],
     complete: false,
     paused: false,
     halt: null,
+    hold: "none",
     hookFailed: false,
     finished: false,
     unfinished: 0,

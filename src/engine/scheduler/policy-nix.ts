@@ -1,7 +1,9 @@
 // Nix's own order: goals as they come, machines by load over speed factor (build-remote.cc, Nix 2.8 to 2.34).
+import { expectedArrival } from "./expect.ts";
 import type { GoalOrder } from "./goal-class.ts";
-import { freeSlots, type Machine, speedOf } from "./machine.ts";
-import type { Policy } from "./policy.ts";
+import { freeSlots, isArriving, type Machine, speedOf } from "./machine.ts";
+import type { Plan } from "./plan.ts";
+import type { Choice, Policy } from "./policy.ts";
 
 /** Goals in the order they came, which is depth first from the targets. */
 export const NIX_ORDER: GoalOrder = {
@@ -9,31 +11,55 @@ export const NIX_ORDER: GoalOrder = {
   weigh: (goal) => (goal.boost > 0 ? Number.MAX_VALUE : -goal.index),
 };
 
+/** Nix chooses a machine and then connects to it; here all are connected to at once, and none is waited for longer than this (ms). */
+const ARRIVAL_MS = 5000;
+
 /**
  * Among machines with a free slot: the lowest load over speed factor, then the higher speed factor, then the lower load, then the earlier in the list.
- * The local machine comes after the others, as Nix asks the build hook first and builds itself when that declines.
+ * The local machine comes after the others, as Nix asks the build hook first and builds itself when that declines. A machine that is being connected
+ * to counts as if it were there already, for a moment.
  */
 export const nixPolicy: Policy = {
-  waitsForArrivals: false,
-  begin: () => undefined,
-  choose: (_plan, _goal, candidates) => {
-    let best: Machine | null = null;
-    for (const machine of candidates) {
-      if (freeSlots(machine) > 0 && (best === null || comesBefore(machine, best))) best = machine;
-    }
-    if (best === null) return { type: "busy" };
-    const explanation = `lowest load over speed factor: ${best.running} of ${best.slots} slots busy, speed factor ${speedOf(best)}`;
-    return { type: "start", machine: best, expectedMs: 0, explanation };
-  },
+  waitsForArrivals: true,
+  begin,
+  choose,
+  start: (_plan, _goal, machine, explanation) => ({ type: "start", machine, expectedMs: 0, explanation }),
 };
 
-function comesBefore(a: Machine, b: Machine): boolean {
+/** In a pass of this policy the outlook's first numbers are the slots that goals wait for on machines that are not there yet. */
+function begin({ outlook, machines }: Plan, now: number): void {
+  outlook.now = now;
+  if (outlook.first.length === machines.length) outlook.first.fill(0);
+  else outlook.first = new Float64Array(machines.length);
+}
+
+function choose({ outlook: { now, first } }: Plan, _goal: unknown, candidates: readonly Machine[]): Choice {
+  let best: Machine | null = null;
+  for (const machine of candidates) {
+    const isFree = freeSlots(machine) > 0 || isWorthWaiting(machine, first[machine.index]!, now);
+    if (isFree && (best === null || comesBefore(machine, best, first))) best = machine;
+  }
+  if (best === null) return { type: "busy" };
+  if (best.link !== "up") {
+    first[best.index]! += 1;
+    return { type: "wait", machine: best, at: expectedArrival(best, now) };
+  }
+  const explanation = `lowest load over speed factor: ${best.running} of ${best.slots} slots busy, speed factor ${speedOf(best)}`;
+  return { type: "start", machine: best, expectedMs: 0, explanation };
+}
+
+function isWorthWaiting(machine: Machine, promised: number, now: number): boolean {
+  return isArriving(machine) && promised < machine.slots && now - machine.connectingSince < ARRIVAL_MS;
+}
+
+function comesBefore(a: Machine, b: Machine, promised: Float64Array): boolean {
   if (a.spec.isLocal !== b.spec.isLocal) return b.spec.isLocal;
   if (a.streak !== b.streak && Math.max(a.streak, b.streak) > 1) return a.streak < b.streak;
-  const loadA = a.running / speedOf(a);
-  const loadB = b.running / speedOf(b);
+  const [busyA, busyB] = [a.running + promised[a.index]!, b.running + promised[b.index]!];
+  const loadA = busyA / speedOf(a);
+  const loadB = busyB / speedOf(b);
   if (loadA !== loadB) return loadA < loadB;
   if (speedOf(a) !== speedOf(b)) return speedOf(a) > speedOf(b);
-  if (a.running !== b.running) return a.running < b.running;
+  if (busyA !== busyB) return busyA < busyB;
   return a.index < b.index;
 }

@@ -1,6 +1,5 @@
 // This program's own order: the longest chain of builds first, each where it ends earliest, waiting for a faster machine when that ends sooner.
-import type { MachineId } from "../events/ids.ts";
-import { expectedArrival, expectedEnd, sendMs, slowdownOf, usualTimes } from "./expect.ts";
+import { expectedArrival, expectedEnd, loadFactorOf, sendMs, slowdownOf, usualTimes } from "./expect.ts";
 import type { Goal } from "./goal.ts";
 import { type GoalOrder, laneOf } from "./goal-class.ts";
 import { freeSlots, type Machine, speedOf } from "./machine.ts";
@@ -32,7 +31,7 @@ export function createOutlook(): Outlook {
   return { now: 0, first: new Float64Array(0), slots: [], slowdown: new Float64Array(0) };
 }
 
-export const ownPolicy: Policy = { waitsForArrivals: true, begin, choose };
+export const ownPolicy: Policy = { waitsForArrivals: true, begin, choose, start };
 
 function begin(plan: Plan, now: number): void {
   const { outlook, machines } = plan;
@@ -42,23 +41,35 @@ function begin(plan: Plan, now: number): void {
     while (outlook.slots.length < machines.length) outlook.slots.push([]);
   }
   outlook.now = now;
+  const unmeasured = loadOfUnmeasured(machines);
   for (let index = 0; index < machines.length; index++) {
     const machine = machines[index]!;
     outlook.first[index] = firstFree(machine, now);
-    outlook.slowdown[index] = slowdownOf(machine);
+    outlook.slowdown[index] = slowdownOf(machine, unmeasured);
     outlook.slots[index]!.length = 0;
   }
+}
+
+/** What is not measured counts like the mean of what is: nobody is to wait for a machine only because nobody looked at it. */
+function loadOfUnmeasured(machines: readonly Machine[]): number {
+  let sum = 0;
+  let measured = 0;
+  for (let index = 0; index < machines.length; index++) {
+    const load = loadFactorOf(machines[index]!);
+    if (load === null) continue;
+    sum += load;
+    measured++;
+  }
+  return measured === 0 ? 1 : sum / measured;
 }
 
 function choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice {
   const { outlook } = plan;
   const { now, first, slowdown } = outlook;
-  const resumed = plan.options.resumed.size > 0 ? resumedOn(plan, goal, candidates) : null;
-  if (resumed !== null) return start(plan, goal, resumed, "an earlier run was interrupted while it built there");
   const usual = usualTimes(plan, goal);
   // Where nothing is known: the mean to weigh machines by, the typical length for when the slot will be free again.
   const mean = goal.isKnown ? 1 : plan.learned.mean[laneOf(goal)]!;
-  const isSent = plan.options.transferMs !== null;
+  const isSent = plan.options.sendRate !== null;
   let best: Machine | null = null;
   let bestEnd = Number.POSITIVE_INFINITY;
   let next: Machine | null = null;
@@ -132,12 +143,6 @@ function isBetterTie(machine: Machine, best: Machine): boolean {
   if (free !== bestFree) return free;
   if (speedOf(machine) !== speedOf(best)) return speedOf(machine) > speedOf(best);
   return machine.running / speedOf(machine) < best.running / speedOf(best);
-}
-
-function resumedOn(plan: Plan, goal: Goal, candidates: readonly Machine[]): Machine | null {
-  const id: MachineId | undefined = plan.options.resumed.get(goal.id);
-  if (id === undefined || goal.failures.length > 0) return null;
-  return candidates.find((machine) => machine.id === id && freeSlots(machine) > 0) ?? null;
 }
 
 /** When each slot of the machine is expected to be free (monotonic ms), earliest first. */

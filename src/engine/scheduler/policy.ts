@@ -24,6 +24,8 @@ export interface Policy {
   begin(plan: Plan, now: number): void;
   /** Chooses among machines that may take the goal; some have a free slot, some may not. */
   choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice;
+  /** Starts a goal on a machine with a free slot that was chosen for another reason. */
+  start(plan: Plan, goal: Goal, machine: Machine, explanation: string): Choice;
 }
 
 /** Urgency of a goal against goals of other queues: the highest goes first. Within a queue the order never changes, between queues it may. */

@@ -62,6 +62,12 @@ export function publishEstimate(turn: Turn): void {
   turn.events.push({ type: "estimateChanged", remaining });
 }
 
+/** Work of the chain that a goal begins, of which `done` has been worked; guesses scaled by what was learned. */
+function chainLeft(goal: Goal, done: number, mean: number, scale: number): number {
+  const own = goal.isKnown ? goal.work : goal.work * mean;
+  return goal.below * scale + Math.max(0, own - done);
+}
+
 function estimateInput(plan: Plan, now: number): EstimateInput {
   const { progress, learned } = plan;
   let knownWork = progress.knownWorkLeft;
@@ -69,11 +75,8 @@ function estimateInput(plan: Plan, now: number): EstimateInput {
   let fastest = 0;
   let capacity = 0;
   // Where all are guesses, the guesses' proportions hold, scaled by what was learned.
-  const scale = learned.known.count === 0 ? meanRatio(learned) : 1;
-  const chainOf = (goal: Goal, done: number) => {
-    const own = goal.isKnown ? goal.work : goal.work * meanRatio(learned);
-    chainWork = Math.max(chainWork, goal.below * scale + Math.max(0, own - done));
-  };
+  const mean = meanRatio(learned);
+  const scale = learned.known.count === 0 ? mean : 1;
   for (const machine of plan.machines) {
     if (isUsable(machine)) {
       fastest = Math.max(fastest, speedOf(machine));
@@ -82,15 +85,17 @@ function estimateInput(plan: Plan, now: number): EstimateInput {
     if (machine.running === 0) continue;
     for (const claim of machine.lanes) {
       if (claim === null) continue;
+      const { goal } = claim;
       const done = (now - claim.startedAt) * speedOf(machine);
-      if (claim.goal.isKnown) knownWork -= Math.min(claim.goal.work, done);
-      chainOf(claim.goal, done);
+      if (goal.isKnown) knownWork -= Math.min(goal.work, done);
+      const chain = chainLeft(goal, done, mean, scale);
+      if (chain > chainWork) chainWork = chain;
     }
   }
   for (const goalClass of plan.classList) {
     for (const lane of goalClass.lanes) {
       const head = lane.at(0);
-      if (head !== undefined) chainOf(head, 0);
+      if (head !== undefined) chainWork = Math.max(chainWork, chainLeft(head, 0, mean, scale));
     }
   }
   return {

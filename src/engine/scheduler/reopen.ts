@@ -9,6 +9,7 @@ import type { Turn } from "./turn.ts";
 /** Reopens goals, the inputs they lack, and dependants that lack nothing else; returns how many. A halt by a failure is lifted. */
 export function reopen(turn: Turn, goals: readonly Goal[]): number {
   const { plan } = turn;
+  plan.hold = "none";
   const chosen = new Set<Goal>();
   const stack = [...goals];
   if (plan.halt !== null && plan.halt.type !== "stopped") {

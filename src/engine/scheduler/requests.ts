@@ -53,6 +53,10 @@ export function onRequest(turn: Turn, fact: RequestFact): void {
       say(true, paused ? "nothing new starts until dispatch is resumed" : "dispatch goes on");
       return;
     }
+    case "leave":
+      if (plan.hold === "held") plan.hold = "left";
+      say(plan.hold === "left", plan.hold === "left" ? "the run ends" : "the run goes on; stop it first");
+      return;
     case "stop":
       stop(turn, fact);
       return;

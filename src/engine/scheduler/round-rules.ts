@@ -5,9 +5,12 @@ import { type BuildingPhase, type Goal, type RoundState, roundClaims } from "./g
 import type { Machine } from "./machine.ts";
 import type { PlanOptions } from "./options.ts";
 
+const QUEUED: RoundState = { type: "queued" };
+
 /** The rounds of a goal before any has started. A check is one build for each round, compared with the store. */
 export function initialRounds(goal: Goal, options: PlanOptions): RoundState[] {
   const count = Math.max(1, goal.spec.rounds);
+  if (count === 1) return [QUEUED];
   return Array.from({ length: count }, (_, index): RoundState => {
     return index > 0 && options.roundsOn === "same" ? { type: "later" } : { type: "queued" };
   });

@@ -2,10 +2,11 @@
 import type { GoalResult } from "../events/event.ts";
 import type { Claim, ClaimEnd } from "./claim.ts";
 import { cancelledBy, endGoal } from "./finish.ts";
-import { type BuildingPhase, type Goal, isUndecided, roundClaims } from "./goal.ts";
+import { type BuildingPhase, type Goal, isUndecided, roundClaims, turnToCheck } from "./goal.ts";
 import { enqueue, laneOf } from "./goal-class.ts";
 import { finishBuilt } from "./hook-queue.ts";
 import { type Plan, reviewAll } from "./plan.ts";
+import { isResumedOn } from "./resumed.ts";
 import { checkFailedMessage, differencesOf, initialRounds, roundDiffersMessages } from "./round-rules.ts";
 import { notice, type Turn } from "./turn.ts";
 
@@ -42,6 +43,11 @@ export function advance(turn: Turn, goal: Goal): void {
     const later = rounds.findIndex((round) => round.type === "later");
     if (later >= 0) rounds[later] = { type: "queued" };
   }
+  next(turn, goal);
+}
+
+/** Lets the next round start as soon as a machine takes it. */
+function next(turn: Turn, goal: Goal): void {
   reviewAll(turn.plan);
   if (goal.goalClass !== null) enqueue(goal.goalClass, goal, laneOf(goal));
   if (goal.open.length === 0) turn.plan.fresh.push(goal);
@@ -74,7 +80,7 @@ function judge(turn: Turn, goal: Goal & { phase: BuildingPhase }): void {
     known.set(claim.id, differs);
     roundFinished(turn, claim, isFirst ? "first" : differs.length > 0 ? "differs" : "same");
     if (differs.length === 0) continue;
-    // What the machine compared itself has been kept and told by whoever built it.
+    // What the machine compared itself has been kept by whoever built it; otherwise whoever keeps it tells of it.
     const isTold = claim.differences.length > 0;
     if (!isTold && !goal.spec.check) {
       turn.commands.push({ type: "recordDifference", goal: goal.id, first: reference.id, claim: claim.id });
@@ -83,7 +89,7 @@ function judge(turn: Turn, goal: Goal & { phase: BuildingPhase }): void {
       fail(turn, goal, claim, differs, reference.end);
       return;
     }
-    for (const message of isTold ? claim.differences : roundDiffersMessages(goal, differs, reference.end)) {
+    for (const message of claim.differences) {
       notice(turn, "warning", "ROUNDS_DIFFER", message, { goal: goal.id, machine: claim.machine.id });
     }
   }
@@ -135,13 +141,22 @@ function fail(turn: Turn, goal: Goal, claim: Claim, differs: readonly string[], 
 
 /** All rounds are done and the outputs are where they belong. */
 function complete(turn: Turn, goal: Goal & { phase: BuildingPhase }, first: Claim): void {
+  if (goal.spec.checkNext === true) {
+    turnToCheck(goal);
+    restartRounds(turn.plan, goal);
+    next(turn, goal);
+    return;
+  }
   const { end } = first;
   const { rounds } = goal.phase;
   const known = goal.spec.outputPaths;
   const built = (end?.outputs ?? []).map(({ name, path }) => ({ name, path }));
   const wanted = built.filter((output) => goal.spec.outputs.includes(output.name));
   const outputs = wanted.length > 0 ? wanted : built.length > 0 ? built : known;
-  const executed = rounds.some((round) => round.type === "built" && round.claim.end?.executed === true);
+  // What was found where an earlier run had sent it was built for this goal, and nobody has been told.
+  const executed = rounds.some(
+    (round) => round.type === "built" && (round.claim.end?.executed === true || isResumedOn(goal, round.claim.machine)),
+  );
   if (!executed) {
     finishBuilt(turn, goal, first, { type: "alreadyValid", outputs });
     return;

@@ -14,6 +14,9 @@ const TELL_EVERY_MS = 1000;
 /** At most this many inputs are named. */
 const NAMED_INPUTS = 8;
 
+/** Where the inputs of one goal are put together; holds nothing between calls. */
+const named: GoalId[] = new Array<GoalId>(NAMED_INPUTS).fill("" as GoalId);
+
 /** Publishes a goal's reason to wait. */
 export function tell(turn: Turn, goal: Goal, reason: WaitingReason): void {
   goal.waiting = reason;
@@ -23,13 +26,14 @@ export function tell(turn: Turn, goal: Goal, reason: WaitingReason): void {
 
 /** Says which inputs a goal waits for: when it is added, and once more for the last one. */
 export function tellInputs(turn: Turn, goal: Goal): void {
-  const first: GoalId[] = [];
   const most = Math.min(goal.pending, NAMED_INPUTS);
+  let count = 0;
   for (const input of goal.inputs) {
-    if (first.length === most) break;
-    if (!isDone(input)) first.push(input.id);
+    if (count === most) break;
+    if (!isDone(input)) named[count++] = input.id;
   }
-  tell(turn, goal, { type: "inputs", pending: goal.pending, first });
+  // A list that grows one by one takes several times the memory, and there is one for each goal.
+  tell(turn, goal, { type: "inputs", pending: goal.pending, first: named.slice(0, count) });
 }
 
 /** Says that a faster machine is waited for. */

@@ -1,6 +1,7 @@
 // Copies valid paths from one store to another: in reference order, small ones read ahead, big ones streamed.
 import type { PathInfo } from "../formats/path-info.ts";
-import type { IncomingPath, PathSink, PathStore, TransferProgress } from "./store.ts";
+import type { TransferProgress } from "./store.ts";
+import { AddAgainError, type AddOptions, type IncomingPath, type PathSink, type PathStore } from "./store.ts";
 
 /** Paths up to this size (bytes) are read ahead into memory; larger ones are streamed when their turn comes. */
 const READ_AHEAD_PATH = 1n << 20n;
@@ -21,11 +22,36 @@ export interface CopyOptions {
   readonly signal: AbortSignal;
 }
 
+/** Adds paths whose NARs can be had again, and what is left of them once more when the store asks for that. Throws what `to` throws. */
+export async function addAll(
+  to: Pick<PathSink, "addPaths">,
+  paths: readonly IncomingPath[],
+  options: AddOptions,
+  signal?: AbortSignal,
+): Promise<void> {
+  try {
+    await to.addPaths(paths, options, signal);
+  } catch (error) {
+    if (!(error instanceof AddAgainError)) throw error;
+    const left = paths.filter(({ info }) => !error.valid.has(info.path));
+    await to.addPaths(left, { ...options, count: left.length }, signal);
+  }
+}
+
 /**
  * Copies paths; what arrived before a failure stays valid in `to`.
  * @throws what either store throws, or the signal's reason.
  */
 export async function copyPaths(options: CopyOptions): Promise<void> {
+  try {
+    await copyOnce(options);
+  } catch (error) {
+    if (!(error instanceof AddAgainError)) throw error;
+    await copyOnce({ ...options, paths: options.paths.filter(({ path }) => !error.valid.has(path)) });
+  }
+}
+
+async function copyOnce(options: CopyOptions): Promise<void> {
   const { from, to, paths, signal, report } = options;
   const expectedBytes = paths.reduce((sum, info) => sum + info.narSize, 0n);
   let doneBytes = 0n;

@@ -19,10 +19,10 @@ import type { BuildMode, GcRequest, GcResult, NarRequest } from "../protocols/wo
 import { isContentAddressed } from "../protocols/worker/content-addressed.ts";
 import type { MissingPaths } from "../protocols/worker/queries.ts";
 import type { EmbeddedStore } from "./embedded/embedded-store.ts";
-import { findRoots, storePathIn } from "./embedded/roots.ts";
+import { storePathIn } from "./embedded/mirrored-roots.ts";
 import { printFault } from "./embedded/verify.ts";
 import { addContents } from "./exposed/add-contents.ts";
-import { collect } from "./exposed/collect.ts";
+import { collect, collectorNotices } from "./exposed/collect.ts";
 import { type BuildDefaults, servedBuildOptions } from "./exposed/limits.ts";
 import { ServedRealisations } from "./exposed/realisations.ts";
 import { Realiser } from "./exposed/realiser.ts";
@@ -31,9 +31,6 @@ import { Realiser } from "./exposed/realiser.ts";
 export interface ExposeOptions {
   /** Limits of builds whose client says nothing. */
   readonly defaults: BuildDefaults;
-  /** Nix's `keep-derivations` and `keep-outputs`, as the store was opened with. */
-  readonly keepDerivations: boolean;
-  readonly keepOutputs: boolean;
 }
 
 /** Bytes of a log that a client may add. */
@@ -238,19 +235,23 @@ class ExposedStore implements StoreHandler {
   }
 
   async findRoots(call: ServedCall): Promise<ReadonlyMap<string, StorePath>> {
-    const valid = new Set(await this.#store.queryAllValidPaths());
     const roots = new Map<string, StorePath>();
-    for (const [path, links] of findRoots(this.#store.layout, (one) => valid.has(one))) {
+    for (const [path, links] of await this.#store.findRoots()) {
       for (const link of links) {
         // What others run is not everyone's business (Nix censors it for users it does not trust).
-        if (call.trusted || !link.startsWith("/proc/")) roots.set(link, path);
+        if (call.trusted || !/^(?:\/proc\/|\{temp:)/.test(link)) roots.set(link, path);
       }
     }
     return roots;
   }
 
-  collectGarbage(request: GcRequest): Promise<GcResult> {
-    return collect(this.#store, request, this.#options);
+  collectGarbage(request: GcRequest, call: ServedCall): Promise<GcResult> {
+    return collect(
+      this.#store,
+      request,
+      collectorNotices((message) => call.notice(message)),
+      call.signal,
+    );
   }
 
   optimiseStore(): Promise<void> {

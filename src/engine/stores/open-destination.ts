@@ -8,8 +8,11 @@ import { parseStoreReference, printStoreReference } from "../config/store-refere
 import { EngineError } from "../errors.ts";
 import type { TransportPlace, Transports } from "../transports/open.ts";
 import type { TransportOpener } from "../transports/transport.ts";
+import type { Substituters } from "./binary-cache/substituters.ts";
+import { readFromDisk } from "./disk-reads.ts";
+import { withOwnCaches } from "./own-caches.ts";
 import { queryOptions } from "./remote/client-options.ts";
-import { WorkerStore } from "./remote/worker-store.ts";
+import { type DirectReader, WorkerStore } from "./remote/worker-store.ts";
 import type { DestinationStore, StoreDescription } from "./store.ts";
 
 export interface OpenDestinationOptions {
@@ -19,6 +22,8 @@ export interface OpenDestinationOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Opens the embedded store at a root directory. */
   readonly openEmbedded: (root: string) => Promise<DestinationStore>;
+  /** Opens the caches that are read for a Nix that cannot do so. */
+  readonly openOwnCaches: () => Promise<Substituters | null>;
 }
 
 /** The destination and what else must be known of it. */
@@ -55,7 +60,11 @@ export async function openDestination(
     };
   }
   const opener = options.transports.opener(place.place);
-  const store = workerStore(options, printStoreReference(reference), opener);
+  const caches = await options.openOwnCaches();
+  // Another socket may lead to a daemon whose store lies elsewhere on the disk.
+  const isOurs = reference.type !== "daemon" || reference.socket === null;
+  const worker = workerStore(options, printStoreReference(reference), opener, isOurs ? readFromDisk : null);
+  const store = caches === null ? worker : withOwnCaches(worker, caches);
   try {
     const nixStore = reference.type === "auto" ? null : settings.store;
     return { store, description: await store.describe(signal), root: null, nixStore, kind: "nix" };
@@ -100,7 +109,12 @@ function socket(path: string): Place {
   return { type: "nix", place: { type: "unixSocket", path } };
 }
 
-function workerStore(options: OpenDestinationOptions, uri: string, opener: TransportOpener): WorkerStore {
+function workerStore(
+  options: OpenDestinationOptions,
+  uri: string,
+  opener: TransportOpener,
+  readDirectly: DirectReader | null,
+): WorkerStore {
   const { settings, userSettings } = options.config;
   const overrides = new Map<string, string>();
   for (const name of FORWARDED) {
@@ -114,10 +128,14 @@ function workerStore(options: OpenDestinationOptions, uri: string, opener: Trans
     maxBuilds: 64,
     explain: async (error) => error,
     queryOptions: queryOptions(settings.substitute, settings.fallback, overrides),
+    readDirectly,
     // This machine's configuration is ours: what it says of cores has been read already.
     machineCores: async () => 0,
-    // The hook is run by this program, once for each build wherever it ran.
-    buildOverrides: settings.postBuildHook === null ? new Map() : new Map([["post-build-hook", ""]]),
+    buildOverrides: new Map([
+      ["build-poll-interval", String(Math.max(1, settings.buildPollInterval))],
+      // The hook is run by this program, once for each build wherever it ran.
+      ...(settings.postBuildHook === null ? [] : [["post-build-hook", ""] as const]),
+    ]),
   });
 }
 

@@ -25,6 +25,8 @@ export interface OpenRemoteOptions {
   readonly sshSettings: SshSettings;
   readonly clock: Clock;
   readonly maxBuilds: number;
+  /** Seconds between a build's tries for a lock there; the machine's own when absent. */
+  readonly pollInterval?: number;
   /** Whether the machine may substitute when it is asked to. */
   readonly useSubstitutes: boolean;
   /** Changes every opener before it is used (a delay, for benchmarks). */
@@ -44,7 +46,7 @@ export interface OpenedRemote {
  * @throws EngineError of family `transport` or `protocol`, beginning with `cannot connect to 'mac'`
  */
 export async function openRemote(options: OpenRemoteOptions, signal: AbortSignal): Promise<OpenedRemote> {
-  const { reference, clock, maxBuilds } = options;
+  const { reference, clock, maxBuilds, pollInterval } = options;
   const uri = printStoreReference(reference);
   const settings = settingsReader(options);
   const openerOf = (protocol: "worker" | "serve"): Watched =>
@@ -59,7 +61,8 @@ export async function openRemote(options: OpenRemoteOptions, signal: AbortSignal
     explain: (error) => explainOpening(reference, worker, error),
     queryOptions: queryOptions(options.useSubstitutes, false, new Map()),
     machineCores: async () => (await settings()).cores,
-    buildOverrides: new Map(),
+    buildOverrides: new Map(pollInterval === undefined ? [] : [["build-poll-interval", String(pollInterval)]]),
+    readDirectly: null,
   });
   try {
     return { store, description: await store.describe(signal), settings };

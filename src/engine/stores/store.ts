@@ -2,7 +2,7 @@
 
 import type { BuildResult } from "../derivation/build-result.ts";
 import type { BasicDerivation } from "../derivation/derivation.ts";
-import type { EngineError } from "../errors.ts";
+import { EngineError } from "../errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
 
@@ -51,11 +51,23 @@ export interface AddOptions {
   readonly large: boolean;
 }
 
+/** Some of the paths may have been added, then something went wrong that does not go wrong when the rest is added once more. */
+export class AddAgainError extends EngineError {
+  /** Those of the paths that are valid now. */
+  readonly valid: ReadonlySet<StorePath>;
+
+  constructor(uri: string, valid: ReadonlySet<StorePath>, cause: Error) {
+    super("store", "STORE_ADD_AGAIN", `${uri}: ${cause.message}`, { cause });
+    this.valid = valid;
+  }
+}
+
 /** Takes paths in. */
 export interface PathSink {
   /**
    * Adds valid paths whose references are valid already or come earlier in `paths`; skips nothing, so ask queryValidPaths first.
    * A path is registered only when its NAR hash and size are right. `checkSignatures` false needs trust.
+   * Throws {@link AddAgainError} when the rest should be handed in once more, as `addAll` and `copyPaths` do.
    */
   addPaths(
     paths: AsyncIterable<IncomingPath> | Iterable<IncomingPath>,

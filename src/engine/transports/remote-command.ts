@@ -1,6 +1,6 @@
 // The command line that starts Nix on a builder, and what its failure to start means.
 import { EngineError } from "../errors.ts";
-import type { CloseReason } from "./transport.ts";
+import type { CloseReason, Transport } from "./transport.ts";
 
 /** Which server to start on the other side. */
 export interface RemoteNix {
@@ -79,6 +79,14 @@ export function explainRemoteEnd(host: string, reason: CloseReason, stderrTail: 
       hint: `try it by hand: ssh ${host} nix-store --version`,
     },
   );
+}
+
+/**
+ * To be called on a transport to a command that reads nothing. Where the account's forced command runs a Nix server instead, that waits for a greeting
+ * for ever: what is written here is none, and ends it.
+ */
+export function endForcedServer(transport: Transport): void {
+  transport.write(new Uint8Array(64)).catch(() => undefined);
 }
 
 /** How a command ended, in words. */

@@ -2,6 +2,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type AddressInfo, createServer } from "node:net";
 import ssh2, { type Connection, type ServerChannel } from "ssh2";
+import { readyCipherKeys } from "./ssh-cipher-keys.ts";
 import { StreamTransport } from "./stream-transport.ts";
 import type { Transport } from "./transport.ts";
 
@@ -54,6 +55,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   const connections = new Set<Connection>();
   const server = new ssh2.Server({ hostKeys: [options.hostKey] }, (connection) => {
     connections.add(connection);
+    connection.on("handshake", () => readyCipherKeys(connection));
     connection.on("error", () => undefined).on("close", () => connections.delete(connection));
     connection.on("authentication", (attempt) => {
       const isKey = attempt.method === "publickey" && timingSafeEqual(digest(attempt.key.data), allowed);

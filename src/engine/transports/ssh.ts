@@ -15,6 +15,7 @@ import type { HostKeyAnswer } from "./host-key-check.ts";
 import type { Identity, IdentityChoice } from "./identities.ts";
 import { watchLiveness } from "./liveness.ts";
 import type { SshAlgorithms } from "./ssh-algorithms.ts";
+import { readyCipherKeys } from "./ssh-cipher-keys.ts";
 import { cannotConnect, connectFailure, linkLost, loginRejected } from "./ssh-errors.ts";
 import type { SshChannel, SshLink } from "./ssh-link.ts";
 import { StreamTransport } from "./stream-transport.ts";
@@ -78,6 +79,7 @@ class Ssh2Link implements SshLink {
         resolve();
       });
     });
+    this.#client.on("handshake", () => readyCipherKeys(this.#client));
     this.#client.on("error", (error) => this.#onError(error));
     this.#client.on("close", () => this.#lose("closed by the other side", null));
     this.#connect();

@@ -30,7 +30,9 @@ export interface Probe {
 }
 
 /** Reads the named files of /proc; a test hands in another one. */
-export type ProcReader = (path: "/proc/stat" | "/proc/loadavg" | "/proc/meminfo") => Promise<string>;
+export type ProcReader = (path: "/proc/stat" | "/proc/loadavg" | "/proc/meminfo" | typeof BOOT_ID) => Promise<string>;
+
+const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 
 const readProc: ProcReader = (path) => readFile(path, "utf8");
 
@@ -41,10 +43,12 @@ export function probeLocal(options: ProbeOptions, read: ProcReader = readProc): 
   let cancel: () => void = () => undefined;
   const sample = async (delay: number): Promise<void> => {
     try {
-      const [processor, load, memory] = await Promise.all([
+      const [processor, load, memory, host] = await Promise.all([
         read("/proc/stat"),
         read("/proc/loadavg"),
         read("/proc/meminfo"),
+        // Some sandboxes hide it, and nothing depends on it.
+        read(BOOT_ID).catch(() => ""),
       ]);
       if (stopped) return;
       const found = linuxSample(
@@ -52,6 +56,7 @@ export function probeLocal(options: ProbeOptions, read: ProcReader = readProc): 
           ["processor", processor],
           ["load", load],
           ["memory", memory],
+          ["host", host],
         ]),
       );
       if (found === null) {
@@ -181,6 +186,7 @@ function toEvent(machine: MachineId, reading: UsageReading): UsageEvent {
   return {
     type: "usageSampled",
     machine,
+    host: reading.host,
     cores: reading.cores,
     load1: reading.load1,
     memoryUsedBytes: reading.memory.usedBytes.toString(),

@@ -7,7 +7,7 @@ import type { CoreCounters, UsageReading, UsageSample } from "./sample.ts";
  */
 export function usageBetween(before: UsageSample | null, now: UsageSample): UsageReading | null {
   const cores = coreShares(before, now);
-  return cores === null ? null : { cores, load1: now.load1, memory: now.memory };
+  return cores === null ? null : { host: now.host, cores, load1: now.load1, memory: now.memory };
 }
 
 /** Cores in use, as a sum of shares: `5.2` of 8. */

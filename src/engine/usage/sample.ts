@@ -2,6 +2,8 @@
 
 /** One reading. */
 export interface UsageSample {
+  /** The kernel that answered (Linux: its boot id): two machines of the list may be one host. Null where that is not told. */
+  readonly host: string | null;
   readonly processor: ProcessorSample;
   /** Load average of the last minute. */
   readonly load1: number;
@@ -31,6 +33,8 @@ export interface MemorySample {
 
 /** What is shown of a machine, once two samples are there. */
 export interface UsageReading {
+  /** As in {@link UsageSample}. */
+  readonly host: string | null;
   /** Share of each core in use, 0 to 1. */
   readonly cores: readonly number[];
   readonly load1: number;

@@ -20,6 +20,7 @@ const SCRIPT = [
   "if [ -r /proc/stat ]; then",
   `echo "${GREETING} linux";`,
   "while read -r wanted; do",
+  "echo @host; cat /proc/sys/kernel/random/boot_id 2>/dev/null;",
   "echo @processor; grep ^cpu /proc/stat;",
   "echo @load; cat /proc/loadavg;",
   'echo @memory; grep -E "^(MemTotal|MemFree|MemAvailable|Buffers|Cached):" /proc/meminfo;',
@@ -129,7 +130,8 @@ export function linuxSample(sections: ReadonlyMap<string, string>): UsageSample 
   const processor = parseProcStat(sections.get("processor") ?? "");
   const load1 = parseLoadAverage(sections.get("load") ?? "");
   const memory = parseMemoryInfo(sections.get("memory") ?? "");
-  return processor === null || load1 === null || memory === null ? null : { processor, load1, memory };
+  const host = /^[0-9a-f-]{36}$/m.exec(sections.get("host") ?? "")?.[0] ?? null;
+  return processor === null || load1 === null || memory === null ? null : { host, processor, load1, memory };
 }
 
 /** A sample from macOS's commands; null when one of them is not understood. Untried on a real machine. */
@@ -140,5 +142,5 @@ function macSample(sections: ReadonlyMap<string, string>): UsageSample | null {
   const processor = parseMacTop(sections.get("processor") ?? "", Number(cores));
   const load1 = parseMacLoad(sections.get("load") ?? "");
   const memory = parseMacMemory(sections.get("memory") ?? "", BigInt(size));
-  return processor === null || load1 === null || memory === null ? null : { processor, load1, memory };
+  return processor === null || load1 === null || memory === null ? null : { host: null, processor, load1, memory };
 }

@@ -11,6 +11,7 @@ import { HelpView } from "./HelpView.tsx";
 import { ListView } from "./ListView.tsx";
 import { LogView } from "./LogView.tsx";
 import { MachinesView } from "./MachinesView.tsx";
+import { RoundsView } from "./RoundsView.tsx";
 import { TreeView } from "./TreeView.tsx";
 
 export interface AppProps {
@@ -51,6 +52,8 @@ function Body({ context, theme, height }: AppProps & { readonly height: number }
       return <MachinesView {...{ context, layout, height, theme }} />;
     case "failures":
       return <FailuresView {...{ context, layout, height, theme }} />;
+    case "rounds":
+      return <RoundsView {...{ context, layout, height, theme }} />;
     case "help":
       return <HelpView {...{ context, layout, theme }} />;
   }

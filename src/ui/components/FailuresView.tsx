@@ -65,7 +65,8 @@ export function failureDetails(goal: Goal, height: number): readonly (readonly P
     ...failure.message
       .split("\n")
       .slice(0, 4)
-      .map((line) => [part(" "), part(sanitizeText(line), "bad", { min: 4 })]),
+      // The row below names the derivation.
+      .map((line) => [part(" "), part(sanitizeText(line.replace(` for '${goal.id}'`, "")), "bad", { min: 4 })]),
     fact("derivation", sanitizeText(goal.id)),
     fact(
       "status",

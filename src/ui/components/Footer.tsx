@@ -1,6 +1,7 @@
 // The bottom of every screen: what is known of the selected row, and below it the question asked, the text typed, the last answer, or the keys.
 import type { ReactNode } from "react";
 import { sanitizeText } from "../format/sanitize.ts";
+import { isAtRest } from "../model/board.ts";
 import { goalOf, type ViewContext } from "../model/context.ts";
 import { keyText } from "../model/key-text.ts";
 import { footerBindings } from "../model/keymap.ts";
@@ -61,7 +62,7 @@ function keyParts(context: ViewContext, theme: Theme): readonly Part[] {
 function labelOf(action: string, label: string, context: ViewContext): string {
   if (action === "togglePause") return context.board.isPaused ? "resume" : label;
   if (action === "quit" && context.view.screens.length > 1) return "back";
-  if (action === "quit" && (context.board.run.type === "finished" || context.replay !== null)) return "leave";
+  if (action === "quit" && (isAtRest(context.board.run) || context.replay !== null)) return "leave";
   if (action === "quit" && context.view.stop !== null) return "cancel all";
   if (action === "follow" && context.screen.type === "log")
     return context.screen.top === null ? "stop following" : label;
@@ -93,10 +94,11 @@ export function Detail({
 
 function logDetail({ goal, logFile, build }: Extract<ViewContext["layout"], { type: "log" }>): string {
   if (goal === null) return "";
-  const whole = logFile === null ? "" : ` · whole log: ${sanitizeText(logFile)}`;
+  // Where there is little room, the file is what else cannot be found.
+  const whole = logFile === null ? "" : `whole log: ${sanitizeText(logFile)} · `;
   const why =
     build === null || build.explanation === "" || logFile !== null ? "" : ` · ${sanitizeText(build.explanation)}`;
-  return `${sanitizeText(goal.id)}${whole}${why}`;
+  return `${whole}${sanitizeText(goal.id)}${why}`;
 }
 
 function detailText(context: ViewContext, theme: Theme): string {

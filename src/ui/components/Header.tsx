@@ -3,9 +3,9 @@ import type { ReactNode } from "react";
 import { formatCounters } from "../format/counts.ts";
 import { formatClock, formatElapsed } from "../format/duration.ts";
 import { sanitizeText } from "../format/sanitize.ts";
-import type { Board } from "../model/board.ts";
+import { type Board, isAtRest } from "../model/board.ts";
 import type { ReplayState, ViewContext } from "../model/context.ts";
-import { coreUse } from "../model/core-use.ts";
+import { measuredCores } from "../model/core-use.ts";
 import { estimateText } from "../model/estimate.ts";
 import { countersOf } from "../model/tally.ts";
 import type { Theme, Tone } from "../theme.ts";
@@ -23,8 +23,8 @@ export interface HeaderProps {
 export function Header({ context, theme, height }: HeaderProps): ReactNode {
   const { board, now, size, replay } = context;
   const counters = countersOf(board);
-  const elapsed = board.startedAt === null ? 0 : (board.run.type === "finished" ? board.run.at : now) - board.startedAt;
-  const left = board.run.type === "finished" ? "" : estimateText(board, now);
+  const elapsed = board.startedAt === null ? 0 : (isAtRest(board.run) ? board.run.at : now) - board.startedAt;
+  const left = isAtRest(board.run) ? "" : estimateText(board, now);
   const verdict = verdictPart(board, theme);
   const parts: Part[] = [
     part("tsbuild-top", "title", { drop: 6 }),
@@ -52,16 +52,8 @@ function filterText({ screen, view }: ViewContext): string {
     : "";
 }
 
-/** Cores in use over cores there are, of the machines that are measured. */
 function coresText(board: Board): string {
-  let busy = 0;
-  let cores = 0;
-  for (const machine of board.machines.values()) {
-    const use = coreUse(machine);
-    if (use.busy === null || use.cores === null) continue;
-    busy += use.busy;
-    cores += use.cores;
-  }
+  const { busy, cores } = measuredCores(board.machines.values());
   return cores === 0 ? "" : `cores ${busy.toFixed(busy < 10 ? 1 : 0)}/${cores}`;
 }
 
@@ -73,7 +65,9 @@ function replayText(replay: ReplayState): string {
 /** How the run goes: its stage, that it is paused or stopping, or how it ended. Colour and word come from the same value. */
 function verdictPart(board: Board, theme: Theme): Part {
   const [text, tone] = verdict(board, theme);
-  return part(text, tone, { gap: 2, drop: 4, min: 4 });
+  // How it ends says more than the figures beside it.
+  const isUsual = board.run.type === "notStarted" || board.run.type === "running";
+  return part(text, tone, { gap: 2, drop: 4, min: isUsual ? 4 : Math.min(text.length, 20) });
 }
 
 function verdict(board: Board, theme: Theme): readonly [string, Tone] {
@@ -87,6 +81,8 @@ function verdict(board: Board, theme: Theme): readonly [string, Tone] {
         ? [`${theme.glyphs.good} done`, "good"]
         : [`${theme.glyphs.bad} failed (${exitStatus})`, "bad"];
     }
+    case "held":
+      return [`${theme.glyphs.bad} failed (${board.run.exitStatus}): R tries again, q leaves`, "bad"];
     case "stopping":
       return [board.run.how === "drain" ? "finishing what runs" : "cancelling", "warn"];
     case "running":

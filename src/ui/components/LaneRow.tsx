@@ -8,6 +8,7 @@ import { GLIMPSE_MS } from "../model/reduce-goal.ts";
 import type { Theme, Tone } from "../theme.ts";
 import { progressBar } from "./bars.ts";
 import { Line } from "./Line.tsx";
+import { shortMessage } from "./PanelRows.tsx";
 import { type Part, part } from "./parts.ts";
 
 /** A build is called slow above this share of its usual time, and silent after this many ms. */
@@ -85,16 +86,13 @@ function runningParts({ board, build, width, now, theme }: LaneRowProps): readon
 }
 
 function endedParts(ended: EndedBuild, width: number): readonly Part[] {
-  const { result } = ended;
-  const text =
-    result.type === "failed"
-      ? sanitizeText(result.message)
-      : result.type === "alreadyValid"
-        ? "already valid"
-        : result.type;
+  const { result, build } = ended;
+  const text = result.type === "alreadyValid" ? "already valid" : result.type;
+  const why = result.type === "failed" ? shortMessage(result.message, build.goal) : "";
   return [
     part(text, result.type === "failed" ? "bad" : "dim", { width: stageWidth(width), min: 6, drop: 4 }),
     part(formatLaneClock(ended.durationMs), "dim", { width: 7, align: "right" }),
+    part(why, "bad", { gap: 2, min: 0, grows: true, drop: 9 }),
   ];
 }
 

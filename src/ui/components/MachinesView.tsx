@@ -87,6 +87,7 @@ export function detailRows(machine: Machine, now: number, theme: Theme): readonl
 function identityText(identity: NonNullable<Machine["identity"]>): string {
   const trusted =
     identity.trusted === null ? "trust unknown" : identity.trusted ? "trusted" : "not trusted: takes signed paths only";
+  if (identity.protocol === "embedded") return `tsbuild-top's own, ${trusted}`;
   return `${sanitizeText(identity.protocol)}, Nix ${sanitizeText(identity.nixVersion ?? "of unknown version")}, ${trusted}`;
 }
 
@@ -95,7 +96,7 @@ function coresText(machine: Machine, use: ReturnType<typeof coreUse>): string {
   const promise =
     each === null
       ? "cores of a build unknown"
-      : `${machine.slots} slots × ${each === 0 ? "all" : each} cores${use.promised === null ? "" : ` = ${use.promised}`}`;
+      : `${plural(machine.slots, "slot")} × ${each === 0 ? "all cores" : plural(each, "core")}${use.promised === null ? "" : ` = ${use.promised}`}`;
   const has = use.cores === null ? "" : `, machine has ${use.cores}`;
   const busy = use.busy === null ? "" : `, ${use.busy.toFixed(1)} in use`;
   return `${promise}${has}${busy}${use.verdict === null ? "" : `: ${use.verdict}`}`;

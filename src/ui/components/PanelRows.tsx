@@ -1,6 +1,7 @@
 // The rows below the machines: what waits and why, hooks, failures, notices.
 import type { ReactNode } from "react";
 import { formatClock } from "../format/duration.ts";
+import { failureReason } from "../format/failure-reason.ts";
 import { sanitizeLine, sanitizeText } from "../format/sanitize.ts";
 import { type Board, failureOf, type Goal, type Hook, type Notice } from "../model/board.ts";
 import type { WaitingGroup } from "../model/tally.ts";
@@ -127,7 +128,7 @@ export function FailureRow({
 
 /** The message without the derivation's path, which the row names already. */
 export function shortMessage(message: string, goal: Goal): string {
-  return sanitizeText(message.split("\n")[0] ?? "", 600)
+  return sanitizeText(failureReason(message), 600)
     .replace(` for '${goal.id}'`, "")
     .replace(`'${goal.id}'`, goal.description.name)
     .replace(/^build of .* failed: /, "");
@@ -157,6 +158,7 @@ export function NoticeRow({
   return <Line parts={parts} width={width} theme={theme} />;
 }
 
-function cursor(theme: Theme, isSelected: boolean): Part {
+/** The mark of the selected row, or its room. */
+export function cursor(theme: Theme, isSelected: boolean): Part {
   return part(isSelected ? theme.glyphs.cursor : " ", "key");
 }

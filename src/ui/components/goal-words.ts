@@ -118,8 +118,6 @@ export function waitingText(board: Board, goal: Goal, now: number): string {
       return `${label}, in ${formatClock(reason.until - now)}`;
     case "backOff":
       return `${label} in ${formatClock(reason.until - now)} (attempt ${reason.attempt}): ${sanitizeText(reason.lastFailure)}`;
-    case "lock":
-      return `${label}: ${sanitizeText(reason.holder)}`;
     default:
       return label;
   }

@@ -49,6 +49,8 @@ export interface Board {
   readonly hookTally: Record<HookState["type"], number>;
   /** Goals that failed, oldest first. */
   readonly failures: Set<Goal>;
+  /** Goals built more than once or checked, in the order they began to be. */
+  readonly compared: Set<Goal>;
   /** The newest notices, oldest first, and how many there were. */
   readonly notices: Notice[];
   noticeCount: number;
@@ -57,10 +59,17 @@ export interface Board {
   answerCount: number;
 }
 
+/** Whether nothing goes on any more: the run has ended, or waits for the user. */
+export function isAtRest(run: RunState): run is Extract<RunState, { type: "held" | "finished" }> {
+  return run.type === "held" || run.type === "finished";
+}
+
 export type RunState =
   | { readonly type: "notStarted" }
   | { readonly type: "running"; readonly info: RunInfo }
   | { readonly type: "stopping"; readonly info: RunInfo; readonly how: StopHow; readonly reason: string }
+  /** Over, but for what the user may want tried again. */
+  | { readonly type: "held"; readonly info: RunInfo; readonly exitStatus: number; readonly at: number }
   | { readonly type: "finished"; readonly info: RunInfo; readonly outcome: RunOutcome; readonly at: number };
 
 export interface RunInfo {
@@ -93,6 +102,8 @@ export interface Goal {
   executions: number;
   rounds: readonly RoundRecord[];
   differences: readonly Difference[];
+  /** What the diff hook printed of them; null when it has printed nothing. */
+  diffLog: LogBuffer | null;
 }
 
 export type GoalState =
@@ -125,6 +136,8 @@ export interface Build {
   stage: { readonly stage: BuildStage; readonly since: number };
   phase: { readonly name: string; readonly since: number } | null;
   readonly log: LogBuffer;
+  /** Where the whole log is kept on disk, null as long as nothing was logged. */
+  logFile: string | null;
   lastLogAt: number | null;
   /** A line of the log that stays for a second, so that it can be read while the log runs. */
   glimpse: { readonly line: string; readonly at: number } | null;
@@ -184,6 +197,8 @@ export type Usage =
   | {
       readonly type: "sampled";
       readonly at: number;
+      /** The same for machines that are one host; null where that is not known. */
+      readonly host: string | null;
       /** Share of each core in use, 0 to 1. */
       readonly cores: readonly number[];
       /** Cores in use, and the same averaged over about ten samples. */
@@ -262,6 +277,7 @@ export function createBoard(): Board {
     hooks: new Map(),
     hookTally: { queued: 0, running: 0, retrying: 0, succeeded: 0, failed: 0, left: 0 },
     failures: new Set(),
+    compared: new Set(),
     notices: [],
     noticeCount: 0,
     answers: [],

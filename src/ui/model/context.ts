@@ -2,7 +2,7 @@
 import type { Board, Build, Goal, Hook, Machine } from "./board.ts";
 import { type BoardLayout, layoutBoard } from "./select-board.ts";
 import { type ListLayout, layoutList } from "./select-list.ts";
-import { type LogLayout, layoutLog } from "./select-log.ts";
+import { type LogArchive, type LogLayout, layoutLog } from "./select-log.ts";
 import {
   type FailuresLayout,
   type HelpLayout,
@@ -11,11 +11,20 @@ import {
   layoutMachines,
   type MachinesLayout,
 } from "./select-others.ts";
+import { layoutRounds, type RoundsLayout } from "./select-rounds.ts";
 import { layoutTree, type TreeLayout } from "./select-tree.ts";
 import type { WaitingGroup } from "./tally.ts";
 import { currentScreen, type ItemId, type Screen, type ViewState } from "./view-state.ts";
 
-export type Layout = BoardLayout | ListLayout | LogLayout | TreeLayout | MachinesLayout | FailuresLayout | HelpLayout;
+export type Layout =
+  | BoardLayout
+  | ListLayout
+  | LogLayout
+  | TreeLayout
+  | MachinesLayout
+  | FailuresLayout
+  | RoundsLayout
+  | HelpLayout;
 
 export type Selected =
   | { readonly type: "none" }
@@ -30,6 +39,9 @@ export interface Size {
   readonly columns: number;
   readonly rows: number;
 }
+
+/** Nothing is on disk. */
+export const NO_ARCHIVE: LogArchive = { linesOf: () => null };
 
 /** State of a replay as the board shows it. */
 export interface ReplayState {
@@ -49,6 +61,7 @@ export interface ViewContext {
   readonly size: Size;
   readonly now: number;
   readonly replay: ReplayState | null;
+  readonly archive: LogArchive;
 }
 
 /** Rows around the body of every screen, by what the terminal has room for. */
@@ -71,6 +84,7 @@ export function frameOf(size: Size): Frame {
  * Lays out the screen looked at.
  * @param scrolls first rows shown so far, by screen type; brought up to date
  * @param helpLines lines of the help
+ * @param archive where older lines of logs are found
  */
 export function contextOf(
   board: Board,
@@ -80,14 +94,15 @@ export function contextOf(
   replay: ReplayState | null,
   scrolls: Map<string, number>,
   helpLines: number,
+  archive: LogArchive = NO_ARCHIVE,
 ): ViewContext {
   const screen = currentScreen(view);
   const { body } = frameOf(size);
   const scroll = scrolls.get(screen.type) ?? 0;
-  const layout = layoutOf(board, screen, size, body, now, scroll, helpLines);
+  const layout = layoutOf(board, screen, size, body, now, scroll, helpLines, archive);
   if ("scroll" in layout) scrolls.set(screen.type, layout.scroll);
   const selected = selectedOf(board, layout);
-  return { board, view, screen, layout, selected, size, now, replay };
+  return { board, view, screen, layout, selected, size, now, replay, archive };
 }
 
 function layoutOf(
@@ -98,6 +113,7 @@ function layoutOf(
   now: number,
   scroll: number,
   helpLines: number,
+  archive: LogArchive,
 ): Layout {
   switch (screen.type) {
     case "board":
@@ -105,13 +121,15 @@ function layoutOf(
     case "list":
       return layoutList(board, screen, height, scroll);
     case "log":
-      return layoutLog(board, screen, size.columns, Math.max(0, height - 1));
+      return layoutLog(board, screen, size.columns, Math.max(0, height - 1), archive);
     case "tree":
       return layoutTree(board, screen, height, scroll);
     case "machines":
       return layoutMachines(board, screen, height, scroll);
     case "failures":
       return layoutFailures(board, screen, height, scroll);
+    case "rounds":
+      return layoutRounds(board, screen, height, scroll);
     case "help":
       return layoutHelp(screen, helpLines, height);
   }

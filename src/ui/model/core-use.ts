@@ -39,6 +39,26 @@ export function coreUse(machine: Machine): CoreUse {
   }
 }
 
+/** Cores in use and cores there are, of the machines that are measured; a host that is several machines of the list counts once. */
+export function measuredCores(machines: Iterable<Machine>): { readonly busy: number; readonly cores: number } {
+  const hosts = new Map<string, { readonly busy: number; readonly cores: number; readonly at: number }>();
+  for (const machine of machines) {
+    const { usage, description } = machine;
+    if (usage.type !== "sampled") continue;
+    const host = usage.host === null ? `machine:${description.machine}` : `host:${usage.host}`;
+    const known = hosts.get(host);
+    if (known !== undefined && known.at > usage.at) continue;
+    hosts.set(host, { busy: usage.busyCores, cores: usage.cores.length, at: usage.at });
+  }
+  let busy = 0;
+  let cores = 0;
+  for (const host of hosts.values()) {
+    busy += host.busy;
+    cores += host.cores;
+  }
+  return { busy, cores };
+}
+
 /** `NIX_BUILD_CORES` of 0 means all cores of the machine that builds. */
 export function promisedCores(slots: number, buildCores: number | null, cores: number | null): number | null {
   if (buildCores === null) return null;

@@ -31,6 +31,7 @@ export type ActionName =
   | "openList"
   | "openMachines"
   | "openFailures"
+  | "openRounds"
   | "openHelp"
   | "back"
   | "filter"
@@ -81,7 +82,7 @@ export interface KeyBinding {
   readonly obstacle: (context: ViewContext) => string | null;
 }
 
-const LISTS = ["board", "list", "tree", "machines", "failures"] as const;
+const LISTS = ["board", "list", "tree", "machines", "failures", "rounds"] as const;
 const always = (): null => null;
 
 export const KEYMAP: readonly KeyBinding[] = [
@@ -133,9 +134,19 @@ export const KEYMAP: readonly KeyBinding[] = [
     "failures",
     "What failed, why and where.",
     "look",
-    ["board", "list", "tree", "machines", "help"],
+    ["board", "list", "tree", "machines", "rounds", "help"],
     10,
     (context) => (context.board.failures.size === 0 ? "nothing has failed" : null),
+  ),
+  key(
+    "openRounds",
+    ["d"],
+    "rounds",
+    "Rounds and checks: which machine built what differently, in what it differs, and what the diff hook says.",
+    "look",
+    ["board", "list", "log", "tree", "machines", "failures", "help"],
+    10,
+    (context) => (context.board.compared.size === 0 ? "nothing is built twice: --check or --repeat N does" : null),
   ),
   key("filter", ["/"], "filter", "Show only what contains a text.", "look", ["board", "list"], 8),
   key("search", ["/"], "search", "Find a text in the log.", "look", ["log"], 8),
@@ -173,7 +184,7 @@ export const KEYMAP: readonly KeyBinding[] = [
     (context) =>
       context.selected.type === "none" || context.selected.type === "waiting" ? "nothing to copy is selected" : null,
   ),
-  key("openHelp", ["?"], "help", "All keys.", "look", ["board", "list", "tree", "machines", "failures", "log"], 90),
+  key("openHelp", ["?"], "help", "All keys.", "look", [...LISTS, "log"], 90),
   key(
     "back",
     ["escape", "backspace"],

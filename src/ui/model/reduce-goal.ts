@@ -57,6 +57,8 @@ export function reduceGoal(board: Board, event: GoalEvent | BuildEvent | RoundEv
       if (goal === undefined) return;
       goal.rounds = [];
       goal.differences = [];
+      goal.diffLog = null;
+      board.compared.delete(goal);
       moveGoal(board, goal, { type: "planned", since: at });
       return;
     }
@@ -71,6 +73,11 @@ export function reduceGoal(board: Board, event: GoalEvent | BuildEvent | RoundEv
     case "buildPhaseChanged": {
       const build = board.builds.get(event.claim);
       if (build !== undefined) build.phase = { name: event.phase, since: at };
+      return;
+    }
+    case "buildLogKept": {
+      const build = board.builds.get(event.claim);
+      if (build !== undefined) build.logFile = event.file;
       return;
     }
     case "buildLogged": {
@@ -122,6 +129,7 @@ function learn(board: Board, description: GoalDescription, at: number): void {
     executions: 0,
     rounds: [],
     differences: [],
+    diffLog: null,
   };
   board.unlinked.delete(goal.id);
   board.goals.set(goal.id, goal);
@@ -162,10 +170,12 @@ function assign(board: Board, event: Extract<BuildEvent, { type: "buildAssigned"
     stage: { stage: "preparing", since: at },
     phase: null,
     log: new LogBuffer(RUNNING_LINES),
+    logFile: null,
     lastLogAt: null,
     glimpse: null,
   };
   board.builds.set(claim, build);
+  if (rounds > 1 || isCheck) board.compared.add(goal);
   goal.claims = [...goal.claims, build];
   goal.executions++;
   goal.deferredReason = null;

@@ -62,6 +62,8 @@ export function reduceUsage(board: Board, event: UsageEvent, at: number): void {
   machine.usage = {
     type: "sampled",
     at,
+    // Older recordings do not tell.
+    host: event.host ?? null,
     cores: event.cores,
     busyCores,
     averageBusyCores:
@@ -117,6 +119,7 @@ export function reduceHook(board: Board, event: HookEvent, at: number): void {
       return;
     case "hookLogged":
       for (const line of event.lines) hook.log.push(line);
+      if (hook.kind === "diff") keepDiff(board, hook, event.lines);
       return;
     case "hookFinished":
       moveHook(board, hook, settled(event.result, at));
@@ -124,6 +127,14 @@ export function reduceHook(board: Board, event: HookEvent, at: number): void {
       if (hook.state.type === "succeeded") board.hooks.delete(hook.id);
       return;
   }
+}
+
+/** A diff hook's output is of interest after it has ended, too. */
+function keepDiff(board: Board, hook: Hook, lines: readonly string[]): void {
+  const goal = board.goals.get(hook.goal);
+  if (goal === undefined) return;
+  goal.diffLog ??= new LogBuffer(HOOK_LINES);
+  for (const line of lines) goal.diffLog.push(line);
 }
 
 function settled(result: HookResult, at: number): HookState {

@@ -1,6 +1,7 @@
 // Keys and typed text turned into another view and into effects: requests to the engine, the clipboard, leaving.
 import type { StopHow } from "../../engine/events/event.ts";
 import { sanitizeLine, sanitizeText } from "../format/sanitize.ts";
+import type { RunState } from "./board.ts";
 import { goalOf, type Layout, machineOfSelected, type ViewContext } from "./context.ts";
 import { type ActionName, bindingFor } from "./keymap.ts";
 import { flash, only, request, type ViewChange, withFlash } from "./view-change.ts";
@@ -40,8 +41,10 @@ export function pressKey(context: ViewContext, keyName: string): ViewChange {
 }
 
 /** Ctrl-C from anywhere: the first asks for a drain, the next for cancelling; after the end, and in a replay, it leaves. */
-export function interruptView(view: ViewState, isFinished: boolean, isReplay: boolean, now: number): ViewChange {
-  if (isFinished && !isReplay) return only({ ...view, isLeft: true });
+export function interruptView(view: ViewState, run: RunState["type"], isReplay: boolean, now: number): ViewChange {
+  if (run === "finished" && !isReplay) return only({ ...view, isLeft: true });
+  if (run === "held" && !isReplay)
+    return { view: { ...view, isLeft: true }, effects: [{ type: "request", request: { type: "leave" } }] };
   if (isReplay)
     return {
       view: { ...view, isLeft: true },
@@ -97,6 +100,8 @@ function perform(context: ViewContext, action: ActionName): ViewChange {
         : only(pushScreen(view, { type: "machines", selection: machineSelection(context) }));
     case "openFailures":
       return only(pushScreen(view, { type: "failures", selection: NO_SELECTION }));
+    case "openRounds":
+      return only(pushScreen(view, { type: "rounds", selection: roundsSelection(context) }));
     case "openHelp":
       return only(pushScreen(view, { type: "help", top: 0 }));
     case "back":
@@ -155,14 +160,9 @@ function perform(context: ViewContext, action: ActionName): ViewChange {
       return { view, effects: [{ type: "suspend" }] };
     case "quit":
       if (view.screens.length > 1) return only(popScreen(view));
-      return interruptView(view, board.run.type === "finished", context.replay !== null, context.now);
+      return interruptView(view, board.run.type, context.replay !== null, context.now);
     case "interrupt":
-      return interruptView(
-        { ...view, input: null },
-        board.run.type === "finished",
-        context.replay !== null,
-        context.now,
-      );
+      return interruptView({ ...view, input: null }, board.run.type, context.replay !== null, context.now);
     case "replayPause":
       return { view, effects: [{ type: "replay", do: "pause" }] };
     case "replaySlower":
@@ -257,6 +257,11 @@ function listScreen(group: string | null, now: number): ListScreen {
     group,
     pin: now,
   };
+}
+
+function roundsSelection({ board, selected }: ViewContext): Selection {
+  const goal = goalOf(selected);
+  return goal === null || !board.compared.has(goal) ? NO_SELECTION : { id: `goal:${goal.id}`, index: 0 };
 }
 
 function machineSelection(context: ViewContext): Selection {

@@ -31,18 +31,23 @@ function reduceEvent(board: Board, event: EngineEvent, at: number): void {
     case "dispatchResumed":
     case "estimateChanged":
     case "noticeRaised":
+    case "runHeld":
     case "runFinished":
       reduceRun(board, event, at);
+      return;
+    case "goalReopened":
+      if (board.run.type === "held") board.run = { type: "running", info: board.run.info };
+      reduceGoal(board, event, at);
       return;
     case "goalsAdded":
     case "goalWaiting":
     case "goalFinished":
-    case "goalReopened":
     case "substitutionStarted":
     case "substitutionProgressed":
     case "buildAssigned":
     case "buildStageChanged":
     case "buildPhaseChanged":
+    case "buildLogKept":
     case "buildLogged":
     case "buildEnded":
     case "roundFinished":
@@ -90,7 +95,7 @@ function reduceRun(board: Board, event: RunEvent, at: number): void {
       board.stage = { stage: event.stage, detail: event.detail, since: at };
       return;
     case "runStopping":
-      if (board.run.type === "running" || board.run.type === "stopping")
+      if (board.run.type !== "notStarted" && board.run.type !== "finished")
         board.run = { type: "stopping", info: board.run.info, how: event.how, reason: event.reason };
       return;
     case "dispatchPaused":
@@ -109,6 +114,11 @@ function reduceRun(board: Board, event: RunEvent, at: number): void {
       if (board.notices.length > MAX_NOTICES) board.notices.shift();
       return;
     }
+    case "runHeld":
+      if (board.run.type === "notStarted" || board.run.type === "finished") return;
+      board.run = { type: "held", info: board.run.info, exitStatus: event.exitStatus, at };
+      board.estimate = null;
+      return;
     case "runFinished":
       if (board.run.type === "notStarted") return;
       board.run = { type: "finished", info: board.run.info, outcome: event.outcome, at };

@@ -1,5 +1,15 @@
 // Which rows the board shows in the room it has: machines with their lanes above, what waits, hooks and failures below, each in bounds.
-import type { Board, Build, EndedBuild, Goal, Hook, Lane, Machine, Notice } from "./board.ts";
+import {
+  type Board,
+  type Build,
+  type EndedBuild,
+  type Goal,
+  type Hook,
+  isAtRest,
+  type Lane,
+  type Machine,
+  type Notice,
+} from "./board.ts";
 import { LINGER_MS } from "./lanes.ts";
 import type { WaitingGroup, WaitingType } from "./tally.ts";
 import {
@@ -56,10 +66,8 @@ const WAITING_ORDER: readonly WaitingType[] = [
   "connecting",
   "cordoned",
   "backOff",
-  "lock",
   "hook",
   "paused",
-  "stopping",
   "query",
   "inputs",
 ];
@@ -162,7 +170,7 @@ function bottomPanels(board: Board, filter: string, now: number): readonly (read
     if (filter === "" || matches(goal.description.name, filter))
       failures.push({ type: "failure", id: `failure:${goal.id}`, goal });
   const notices = board.notices
-    .filter((notice) => notice.level !== "info" && (now - notice.at < NOTICE_MS || board.run.type === "finished"))
+    .filter((notice) => notice.level !== "info" && (now - notice.at < NOTICE_MS || isAtRest(board.run)))
     .slice(-SHOWN_NOTICES)
     .map((notice): BoardRow => ({ type: "notice", id: null, notice }));
   return [waiting, hooks, failures, notices];

@@ -29,17 +29,33 @@ export interface LogLayout {
   readonly logFile: string | null;
 }
 
-/** Lines of a log wherever they are kept now. */
-export interface LogSource {
-  readonly first: number;
-  readonly total: number;
+/** Lines by their numbers from 0; null for what is not there. */
+export interface LogLines {
   line(number: number): string | null;
 }
 
-export function layoutLog(board: Board, screen: LogScreen, width: number, height: number): LogLayout {
+/** Logs on disk: what is no longer in memory. */
+export interface LogArchive {
+  /** The lines of a file, null when it cannot be read. */
+  linesOf(file: string): LogLines | null;
+}
+
+/** Lines of a log wherever they are kept now. */
+export interface LogSource extends LogLines {
+  readonly first: number;
+  readonly total: number;
+}
+
+export function layoutLog(
+  board: Board,
+  screen: LogScreen,
+  width: number,
+  height: number,
+  archive: LogArchive,
+): LogLayout {
   const goal = board.goals.get(screen.goal) ?? null;
   const { build, ended } = executionOf(goal, screen);
-  const source = logSource(goal, build);
+  const source = logSource(goal, build, archive);
   const gutter = width >= 60 ? Math.max(4, String(source.total).length) + 1 : 0;
   const textWidth = Math.max(1, width - gutter);
   const top = topLine(source, screen, textWidth, height);
@@ -58,7 +74,7 @@ export function layoutLog(board: Board, screen: LogScreen, width: number, height
     follows: screen.top === null,
     page: Math.max(1, height - 1),
     gutter,
-    logFile: goal === null ? null : (failureOf(goal)?.logFile ?? null),
+    logFile: build?.logFile ?? (goal === null ? null : (failureOf(goal)?.logFile ?? null)),
   };
 }
 
@@ -73,17 +89,23 @@ function executionOf(goal: Goal | null, screen: LogScreen): { build: Build | nul
   return { build: goal.lastBuild?.build ?? null, ended: goal.lastBuild };
 }
 
-/** A failure knows its decisive lines even when the build's own are gone. */
-export function logSource(goal: Goal | null, build: Build | null): LogSource {
-  if (build !== null && build.log.total > 0) return build.log;
+/** The newest lines are in memory, older ones on disk; a failure knows its decisive lines even when the build's own are gone. */
+export function logSource(goal: Goal | null, build: Build | null, archive: LogArchive): LogSource {
+  if (build !== null && build.log.total > 0) {
+    const { log } = build;
+    if (log.first === 0 || build.logFile === null) return log;
+    const older = archive.linesOf(build.logFile);
+    if (older === null) return log;
+    return { first: 0, total: log.total, line: (number) => log.line(number) ?? older.line(number) };
+  }
   const tail = goal === null ? [] : (failureOf(goal)?.logTail ?? []);
   return { first: 0, total: tail.length, line: (number) => tail[number] ?? null };
 }
 
 /** The lines of the log looked at, for searching. */
-export function sourceOf(board: Board, screen: LogScreen): LogSource {
+export function sourceOf(board: Board, screen: LogScreen, archive: LogArchive): LogSource {
   const goal = board.goals.get(screen.goal) ?? null;
-  return logSource(goal, executionOf(goal, screen).build);
+  return logSource(goal, executionOf(goal, screen).build, archive);
 }
 
 /** The first line that can be at the top with the end still at the bottom. */
@@ -138,16 +160,34 @@ export function cutSpans(spans: readonly StyledSpan[], from: number, width: numb
   return result;
 }
 
-/** Number of the next line that holds the text, going round once; null when none does. */
-export function findLine(source: LogSource, text: string, from: number, direction: 1 | -1): number | null {
+/** What searching came to: a line, none in the whole log, or none up to the line where it stopped. */
+export type SearchResult = { readonly type: "found" | "stopped"; readonly number: number } | { readonly type: "none" };
+
+/** Lines looked at in one go: about a second's work. */
+const MAX_SEARCHED = 1_000_000;
+/** A line with these may show something else than it holds. */
+const CONTROLS = /[\x00-\x1f\x7f-\x9f]/;
+
+/** Looks for the next line that holds the text, going round once. */
+export function findLine(
+  source: LogSource,
+  text: string,
+  from: number,
+  direction: 1 | -1,
+  limit: number = MAX_SEARCHED,
+): SearchResult {
   const count = source.total - source.first;
-  if (text === "" || count <= 0) return null;
+  if (text === "" || count <= 0) return { type: "none" };
+  const wanted = text.toLowerCase();
+  let number = from;
   for (let step = 1; step <= count; step++) {
     const offset = (((from - source.first + direction * step) % count) + count) % count;
-    const number = source.first + offset;
-    if (includesIgnoringCase(sanitizeLine(source.line(number) ?? ""), text)) return number;
+    number = source.first + offset;
+    const raw = source.line(number) ?? "";
+    if ((CONTROLS.test(raw) ? sanitizeLine(raw) : raw).toLowerCase().includes(wanted)) return { type: "found", number };
+    if (step >= limit && step < count) return { type: "stopped", number };
   }
-  return null;
+  return { type: "none" };
 }
 
 function includesIgnoringCase(text: string, part: string): boolean {

@@ -114,14 +114,10 @@ export function waitingLabel(reason: WaitingReason, goal: GoalDescription): stri
       return `for ${namesOf(reason.machines)} to be uncordoned`;
     case "backOff":
       return "to be tried again";
-    case "lock":
-      return "for a lock of another program";
     case "hook":
       return "for a hook";
     case "paused":
       return "because dispatch is paused";
-    case "stopping":
-      return "but the run is stopping";
   }
 }
 

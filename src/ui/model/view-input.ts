@@ -63,9 +63,19 @@ function applyText(context: ViewContext, text: string): ViewState {
 
 /** Moves the log to the next line that contains the text searched for. */
 export function jumpToMatch(context: ViewContext, direction: 1 | -1): ViewChange {
-  const { screen, view, board, layout } = context;
+  const { screen, view, board, layout, archive } = context;
   if (screen.type !== "log") return only(view);
-  const found = findLine(sourceOf(board, screen), screen.search, layout.type === "log" ? layout.top : 0, direction);
-  if (found === null) return flash(view, `no line contains "${screen.search}"`, "warn", context.now);
-  return only(withScreen(view, { ...screen, top: found }));
+  const from = layout.type === "log" ? layout.top : 0;
+  const found = findLine(sourceOf(board, screen, archive), screen.search, from, direction);
+  switch (found.type) {
+    case "none":
+      return flash(view, `no line contains "${screen.search}"`, "warn", context.now);
+    case "stopped": {
+      const key = direction === 1 ? "n" : "N";
+      const message = `nothing up to line ${found.number + 1}; ${key} searches on`;
+      return flash(withScreen(view, { ...screen, top: found.number }), message, "warn", context.now);
+    }
+    case "found":
+      return only(withScreen(view, { ...screen, top: found.number }));
+  }
 }

@@ -80,12 +80,25 @@ export interface FailuresScreen {
   readonly selection: Selection;
 }
 
+export interface RoundsScreen {
+  readonly type: "rounds";
+  readonly selection: Selection;
+}
+
 export interface HelpScreen {
   readonly type: "help";
   readonly top: number;
 }
 
-export type Screen = BoardScreen | LogScreen | TreeScreen | ListScreen | MachinesScreen | FailuresScreen | HelpScreen;
+export type Screen =
+  | BoardScreen
+  | LogScreen
+  | TreeScreen
+  | ListScreen
+  | MachinesScreen
+  | FailuresScreen
+  | RoundsScreen
+  | HelpScreen;
 export type ScreenType = Screen["type"];
 
 /** A short answer on the screen. */

@@ -6,6 +6,7 @@ import { contextOf, type ReplayState, type Size, type ViewContext } from "../mod
 import { helpLines } from "../model/help.ts";
 import { reduce } from "../model/reduce.ts";
 import { interruptView, pressKey } from "../model/reduce-view.ts";
+import type { LogArchive } from "../model/select-log.ts";
 import { type ViewChange, type ViewEffect, withFlash } from "../model/view-change.ts";
 import { pasteText } from "../model/view-input.ts";
 import { createView, currentScreen, type ViewState } from "../model/view-state.ts";
@@ -46,6 +47,8 @@ export interface StorePorts {
   readonly clock: Clock;
   readonly size: Size;
   readonly spoken: boolean;
+  /** Logs on disk. */
+  readonly archive: LogArchive;
   readonly replay: () => ReplayState | null;
   readonly perform: (effect: ViewEffect) => void;
   /** The view has been left. */
@@ -102,6 +105,7 @@ export function createBoardStore(ports: StorePorts): BoardStore {
       replay,
       scrolls,
       helpLines(replay !== null, false).length,
+      ports.archive,
     );
     return context;
   };
@@ -135,8 +139,7 @@ export function createBoardStore(ports: StorePorts): BoardStore {
       context = null;
       change(pasteText(current(), text));
     },
-    interrupt: () =>
-      change(interruptView(view, board.run.type === "finished", ports.replay() !== null, clock.wallTime())),
+    interrupt: () => change(interruptView(view, board.run.type, ports.replay() !== null, clock.wallTime())),
     resize: (next) => {
       size = next;
       draw();

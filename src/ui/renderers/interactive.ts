@@ -2,6 +2,7 @@
 import { sanitizeText } from "../format/sanitize.ts";
 import { failureOf } from "../model/board.ts";
 import type { ReplayState } from "../model/context.ts";
+import { NO_ARCHIVE } from "../model/context.ts";
 import type { ViewEffect } from "../model/view-change.ts";
 import { createTheme } from "../theme.ts";
 import { type BoardStore, createBoardStore } from "./board-store.ts";
@@ -9,6 +10,7 @@ import { isUtf8, wantsColor } from "./choose.ts";
 import { withDrawingEnvironment } from "./drawing-environment.ts";
 import type { MountedBoard, Suspend } from "./ink-app.tsx";
 import { createLineWriter } from "./line-writer.ts";
+import { LogFiles } from "./log-files.ts";
 import { failureLines } from "./nix-words.ts";
 import { digestLines, summaryLine } from "./plain-summary.ts";
 import { withQuickStart } from "./quick-start.ts";
@@ -46,6 +48,7 @@ class InteractiveRenderer implements Renderer {
   private hasLeft: () => void = () => undefined;
   private readonly left: Promise<void>;
   private isSuspending = false;
+  private readonly logFiles = new LogFiles();
 
   constructor(
     ports: RendererPorts,
@@ -66,6 +69,8 @@ class InteractiveRenderer implements Renderer {
       clock: ports.clock,
       size: sizeOf(stream),
       spoken,
+      // A recording may name any file of whoever replays it.
+      archive: ports.replay === null ? this.logFiles : NO_ARCHIVE,
       replay: () => this.replayState(),
       perform: (effect) => this.perform(effect),
       left: () => this.hasLeft(),
@@ -124,6 +129,7 @@ class InteractiveRenderer implements Renderer {
     const board = this.board;
     if (board === null) return;
     this.signs.clear();
+    this.logFiles.close();
     this.board = null;
     this.store.stop();
     this.stream.off("resize", this.onResize);

@@ -141,12 +141,16 @@ class PlainRenderer implements Renderer {
         this.showMachine(event, at);
         return;
       case "outputDiffered": {
-        const other = event.otherPath === null ? "" : ` from '${sanitizeText(event.otherPath)}'`;
-        const where = `round ${event.round} on '${this.uri(event.otherMachine)}', the first on '${this.uri(event.firstMachine)}'`;
-        this.warn(
-          `output '${sanitizeText(event.firstPath)}' of '${sanitizeText(event.goal)}' differs${other} (${where})`,
-        );
-        this.lines(event.summary.map((line) => `         ${sanitizeLine(line)}`));
+        // That it differs is said where it counts, as a warning or as the failure; here is what there is to know of it.
+        const goal = this.board.goals.get(event.goal);
+        const prefix = `${this.name(goal, event.goal)} (diff)> `;
+        const kept = event.otherPath === null ? "" : `, kept as '${event.otherPath}'`;
+        const isCheck = (goal?.claims.at(-1) ?? goal?.lastBuild?.build)?.isCheck === true;
+        const where = isCheck
+          ? `as it was and as '${this.uri(event.otherMachine)}' built it again`
+          : `of the first round on '${this.uri(event.firstMachine)}' and of round ${event.round} on '${this.uri(event.otherMachine)}'`;
+        const lines = [`output '${event.firstPath}' ${where}${kept}:`, ...event.summary.map((line) => `  ${line}`)];
+        this.lines(lines.map((line) => prefix + sanitizeLine(line)));
         return;
       }
       case "hookStarted": {

@@ -65,6 +65,7 @@ export function createTerminalSigns(write: (text: string) => void, env: Environm
 function titleOf(board: Board): string {
   const { done, expected, failed } = countersOf(board);
   const failures = failed > 0 ? `, ${failed} failed` : "";
+  if (board.run.type === "held") return `tsbuild-top: failed${failures}`;
   if (board.run.type === "finished")
     return `tsbuild-top: ${board.run.outcome.exitStatus === 0 ? "done" : "failed"}${failures}`;
   return expected === 0 ? "tsbuild-top" : `tsbuild-top: ${done}/${expected} built${failures}`;

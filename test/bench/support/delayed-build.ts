@@ -23,6 +23,7 @@ const request = {
   diffoscope: false,
   outLink: null,
   dryRun: false,
+  holdWhenFailed: false,
   uploadTo: null,
 } as const;
 const surroundings = { environment: process.env, cwd: process.cwd(), program: "benchmark" };

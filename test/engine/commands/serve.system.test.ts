@@ -19,6 +19,8 @@ import { buildOptions } from "../protocols/real-nix.ts";
 import { infoOf, narOf, pathOf } from "../protocols/support.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../../bin/tsbuild-top.js", import.meta.url));
+/** The full dose is 200. */
+const CLIENTS = Number(process.env.TSBUILD_TOP_CLIENTS ?? "20");
 const LISTENER = { phase: () => undefined, logged: () => undefined, noticed: () => undefined };
 
 describe("serve", () => {
@@ -76,26 +78,70 @@ describe("serve", () => {
     expect(stranger.trusted).toBe(false);
   });
 
-  it("serves twenty clients at once, each building and reading back", async () => {
-    const results = await Promise.all(
-      Array.from({ length: 20 }, async (_, index) => {
+  it(`serves ${CLIENTS} clients at once, while some are killed and garbage is collected`, async () => {
+    const builds = CLIENTS / 2;
+    // What is connected from the first to the last keeps what it has asked for.
+    const keeper = await connect();
+    const wanted = Array.from({ length: builds }, (_, at) => script(`build-${at}`, `echo built ${at} > $out`));
+    const inputs = Array.from({ length: 5 }, (_, at) => {
+      const nar = narOf(`input ${at}`);
+      return { nar, info: infoOf(pathOf(`shared-${at}`), nar) };
+    });
+    await keeper.addTempRoots([...wanted.map(({ out }) => out), ...inputs.map(({ info }) => info.path)]);
+    let open = CLIENTS;
+    const collections: Promise<number>[] = [];
+    const outcomes = await Promise.all(
+      Array.from({ length: CLIENTS }, async (_, index) => {
         const client = await connect();
         await client.setOptions(buildOptions);
-        const text = narOf(`input ${index % 5}`);
-        const info = infoOf(pathOf(`shared-${index % 5}`), text);
-        await client.addToStoreNar({ info, repair: false, checkSignatures: false }, once(text));
-        const { drvPath, derivation, out } = script(`build-${index % 10}`, `echo built ${index % 10} > $out`);
-        const result = await client.buildDerivation(drvPath, derivation, "normal");
+        const { info, nar } = inputs[index % inputs.length]!;
+        await client.addToStoreNar({ info, repair: false, checkSignatures: false }, once(nar));
+        const { drvPath, derivation, out } = wanted[index % builds]!;
+        // Every tenth hangs up in the middle of a build nobody else does; the others must not notice.
+        if (index % 10 === 9) {
+          const own = script(`broken-off-${index}`, `echo ${index}; echo ${index} > $out; while :; do :; done`);
+          const begun = Promise.withResolvers<void>();
+          const hear = hearBuild({ ...LISTENER, started: () => begun.resolve() });
+          client.buildDerivation(own.drvPath, own.derivation, "normal", hear).catch(() => undefined);
+          await begun.promise;
+          client.close();
+          open -= 1;
+          return "hung up";
+        }
+        const garbage = narOf(`garbage ${index}`);
+        await client.addToStoreNar(
+          { info: infoOf(pathOf(`garbage-${index}`), garbage), repair: false, checkSignatures: false },
+          once(garbage),
+        );
+        const { status, errorMessage } = await client.buildDerivation(drvPath, derivation, "normal");
         const built = await client.queryPathInfo(out);
         client.close();
-        return { status: result.status, size: built?.narSize };
+        open -= 1;
+        if (open % 8 === 0) {
+          collections.push(
+            keeper
+              .collectGarbage({ action: "deleteDead", paths: [], maxFreed: null })
+              .then(({ paths }) => paths.length),
+          );
+        }
+        return built === null ? `lost after ${status}: ${errorMessage}` : status;
       }),
     );
-    expect(results.filter(({ status }) => status !== "Built" && status !== "AlreadyValid")).toEqual([]);
-    expect(new Set(results.map(({ size }) => size)).size).toBe(1);
+    const allowed = new Set(["Built", "AlreadyValid", "hung up"]);
+    expect(outcomes.filter((outcome) => !allowed.has(outcome))).toEqual([]);
+    expect(outcomes.filter((outcome) => outcome === "hung up")).toHaveLength(CLIENTS / 10);
+    await Promise.all(collections);
     const last = await connect();
+    await last.collectGarbage({ action: "deleteDead", paths: [], maxFreed: null });
     expect(await last.verifyStore(true, false)).toBe(false);
-    expect((await last.queryAllValidPaths()).length).toBe(15);
+    const kept = new Set(await last.queryAllValidPaths());
+    for (const [index, { out }] of wanted.entries()) {
+      // Each is built by two, unless both were among those that hang up.
+      const builders = [index, index + builds].filter((at) => at % 10 !== 9);
+      if (builders.length > 0) expect(kept).toContain(out);
+    }
+    for (const { info } of inputs) expect(kept).toContain(info.path);
+    expect(readdirSync(join(root, "nix/store")).filter((name) => name.endsWith(".lock"))).toEqual([]);
   });
 
   it("ends the builder when the client hangs up, and leaves a sound store", async () => {
@@ -118,6 +164,38 @@ describe("serve", () => {
     expect(existsSync(work) ? readdirSync(work) : []).toEqual([]);
     const next = await connect();
     expect(await next.verifyStore(true, false)).toBe(false);
+  });
+
+  it("collects garbage for its clients, and nothing another client needs", async () => {
+    const paths = ["needed", "garbage"].map((name) => {
+      const nar = narOf(name);
+      return { info: infoOf(pathOf(name), nar), nar };
+    });
+    const [needed, garbage] = paths.map(({ info }) => info.path) as [StorePath, StorePath];
+    const making = await connect();
+    for (const { info, nar } of paths) {
+      await making.addToStoreNar({ info, repair: false, checkSignatures: false }, once(nar));
+    }
+    const other = await connect();
+    await other.addTempRoots([needed]);
+    making.close();
+    const client = await connect("--trusted-users", "nobody");
+    await until("the first client's roots to be gone", async () => {
+      const { paths: dead } = await client.collectGarbage({ action: "returnDead", paths: [], maxFreed: null });
+      return dead.includes(garbage);
+    });
+    const refused = client.collectGarbage({ action: "deleteSpecific", paths: [needed], maxFreed: null });
+    await expect(refused).rejects.toThrow("since it is still alive");
+    const said: string[] = [];
+    const { paths: deleted, bytesFreed } = await client.collectGarbage(
+      { action: "deleteDead", paths: [], maxFreed: null },
+      (frames) => said.push(...frames.flatMap((frame) => (frame.type === "next" ? [frame.text] : []))),
+    );
+    expect([deleted, bytesFreed > 0n]).toEqual([[garbage], true]);
+    expect(said.join("")).toContain(`deleting '${garbage}'`);
+    expect(await client.queryAllValidPaths()).toEqual([needed]);
+    const roots = await other.findRoots();
+    expect([...roots.values()]).toContain(needed);
   });
 
   it("refuses what needs trust, in Nix's words, and builds from derivations it was given", async () => {

@@ -78,6 +78,17 @@ function instantiated(...args: string[]): string[] {
 }
 
 describe("nix-instantiate", () => {
+  it("chooses outputs of attributes", async () => {
+    const [a, multi] = instantiated("-A", "a", "-A", "multi").map((line) => parseStorePath(line.split("!")[0]!));
+    expect(await evaluate({ words: ["a", "multi^dev", "multi^*", "multi"], expression: FILE })).toEqual([
+      { type: "built", drvPath: a, outputs: ["out"] },
+      { type: "built", drvPath: multi, outputs: ["dev"] },
+      { type: "built", drvPath: multi, outputs: "all" },
+      { type: "built", drvPath: multi, outputs: ["bin"] },
+    ]);
+    expect(await evaluate({ words: ["./flake"], attributes: ["hello^man"] })).toMatchObject([{ outputs: ["man"] }]);
+  });
+
   it("gives the same derivations and outputs", async () => {
     const [a] = instantiated("-A", "a");
     const [multi = ""] = instantiated("-A", "multi.dev");

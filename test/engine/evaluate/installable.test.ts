@@ -52,8 +52,8 @@ describe("installables", () => {
   });
 
   it("takes words for attributes of --file and --expr, as 'nix build' does", () => {
-    expect(parseInstallables({ ...NONE, file: "x.nix", words: ["a", "b.c", DRV], attributes: ["z"] })).toEqual([
-      { type: "file", path: "x.nix", attributes: ["z", "a", "b.c"] },
+    expect(parseInstallables({ ...NONE, file: "x.nix", words: ["a", "b.c^dev", DRV], attributes: ["z"] })).toEqual([
+      { type: "file", path: "x.nix", attributes: ["z", "a", "b.c^dev"] },
       { type: "derivation", drvPath: DRV, outputs: { type: "all" } },
     ]);
     expect(parseInstallables({ ...NONE, expression: "import ./." })).toEqual([

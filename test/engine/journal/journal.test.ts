@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   appendFileSync,
-  chmodSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -12,19 +12,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ClaimId, GoalId, MachineId } from "../../../src/engine/events/ids.ts";
-import {
-  createJournal,
-  isAlive,
-  listRuns,
-  ownerOf,
-  readJournal,
-  removeFinished,
-  removeRun,
-} from "../../../src/engine/journal/journal.ts";
-import { type JournalRecord, printRecord, unfinishedBuilds } from "../../../src/engine/journal/record.ts";
+import { createJournal, readJournal, removeOld, removeRun, takeOver } from "../../../src/engine/journal/journal.ts";
+import { type JournalRecord, printRecord, type RunGoals } from "../../../src/engine/journal/record.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -32,135 +24,129 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(join(directory, ".."), { recursive: true, force: true }));
 
-const sent = (claim: string): JournalRecord => ({
-  type: "buildSent",
-  at: 1,
-  claim: claim as ClaimId,
-  goal: `/nix/store/${claim}.drv` as GoalId,
-  machine: "itchy" as MachineId,
-  round: 1,
-  attempt: 1,
+const goals = (store = "auto"): RunGoals => ({ store, targets: ["/nix/store/a.drv^*"], isCheck: false });
+const started = (store?: string): JournalRecord => ({
+  ...{ type: "runStarted", at: 0, runId: "r", goals: goals(store), builds: 3 },
 });
-const finished: JournalRecord = { type: "runFinished", at: 9, exitStatus: 0 };
-const start = (runId: string) => createJournal({ directory, runId, at: 0, targets: ["/nix/store/a.drv"] });
+const sent = (claim: string): JournalRecord => ({
+  ...{ type: "buildSent", at: 1, claim: claim as ClaimId, goal: `/nix/store/${claim}.drv` as GoalId },
+  ...{ machine: "itchy" as MachineId, round: 1, rounds: 1, attempt: 1, isCheck: false },
+});
 
-/** A run whose process is gone. */
-function deadRun(runId: string, ...records: JournalRecord[]): string {
-  const owner = { pid: 1, bootId: "of another boot", startTime: "1" };
-  const file = join(directory, `${runId}.jsonl`);
-  const all: JournalRecord[] = [{ type: "runStarted", at: 0, runId, owner, targets: [] }, ...records];
-  writeFileSync(file, all.map(printRecord).join(""));
+/** A run whose process is gone: of another boot. */
+function deadRun(n: number, ...records: JournalRecord[]): string {
+  mkdirSync(directory, { recursive: true });
+  const file = join(directory, `run-ffffffff-1-1-${n}.jsonl`);
+  writeFileSync(file, records.map(printRecord).join(""));
   return file;
 }
 
+const all = () => true;
+
 describe("a journal", () => {
   it("holds what was appended as soon as append returns, for its owner alone", () => {
-    const journal = start("r1");
+    const journal = createJournal(directory, [started()]);
     journal.append([sent("c1"), sent("c2")]);
     const run = readJournal(journal.file);
-    expect(run).toMatchObject({ runId: "r1", state: "running", dropped: 0 });
+    expect(run).toMatchObject({ dropped: 0, builds: 3, goals: goals() });
     expect(run.records.map((record) => record.type)).toEqual(["runStarted", "buildSent", "buildSent"]);
     expect(statSync(journal.file).mode & 0o077).toBe(0);
-    journal.append([finished]);
-    journal.close();
-    expect(readJournal(journal.file).state).toBe("finished");
+    journal.close(false);
+    expect(readdirSync(directory)).toHaveLength(1);
   });
 
-  it("is made once: two runs never write the same", () => {
-    start("r1").close();
-    expect(() => start("r1")).toThrow(expect.objectContaining({ code: "JOURNAL_UNWRITABLE" }));
-    expect(() => start("../r1")).toThrow(expect.objectContaining({ code: "JOURNAL_BAD_ID" }));
+  it("of which nothing is needed any more leaves nothing", () => {
+    createJournal(directory, [started()]).close(true);
+    expect(readdirSync(directory)).toEqual([]);
   });
 
   it("says where it cannot be written", () => {
     writeFileSync(join(directory, "..", "file"), "");
-    const options = { directory: join(directory, "..", "file", "runs"), runId: "r", at: 0, targets: [] };
-    expect(() => createJournal(options)).toThrow(
+    expect(() => createJournal(join(directory, "..", "file", "runs"), [])).toThrow(
       expect.objectContaining({ code: "JOURNAL_UNWRITABLE", hint: expect.any(String) }),
     );
   });
 
   it("cut off at any byte loses the torn record alone", () => {
-    const journal = start("r1");
+    const journal = createJournal(directory, [started()]);
     journal.append([sent("c1"), sent("c2"), sent("c3")]);
-    journal.close();
+    journal.close(false);
     const whole = readFileSync(journal.file);
     const file = join(directory, "cut.jsonl");
+    const head = whole.indexOf(10) + 1;
     for (let length = 0; length <= whole.length; length++) {
       writeFileSync(file, whole.subarray(0, length));
+      if (length < head) {
+        expect(() => readJournal(file)).toThrow(expect.objectContaining({ code: "JOURNAL_UNREADABLE" }));
+        continue;
+      }
       const ends = whole.subarray(0, length).filter((byte) => byte === 10).length;
       const run = readJournal(file);
       expect(run.records).toHaveLength(ends);
-      expect(run.dropped).toBe(length > 0 && whole[length - 1] !== 10 ? 1 : 0);
+      expect(run.dropped).toBe(whole[length - 1] === 10 ? 0 : 1);
     }
   });
 
   it("skips what is damaged or newer, and counts it", () => {
-    const journal = start("r1");
+    const journal = createJournal(directory, [started()]);
     appendFileSync(journal.file, 'garbage\n{"v":99,"type":"future","at":1}\n');
     journal.append([sent("c1")]);
-    journal.close();
+    journal.close(false);
     expect(readJournal(journal.file)).toMatchObject({
       dropped: 2,
       records: [{ type: "runStarted" }, { type: "buildSent" }],
     });
   });
-
-  it("that cannot be read says so", () => {
-    expect(() => readJournal(join(directory, "none.jsonl"))).toThrow(
-      expect.objectContaining({ code: "JOURNAL_UNREADABLE" }),
-    );
-  });
 });
 
-describe("runs side by side", () => {
-  it("are told by whether their processes live", () => {
-    expect(listRuns(directory)).toEqual([]);
-    start("mine").close();
-    deadRun("dead", sent("c1"));
-    deadRun("done", finished);
+describe("taking over", () => {
+  it("takes dead runs of the same goals, once, and no others", () => {
+    expect(takeOver(directory, all)).toEqual([]);
+    const living = createJournal(directory, [started()]);
+    deadRun(1, started(), sent("c1"));
+    deadRun(2, started("/other"), sent("c2"));
     writeFileSync(join(directory, "notes.txt"), "not ours");
-    const states = Object.fromEntries(listRuns(directory).map((run) => [run.runId, run.state]));
-    expect(states).toEqual({ mine: "running", dead: "interrupted", done: "finished" });
-    const dead = listRuns(directory).find((run) => run.runId === "dead")!;
-    expect([...unfinishedBuilds(dead.records).keys()]).toEqual(["/nix/store/c1.drv"]);
-    removeRun(dead);
-    removeRun(dead);
-    expect(
-      listRuns(directory)
-        .map((run) => run.runId)
-        .sort(),
-    ).toEqual(["done", "mine"]);
+    const taken = takeOver(directory, ({ store }) => store === "auto");
+    expect(taken.map(({ records }) => records.length)).toEqual([2]);
+    // It is ours now, whoever looks.
+    expect(takeOver(directory, ({ store }) => store === "auto")).toEqual([]);
+    removeRun(taken[0]!);
+    expect(readdirSync(directory).sort()).toEqual(
+      ["notes.txt", basename(living.file), "run-ffffffff-1-1-2.jsonl"].sort(),
+    );
+    living.close(true);
   });
 
-  it("finished ones are removed but the newest; interrupted ones stay", () => {
-    start("mine").close();
-    deadRun("dead");
-    for (let index = 0; index < 5; index++) utimesSync(deadRun(`done${index}`, finished), index, index);
-    expect(removeFinished(directory, 2)).toBe(3);
-    expect(readdirSync(directory).sort()).toEqual(["dead.jsonl", "done3.jsonl", "done4.jsonl", "mine.jsonl"]);
+  it("leaves what it cannot read, and takes several in the order they ended", () => {
+    deadRun(1);
+    writeFileSync(deadRun(2), "garbage\n");
+    utimesSync(deadRun(3, started(), sent("late")), 2000, 2000);
+    utimesSync(deadRun(4, started(), sent("early")), 1000, 1000);
+    const claims = takeOver(directory, all).map(({ records }) =>
+      records[1]?.type === "buildSent" ? records[1].claim : "",
+    );
+    expect(claims).toEqual(["early", "late"]);
   });
 
-  it("an unreadable one hides no other", () => {
-    start("mine").close();
-    const file = deadRun("secret");
-    chmodSync(file, 0);
-    expect(listRuns(directory).map((run) => run.runId)).toContain("mine");
+  it("removes what is old or too much, of the dead alone", () => {
+    const living = createJournal(directory, [started()]);
+    utimesSync(living.file, 0, 0);
+    const now = 100 * 24 * 3600;
+    for (let n = 0; n < 60; n++) utimesSync(deadRun(n, started()), now - n, now - n);
+    utimesSync(deadRun(99, started()), now - 40 * 24 * 3600, now - 40 * 24 * 3600);
+    expect(removeOld(directory, now * 1000)).toBe(11);
+    const kept = readdirSync(directory);
+    expect(kept).toHaveLength(51);
+    expect(kept).toContain(basename(living.file));
+    expect(kept).toContain("run-ffffffff-1-1-0.jsonl");
+    expect(kept).not.toContain("run-ffffffff-1-1-59.jsonl");
+    living.close(true);
   });
-});
 
-describe("the owner of a run", () => {
-  it("is this process, and no later one with its number", () => {
-    const owner = ownerOf(process.pid);
-    expect(isAlive(owner)).toBe(true);
-    expect(isAlive({ ...owner, startTime: `${owner.startTime}0` })).toBe(false);
-    expect(isAlive({ ...owner, bootId: "another" })).toBe(false);
-  });
-
-  it("is gone after kill -9, and what it wrote before is there", async () => {
+  it("finds after kill -9 what was written before", async () => {
     const script = `
       import { createJournal } from ${JSON.stringify(new URL("../../../src/engine/journal/journal.ts", import.meta.url).href)};
-      const journal = createJournal({ directory: ${JSON.stringify(directory)}, runId: "victim", at: 0, targets: [] });
+      const journal = createJournal(${JSON.stringify(directory)}, [${JSON.stringify(started())}]);
       let count = 0;
       const go = () => { journal.append([${JSON.stringify(sent("cN"))}].map((record) => ({ ...record, claim: "c" + ++count }))); process.stdout.write(count + "\\n"); setImmediate(go); };
       go();`;
@@ -172,12 +158,11 @@ describe("the owner of a run", () => {
       heard += bytes.toString();
     });
     while (heard.split("\n").length < 6) await once(child.stdout!, "data");
-    expect(readJournal(join(directory, "victim.jsonl")).state).toBe("running");
+    expect(takeOver(directory, all)).toEqual([]);
     child.kill("SIGKILL");
     await once(child, "close");
     const said = Number(heard.trimEnd().split("\n").at(-1));
-    const run = readJournal(join(directory, "victim.jsonl"));
-    expect(run.state).toBe("interrupted");
-    expect(run.records.length - 1).toBeGreaterThanOrEqual(said);
+    const [run] = takeOver(directory, all);
+    expect(run!.records.length - 1).toBeGreaterThanOrEqual(said);
   });
 });

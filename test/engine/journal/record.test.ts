@@ -1,52 +1,26 @@
 import { describe, expect, it } from "vitest";
 import type { EngineEvent } from "../../../src/engine/events/event.ts";
-import type { ClaimId, GoalId, HookId, MachineId } from "../../../src/engine/events/ids.ts";
+import type { ClaimId, GoalId, MachineId } from "../../../src/engine/events/ids.ts";
 import {
+  isSameGoals,
   JOURNAL_VERSION,
   type JournalRecord,
-  mustBeDurable,
   parseRecord,
   printRecord,
+  type RunGoals,
   recordOfEvent,
-  unfinishedBuilds,
-  unfinishedHooks,
 } from "../../../src/engine/journal/record.ts";
 
-const id = {
-  claim: (name: string) => name as ClaimId,
-  goal: (name: string) => `/nix/store/${name}.drv` as GoalId,
-  machine: (name: string) => name as MachineId,
-  hook: (name: string) => name as HookId,
-};
-const sent = (claim: string, goal: string, machine: string): JournalRecord => ({
-  type: "buildSent",
-  at: 1,
-  claim: id.claim(claim),
-  goal: id.goal(goal),
-  machine: id.machine(machine),
-  round: 1,
-  attempt: 1,
-});
-const ended = (claim: string): JournalRecord => ({
-  type: "buildEnded",
-  at: 2,
-  claim: id.claim(claim),
-  result: "built",
-  durationMs: 10.5,
-});
+const claim = "c1" as ClaimId;
+const goal = "/nix/store/a.drv" as GoalId;
+const machine = "itchy" as MachineId;
+const goals: RunGoals = { store: "auto", targets: ["/nix/store/a.drv^*", 'odd\n"name"'], isCheck: false };
 const records: readonly JournalRecord[] = [
-  {
-    type: "runStarted",
-    at: 0,
-    runId: "r1",
-    owner: { pid: 1, bootId: "b", startTime: "7" },
-    targets: ["/nix/store/a.drv", 'odd\n"name"'],
-  },
-  sent("c1", "a", "itchy"),
-  ended("c1"),
-  { type: "goalFinished", at: 3, goal: id.goal("a"), result: "built" },
-  { type: "hookQueued", at: 4, hook: id.hook("h1"), goal: id.goal("a"), paths: ["/nix/store/a"] },
-  { type: "hookEnded", at: 5, hook: id.hook("h1"), done: false },
+  { type: "runStarted", at: 0, runId: "r1", goals, builds: 7 },
+  { type: "carried", at: 0, build: { goal, machine: null, isBuilt: false, isUnverified: true, failures: ["m: x"] } },
+  { type: "buildSent", at: 1, claim, goal, machine, round: 1, rounds: 2, attempt: 1, isCheck: false },
+  { type: "buildEnded", at: 2, claim, result: "machineryFailed", message: "disk full" },
+  { type: "goalFinished", at: 3, goal, result: "built" },
   { type: "runFinished", at: 6, exitStatus: 0 },
 ];
 
@@ -77,6 +51,7 @@ describe("journal lines", () => {
     '{"v":1,"type":"toString","at":1}',
     '{"v":1,"type":"buildEnded","at":1}',
     '{"v":1,"type":"runFinished","at":"1","exitStatus":0}',
+    '{"v":1,"type":"runStarted","at":1,"runId":"r","builds":1,"goals":{"store":"auto","targets":[1],"isCheck":true}}',
   ])("%s is none", (line) => expect(parseRecord(line)).toEqual({ type: "torn" }));
 
   it("of a newer program are told from torn ones", () => {
@@ -88,93 +63,43 @@ describe("journal lines", () => {
 });
 
 describe("what is kept", () => {
-  it("of events: what was sent, how it ended, hooks", () => {
+  it("of events: what was sent, how it ended, which goals are finished", () => {
+    const end = (result: Extract<EngineEvent, { type: "buildEnded" }>["result"]): EngineEvent => ({
+      type: "buildEnded",
+      claim,
+      durationMs: 5,
+      result,
+    });
     const events: EngineEvent[] = [
       {
-        type: "buildAssigned",
-        claim: id.claim("c1"),
-        goal: id.goal("a"),
-        machine: id.machine("m"),
-        slot: 0,
-        attempt: 1,
-        round: 1,
-        rounds: 1,
-        isCheck: false,
-        expectedMs: null,
-        explanation: "",
+        ...{ type: "buildAssigned", claim, goal, machine, slot: 0, attempt: 2, round: 1, rounds: 3, isCheck: false },
+        ...{ expectedMs: null, explanation: "" },
       },
-      { type: "buildStageChanged", claim: id.claim("c1"), stage: "building" },
-      {
-        type: "buildEnded",
-        claim: id.claim("c1"),
-        durationMs: 5,
-        result: { type: "failed", kind: "final", message: "x" },
-      },
-      { type: "goalFinished", goal: id.goal("a"), result: { type: "cancelled", reason: "x" } },
-      { type: "hookQueued", hook: id.hook("h1"), kind: "postBuild", goal: id.goal("a"), paths: ["/nix/store/a"] },
-      { type: "hookFinished", hook: id.hook("h1"), result: { type: "willRetry", reason: "x", at: 1 } },
-      { type: "hookFinished", hook: id.hook("h1"), result: { type: "left", reason: "x" } },
+      { type: "buildStageChanged", claim, stage: "building" },
+      end({ type: "built" }),
+      end({ type: "alreadyValid" }),
+      end({ type: "failed", kind: "final", message: "exit 1" }),
+      end({ type: "failed", kind: "machinery", message: "disk full" }),
+      end({ type: "cancelled" }),
+      { type: "goalFinished", goal, result: { type: "cancelled", reason: "x" } },
       { type: "dispatchPaused" },
     ];
     const kept = events.flatMap((event) => recordOfEvent(event, 9) ?? []);
-    expect(kept.map((record) => record.type)).toEqual([
-      "buildSent",
-      "buildEnded",
-      "goalFinished",
-      "hookQueued",
-      "hookEnded",
+    expect(kept.map((record) => (record.type === "buildEnded" ? record.result : record.type))).toEqual([
+      ...["buildSent", "built", "built", "over", "machineryFailed", "over", "goalFinished"],
     ]);
-    expect(kept.at(-1)).toMatchObject({ done: false, at: 9 });
+    expect(kept[0]).toMatchObject({ at: 9, attempt: 2, rounds: 3 });
+    expect(kept[4]).toMatchObject({ message: "disk full" });
     for (const record of kept) expect(parseRecord(printRecord(record).trimEnd())).toEqual({ type: "record", record });
-  });
-
-  it("durably: builds before they are sent, hooks before they run", () => {
-    expect(records.filter(mustBeDurable).map((record) => record.type)).toEqual([
-      "runStarted",
-      "buildSent",
-      "hookQueued",
-    ]);
   });
 });
 
-describe("what an interrupted run left", () => {
-  it("is where builds may have been finished since", () => {
-    const left = unfinishedBuilds([
-      sent("c1", "a", "itchy"),
-      sent("c2", "b", "scratchy"),
-      ended("c1"),
-      sent("c3", "a", "poochie"),
-    ]);
-    expect([...left]).toEqual([
-      [id.goal("b"), "scratchy"],
-      [id.goal("a"), "poochie"],
-    ]);
-  });
-
-  it("is the hooks that have not run", () => {
-    const queued = (hook: string, goal: string): JournalRecord => ({
-      type: "hookQueued",
-      at: 1,
-      hook: id.hook(hook),
-      goal: id.goal(goal),
-      paths: [goal],
-    });
-    const done = (hook: string, ok: boolean): JournalRecord => ({
-      type: "hookEnded",
-      at: 2,
-      hook: id.hook(hook),
-      done: ok,
-    });
-    const left = unfinishedHooks([
-      queued("h1", "a"),
-      queued("h2", "b"),
-      queued("h3", "c"),
-      done("h1", true),
-      done("h2", false),
-    ]);
-    expect(left).toEqual([
-      { goal: id.goal("b"), paths: ["b"] },
-      { goal: id.goal("c"), paths: ["c"] },
-    ]);
-  });
+describe("the goals of two runs", () => {
+  it.each([
+    ["are the same", {}, true],
+    ["differ by store", { store: "/other" }, false],
+    ["differ by targets", { targets: ["/nix/store/a.drv^*"] }, false],
+    ["differ by a target", { targets: ["/nix/store/a.drv^*", "odd"] }, false],
+    ["differ by being checked", { isCheck: true }, false],
+  ])("%s", (_name, more, same) => expect(isSameGoals(goals, { ...goals, ...more })).toBe(same));
 });

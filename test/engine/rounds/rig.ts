@@ -95,6 +95,7 @@ export class Rig {
       queryOptions: queryOptions(false, false, new Map()),
       machineCores: async () => 1,
       buildOverrides: new Map(),
+      readDirectly: null,
     });
     this.infos = new PathInfos(this.store);
   }

@@ -75,6 +75,10 @@ const elf = (id: string): Buffer =>
     Buffer.from("040000001400000003000000474e5500", "hex"),
     Buffer.from(id.repeat(20), "hex"),
   ]);
+/** A build ID at the beginning, and a text where a program has its constants: beyond what is kept around the first difference. */
+const program = (id: string, constant: string): Buffer =>
+  Buffer.concat([elf(id), Buffer.alloc(70_000), Buffer.from(`\0${constant}\0`), Buffer.alloc(500)]);
+const text = "one thing and another, ".repeat(300);
 const seconds = (second: number): Buffer => {
   const bytes = Buffer.alloc(64);
   bytes.writeUInt32LE(context.builtAt / 1000 + second, 32);
@@ -130,10 +134,51 @@ describe("the cause that is guessed", () => {
     ["a store path", `/nix/store/${"a".repeat(32)}-x/bin`, `/nix/store/${"b".repeat(32)}-x/bin`, "storePath", /-x/],
     ["a build ID", elf("aa"), elf("bb"), "buildId", /build ID/],
     ["noise", noise(1), noise(99), "randomness", /nothing in common/],
+    [
+      "a build ID that follows from a build path far behind it",
+      program("aa", "/tmp/nix-build-x.drv-0/main.c"),
+      program("bb", "/tmp/nix-build-x.drv-1/main.c"),
+      "buildPath",
+      /drv-0\/main.c' and '.*drv-1\/main.c', at byte 70/,
+    ],
+    ["a build ID and a date", program("aa", "12:00:01"), program("bb", "12:00:07"), "timestamp", /12:00:07', at byte/],
+    [
+      "a compressed archive",
+      gzipSync(tar("a", "1461")),
+      gzipSync(tar("a", "1462")),
+      "timestamp",
+      /tar header, in comp/,
+    ],
+    [
+      "two ways to compress",
+      gzipSync(text, { level: 1 }),
+      gzipSync(text, { level: 9 }),
+      "compression",
+      /the same contents/,
+    ],
+    ["members of JSON", '{"a":1,"b":[2]}', '{"b":[2],"a":1}', "ordering", /same words/],
+    ["addresses", "<x at 0x7f3a2c0d1e50>", "<x at 0x7fb1990c2e50>", "randomness", /an address in memory/],
+    ["mktemp", "/tmp/tmp.2a1yvLWxQ4", "/tmp/tmp.5pJapTmO8w", "randomness", /a generated name/],
+    ["digits of a hash", "7b2d14d09be1f3a2", "4bc2d8149be1f3a7", "randomness", /hash of something/],
   ])("is right for %s", async (_, first, other, cause, words) => {
     const { lines, causes } = await summary(directory({ f: file(first) }), directory({ f: file(other) }));
     expect(lines[0]).toMatch(words);
     expect(causes).toEqual([cause]);
+  });
+
+  it.each<[string, string, string, RegExp]>([
+    ["cores", "make -j4 all", "make -j16 all", /the number of cores: '-j4' and '-j16'/],
+    ["kernels", "Linux 6.1.0-18-amd64", "Linux 6.6.13", /a version .*'6\.1\.0-18-amd64' and '6\.6\.13'/],
+  ])("is put into words where it is of no known kind: %s", async (_, first, other, words) => {
+    const { lines, causes } = await summary(file(first), file(other));
+    expect(lines[0]).toMatch(words);
+    expect(causes).toEqual([]);
+  });
+
+  it("is told of symlinks, too", async () => {
+    const { lines, causes } = await summary(link("/tmp/nix-build-x.drv-0/a"), link("/tmp/nix-build-x.drv-1/a"));
+    expect(lines[0]).toMatch(/; looks like a build path: /);
+    expect(causes).toEqual(["buildPath"]);
   });
 
   it("is none where nothing speaks for one", async () => {

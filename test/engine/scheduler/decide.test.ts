@@ -81,7 +81,7 @@ describe("a run", () => {
   });
 
   it("counts what a machine had already as already there, and runs no hook for it", () => {
-    const run = new Scenario({ hook: { type: "blocking" } })
+    const run = new Scenario({ hook: { type: "blocking", exceptLocal: false } })
       .machines(machine("a"))
       .goals(goal("x", [], { isTarget: true }));
     run.built(run.claim("x"), [], [], false);

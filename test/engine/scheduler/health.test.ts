@@ -37,6 +37,21 @@ describe("a machine that cannot be reached", () => {
     expect(run.outcome?.exitStatus).toBe(0);
   });
 
+  it("is waited for on when the timer comes a little early, as timers do", () => {
+    const run = new Scenario();
+    run.say({ type: "machineAdded", spec: machine("a") });
+    run.goals(target("x"));
+    run.lost("a");
+    const asked = run.of("wakeAt");
+    const { at } = asked.at(-1)!;
+    run.tick(at - 0.4);
+    expect(run.of("connectMachine")).toHaveLength(1);
+    expect(run.of("wakeAt")).toHaveLength(asked.length + 1);
+    expect(run.of("wakeAt").at(-1)!.at).toBe(at);
+    run.tick(at);
+    expect(run.of("connectMachine")).toHaveLength(2);
+  });
+
   it("does not stop the others, and says until when when it is the only one", () => {
     const run = new Scenario();
     for (const name of ["dead", "well"]) run.say({ type: "machineAdded", spec: machine(name) });

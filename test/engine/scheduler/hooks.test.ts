@@ -11,7 +11,8 @@ const ended = (id: number, failure: string | null = null) => ({
 });
 
 describe("a blocking post-build hook", () => {
-  const start = () => new Scenario({ hook: { type: "blocking" } }).machines(machine("a", { slots: 2 }));
+  const start = () =>
+    new Scenario({ hook: { type: "blocking", exceptLocal: false } }).machines(machine("a", { slots: 2 }));
 
   it("keeps builds from starting until it has ended, and the goal from finishing", () => {
     const run = start().goals(target("x"), target("y"), target("z"));
@@ -54,8 +55,19 @@ describe("a blocking post-build hook", () => {
     ]);
   });
 
+  it("is left to the local machine where that runs it itself", () => {
+    const run = new Scenario({ hook: { type: "blocking", exceptLocal: true } });
+    run.machines(machine("local"), machine("there"));
+    run.goals(target("x"), target("y"));
+    const remote = ["x", "y"].filter((name) => run.starts(name)[0]?.machine === "there");
+    expect(remote).toHaveLength(1);
+    for (const name of ["x", "y"]) run.done(name);
+    const hooked = run.of("runPostBuildHook");
+    expect(hooked.map((command) => command.goal)).toEqual(remote.map(drv));
+  });
+
   it("is the reason why others wait", () => {
-    const run = new Scenario({ hook: { type: "blocking" } }).machines(machine("a", { slots: 3 }));
+    const run = new Scenario({ hook: { type: "blocking", exceptLocal: false } }).machines(machine("a", { slots: 3 }));
     run.goals(goal("lib"), target("x"), goal("app", ["lib"], { isTarget: true }), target("y"));
     run.at(2000);
     // Ended while the hook runs: what it makes ready has to wait.
@@ -64,7 +76,9 @@ describe("a blocking post-build hook", () => {
     run.received(run.claim("lib"));
     run.say(ended(1));
     expect(run.starts("app")).toHaveLength(1);
-    const other = new Scenario({ hook: { type: "blocking" }, policy: "nix" }).machines(machine("a", { slots: 2 }));
+    const other = new Scenario({ hook: { type: "blocking", exceptLocal: false }, policy: "nix" }).machines(
+      machine("a", { slots: 2 }),
+    );
     other.goals(target("x"), target("y"), target("z"));
     other.at(2000);
     other.ask({ type: "setSlots", machine: "a" as MachineId, slots: 1 });

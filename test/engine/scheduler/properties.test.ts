@@ -54,7 +54,7 @@ const options = fc.record({
   fallback: fc.boolean(),
   enforceDeterminism: fc.boolean(),
   roundsOn: fc.constantFrom("any", "same", "other"),
-  hook: fc.constantFrom({ type: "none" }, { type: "blocking" }, { type: "queued", workers: 2 }),
+  hook: fc.constantFrom({ type: "none" }, { type: "blocking", exceptLocal: false }, { type: "queued", workers: 2 }),
   destinationTrusted: fc.boolean(),
   suspectAfter: fc.integer({ min: 1, max: 3 }),
 });

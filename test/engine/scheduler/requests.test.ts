@@ -118,6 +118,51 @@ describe("trying again", () => {
     expect(run.result("later")?.type).toBe("built");
   });
 
+  it("is waited for after a failure where somebody watches, as often as it takes", () => {
+    const run = new Scenario({ holdWhenFailed: true }).machines(machine("a", { slots: 2 }));
+    run.goals(target("bad"), target("app", ["bad"]), target("good"));
+    run.done("good");
+    run.fails(run.claim("bad"), failure("exit 1"));
+    expect(run.happened("runHeld")).toMatchObject([{ exitStatus: 100 }]);
+    expect(run.outcome).toBeNull();
+    // Whatever else happens meanwhile, it is said once.
+    run.ask({ type: "cordonMachine", machine: machine("a").machine });
+    run.ask({ type: "uncordonMachine", machine: machine("a").machine });
+    expect(run.happened("runHeld")).toHaveLength(1);
+
+    expect(run.ask({ type: "retryFailed" }).done).toBe(true);
+    run.fails(run.claim("bad"), failure("exit 1"));
+    expect(run.happened("runHeld")).toHaveLength(2);
+    expect(run.outcome).toBeNull();
+    expect(run.ask({ type: "retryGoal", goal: drv("bad") }).done).toBe(true);
+    expect(run.ask({ type: "leave" })).toEqual({ done: false, message: "the run goes on; stop it first" });
+    run.done("bad");
+    run.done("app");
+    expect(run.outcome).toMatchObject({ exitStatus: 0, built: 3, failed: 0 });
+  });
+
+  it("is not waited for any more once the user has left, with the status of the failure", () => {
+    const run = new Scenario({ holdWhenFailed: true }).machines(machine("a"));
+    run.goals(target("bad"));
+    run.fails(run.claim("bad"), failure("exit 1"));
+    expect(run.ask({ type: "leave" })).toEqual({ done: true, message: "the run ends" });
+    expect(run.outcome).toMatchObject({ exitStatus: 100, interrupted: false });
+  });
+
+  it("is not waited for when the run was stopped, nor when all is well", () => {
+    const stopped = new Scenario({ holdWhenFailed: true, keepGoing: true }).machines(machine("a", { slots: 2 }));
+    stopped.goals(target("bad"), target("slow"));
+    const [bad, slow] = [stopped.claim("bad"), stopped.claim("slow")];
+    stopped.fails(bad, failure("exit 1"));
+    stopped.ask({ type: "stop", how: "cancel", reason: "test" });
+    stopped.cancelled(slow);
+    expect(stopped.outcome?.interrupted).toBe(true);
+    const well = new Scenario({ holdWhenFailed: true }).machines(machine("a"));
+    well.goals(target("good"));
+    well.done("good");
+    expect(well.outcome?.exitStatus).toBe(0);
+  });
+
   it("is refused for what is done or has not ended", () => {
     const run = new Scenario().machines(machine("a")).goals(target("x"), target("y"));
     run.done("x");

@@ -64,7 +64,8 @@ describe("rounds on the same machine", () => {
     r.fails(r.claim("x"), failure("output differs", { status: "NotDeterministic" }));
     r.built(r.claim("x"));
     expect(verdicts(r)).toEqual(["1/3 first", "2/3 differs", "3/3 same"]);
-    expect(r.happened("noticeRaised")).toMatchObject([{ level: "warning", code: "ROUNDS_DIFFER" }]);
+    // Whoever keeps the other result warns, with the place it is kept at.
+    expect(r.of("recordDifference")).toMatchObject([{ goal: thrice.goal, first }]);
     r.received(first);
     expect(r.result("x")).toMatchObject({ type: "built", nonDeterministic: true, machine: "a" });
     expect(r.outcome?.exitStatus).toBe(0);
@@ -217,5 +218,39 @@ describe("stopping between rounds", () => {
     expect(r.starts()).toHaveLength(1);
     expect(r.result("x")?.type).toBe("cancelled");
     expect(r.outcome).toMatchObject({ interrupted: true, exitStatus: 130 });
+  });
+});
+
+describe("a check of what is not valid yet", () => {
+  const checkNext = { isTarget: true, checkNext: true } as const;
+
+  it("begins when it has been built, and its verdict is the goal's", () => {
+    const r = run({ roundsOn: "same" }, ["a"], [goal("x", [], checkNext)]);
+    const first = r.claim("x");
+    r.built(first);
+    r.received(first);
+    expect(r.result("x")).toBeNull();
+    const second = r.starts()[1]!;
+    expect(second).toMatchObject({ round: 1, rounds: 1, compare: { type: "check" } });
+    r.fails(second.claim, failure("output differs", { status: "NotDeterministic" }));
+    expect(r.result("x")).toMatchObject({ type: "failed", failure: { exitClass: "notDeterministic" } });
+    // What a check found does not undo the build before it.
+    expect(r.of("takeBackOutputs")).toHaveLength(0);
+    expect(r.outcome?.exitStatus).toBe(104);
+  });
+
+  it("begins when it has been substituted, once what it is built from is there", () => {
+    const input = goal("input");
+    const x = goal("x", ["input"], { ...checkNext, validity: "substitutable" });
+    const r = run({}, ["a"], [input, x]);
+    expect(r.starts()).toHaveLength(0);
+    r.say({ type: "substitutionEnded", goal: x.goal, failure: null });
+    expect(r.starts().map((start) => start.goal)).toEqual([input.goal]);
+    r.done("input");
+    const check = r.starts()[1]!;
+    expect(check).toMatchObject({ goal: x.goal, compare: { type: "check" } });
+    r.built(check.claim);
+    expect(r.result("x")).toMatchObject({ type: "built" });
+    expect(r.outcome?.exitStatus).toBe(0);
   });
 });

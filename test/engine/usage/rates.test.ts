@@ -4,6 +4,7 @@ import type { CoreCounters, UsageSample } from "../../../src/engine/usage/sample
 
 const memory = { usedBytes: 1n, totalBytes: 2n };
 const sample = (...cores: CoreCounters[]): UsageSample => ({
+  host: null,
   processor: { type: "counters", cores },
   load1: 1.5,
   memory,
@@ -16,7 +17,7 @@ describe("use between two samples", () => {
       sample(core(0, 100, 1000), core(1, 0, 1000)),
       sample(core(0, 150, 1100), core(1, 100, 1100)),
     );
-    expect(reading).toEqual({ cores: [0.5, 1], load1: 1.5, memory });
+    expect(reading).toEqual({ host: null, cores: [0.5, 1], load1: 1.5, memory });
     expect(coresInUse(reading?.cores ?? [])).toBe(1.5);
   });
 
@@ -38,7 +39,7 @@ describe("use between two samples", () => {
   });
 
   it("that the system worked out itself is taken as it is", () => {
-    const shares: UsageSample = { processor: { type: "shares", cores: [0.2, 0.2] }, load1: 0, memory };
+    const shares: UsageSample = { host: null, processor: { type: "shares", cores: [0.2, 0.2] }, load1: 0, memory };
     expect(usageBetween(null, shares)?.cores).toEqual([0.2, 0.2]);
     expect(usageBetween(shares, sample(core(0, 1, 2)))).toBeNull();
   });

@@ -81,7 +81,15 @@ describe("a remote probe", () => {
     expect(events).toEqual([]);
     await clock.advance(500);
     expect(events).toEqual([
-      { type: "usageSampled", machine, cores: [0.5], load1: 1, memoryUsedBytes: "6144", memoryTotalBytes: "10240" },
+      {
+        type: "usageSampled",
+        machine,
+        host: null,
+        cores: [0.5],
+        load1: 1,
+        memoryUsedBytes: "6144",
+        memoryTotalBytes: "10240",
+      },
     ]);
     await clock.advance(1999);
     expect(events.length).toBe(1);
@@ -139,6 +147,15 @@ describe("a remote probe", () => {
     );
     opener.close();
     expect(event.type === "usageSampled" && event.cores.length).toBe(cpus().length);
+    let stopLocal: () => void = () => undefined;
+    const local = await new Promise<UsageEvent>((resolve) => {
+      const probe = probeLocal({ machine, clock: systemClock, intervalMs: 50, publish: resolve });
+      stopLocal = () => probe.stop();
+    });
+    stopLocal();
+    // Both are this host, and say so.
+    expect(event.type === "usageSampled" && event.host).toMatch(/^[0-9a-f-]{36}$/);
+    expect(local).toMatchObject({ host: event.type === "usageSampled" ? event.host : "" });
   });
 });
 

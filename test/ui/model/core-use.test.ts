@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createBoard, type Machine } from "../../../src/ui/model/board.ts";
-import { coreUse, promisedCores } from "../../../src/ui/model/core-use.ts";
+import { coreUse, measuredCores, promisedCores } from "../../../src/ui/model/core-use.ts";
 import { reduceAll } from "../../../src/ui/model/reduce.ts";
 import { eventScript, machineId } from "../../support/event-script.ts";
 
@@ -15,6 +15,23 @@ function machineAt(slots: number, buildCores: number, busyCores: number, busySlo
   if (machine === undefined) throw new Error("no machine");
   return machine;
 }
+
+describe("the cores of all machines", () => {
+  const cores = (script: ReturnType<typeof eventScript>) =>
+    measuredCores(reduceAll(createBoard(), script.events).machines.values());
+
+  it("count a host once, however often the list names it, by its latest sample", () => {
+    const script = eventScript();
+    for (const name of ["one", "two", "three"]) script.machine(name, { cores: null });
+    script.usage("one", [1, 0.5], 1, "boot-a").usage("two", [0.25, 0.25], 1, "boot-a").usage("three", [1], 1, "boot-b");
+    expect(cores(script)).toEqual({ busy: expect.closeTo(1.5), cores: 3 });
+  });
+
+  it("count every machine that does not say what host it is, and none that is not measured", () => {
+    const script = eventScript().machine("one").machine("two").machine("three").usage("one", [1]).usage("two", [0.5]);
+    expect(cores(script)).toEqual({ busy: expect.closeTo(1.5), cores: 2 });
+  });
+});
 
 describe("the manual's table of 24 cores", () => {
   it("1 × 24: undersold if the one job cannot use 24 cores", () => {

@@ -3,7 +3,7 @@ import { keyText } from "../../../src/ui/model/key-text.ts";
 import { bindingFor, KEYMAP } from "../../../src/ui/model/keymap.ts";
 import type { ScreenType } from "../../../src/ui/model/view-state.ts";
 
-const SCREENS: readonly ScreenType[] = ["board", "list", "log", "tree", "machines", "failures", "help"];
+const SCREENS: readonly ScreenType[] = ["board", "list", "log", "tree", "machines", "failures", "rounds", "help"];
 
 describe("the key table", () => {
   it("gives no key two meanings on one screen", () => {
@@ -26,7 +26,8 @@ describe("the key table", () => {
 
   it("destroys nothing on keys that mean something harmless elsewhere", () => {
     expect(bindingFor("k", "board")?.action).toBe("moveUp");
-    for (const key of ["d", "ctrl+k", "ctrl+r", "c"]) expect(bindingFor(key, "board")).toBeNull();
+    expect(bindingFor("d", "board")?.section).toBe("look");
+    for (const key of ["ctrl+k", "ctrl+r", "c"]) expect(bindingFor(key, "board")).toBeNull();
   });
 
   it("says of every key what it does, in a word and in a sentence", () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type BoardRig, createBoardRig, type RigOptions } from "../../support/board-rig.ts";
 import type { EventScript } from "../../support/event-script.ts";
 import { screenSvg } from "../../support/picture-svg.ts";
-import { busyScene, doneScene, failedScene, startScene, wideScene } from "../../support/scenes.ts";
+import { busyScene, doneScene, failedScene, roundsScene, startScene, wideScene } from "../../support/scenes.ts";
 
 interface Frame {
   readonly name: string;
@@ -36,6 +36,8 @@ const frames: readonly Frame[] = [
   { name: "view-list-waiting-group", scene: busyScene, keys: ["tab", "return"], rig: { columns: 100, rows: 20 } },
   { name: "view-builders", scene: busyScene, keys: ["m"], rig: { columns: 120, rows: 28 } },
   { name: "view-failures", scene: busyScene, keys: ["f"], rig: { columns: 100, rows: 24 } },
+  { name: "view-rounds", scene: roundsScene, keys: ["d"], rig: { columns: 120, rows: 30 } },
+  { name: "view-rounds-80x24", scene: roundsScene, keys: ["d"], rig: { columns: 80, rows: 24 } },
   { name: "view-help", scene: busyScene, keys: ["?"], rig: { columns: 100, rows: 50 } },
   { name: "confirm-cancel", scene: busyScene, keys: ["down", "x"], rig: { columns: 80, rows: 24 } },
   { name: "filter-typing", scene: busyScene, keys: ["/", "g", "i", "t"], rig: { columns: 80, rows: 24 } },

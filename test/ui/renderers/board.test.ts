@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { RequestId } from "../../../src/engine/events/ids.ts";
+import type { ReplayControls } from "../../../src/ui/index.ts";
 import { createBoardRig } from "../../support/board-rig.ts";
 import { drv, type EventScript, eventScript, machineId } from "../../support/event-script.ts";
 import { busyScene, doneScene, failedScene, wideScene } from "../../support/scenes.ts";
@@ -70,6 +74,25 @@ describe("keys", () => {
     await board.close();
   });
 
+  it("try again in a run that is held after a failure, and leave it", async () => {
+    const board = await createBoardRig();
+    const script = busyScene().add({ type: "runHeld", exitStatus: 100 });
+    await board.play(script);
+    const held = await board.frame();
+    expect(held).toContain("failed (100): R tries again, q leaves");
+    await board.press("R");
+    expect(board.requests).toEqual([{ type: "retryFailed" }]);
+    await board.play(script.add({ type: "goalReopened", goal: drv("bar-0.3") }));
+    expect(await board.frame()).not.toContain("failed (100)");
+    await board.play(script.add({ type: "runHeld", exitStatus: 100 }));
+    await board.press("q");
+    expect(board.requests.at(-1)).toEqual({ type: "leave" });
+    await board.play(script.finishRun({ exitStatus: 100, failed: 1 }));
+    // It does not ask to be left twice.
+    await board.renderer.finish();
+    await board.close();
+  });
+
   it("reach every view and come back", async () => {
     const board = await createBoardRig({ columns: 100, rows: 30 });
     await board.play(busyScene());
@@ -89,6 +112,61 @@ describe("keys", () => {
     await board.press("escape", "up");
     expect(await board.frame()).toBe(start);
     await board.close();
+  });
+
+  it("scroll through and search the whole log, also what is only on disk", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "tsbt-board-"));
+    try {
+      const board = await createBoardRig({ columns: 80, rows: 14 });
+      const script = eventScript().start().machine("m").up("m").goals({ job: {} });
+      const claim = script.build("job", "m");
+      const lines = Array.from({ length: 12_000 }, (_, at) => (at === 41 ? "the needle" : `line ${at + 1}`));
+      const file = join(directory, "job.log");
+      writeFileSync(file, `${lines.join("\n")}\n`);
+      script
+        .log(claim, lines[0]!)
+        .logFile(claim, file)
+        .log(claim, ...lines.slice(1));
+      await board.play(script);
+      await board.press("down", "l");
+      expect(await board.frame()).toContain(`whole log: ${file}`.slice(0, 70));
+      await board.press("/", "needle", "return");
+      expect(await board.frame()).toContain("42 the needle");
+      await board.press("g");
+      expect(await board.frame()).toContain("line 1 of 12000");
+      await board.press("pagedown");
+      expect(await board.frame()).toContain("9 line 9");
+      await board.close();
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  it("opens no file that a recording names", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "tsbt-board-"));
+    try {
+      const replay: ReplayControls = {
+        name: "run",
+        state: () => ({ speed: 1, isPaused: false, position: 0, length: 1 }),
+        togglePause: () => undefined,
+        setSpeed: () => undefined,
+        jumpTo: () => undefined,
+      };
+      const board = await createBoardRig({ columns: 80, rows: 14, replay });
+      const script = eventScript().start().machine("m").up("m").goals({ job: {} });
+      const claim = script.build("job", "m");
+      const file = join(directory, "secret");
+      writeFileSync(file, "secret\n".repeat(7000));
+      script.logFile(claim, file).log(claim, ...Array.from({ length: 7000 }, (_, at) => `line ${at + 1}`));
+      await board.play(script);
+      await board.press("down", "l", "g");
+      const frame = await board.frame();
+      expect(frame).toContain("line 2001 of 7000, kept from 2001");
+      expect(frame).not.toMatch(/\d secret/);
+      await board.close();
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it("scroll, search, wrap and follow a log", async () => {

@@ -88,7 +88,7 @@ function onCommand(command: SshCommand, request: BuilderRequest, store: Embedded
 
 /** The store as one client sees it, with the one accident of the demo. */
 function handlerFor(command: SshCommand, request: BuilderRequest, store: EmbeddedStore): StoreHandler {
-  const handler = exposeStore(store, { defaults: NO_LIMITS, keepDerivations: true, keepOutputs: false });
+  const handler = exposeStore(store, { defaults: NO_LIMITS });
   const build = handler.buildDerivation.bind(handler);
   handler.buildDerivation = (drvPath, derivation, mode, limits, call) => {
     if (derivation.name === BREAKS_ONCE && isFirst(request)) {

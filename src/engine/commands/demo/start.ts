@@ -18,7 +18,7 @@ export type { DemoReport } from "./expect.ts";
 /** The demo, ready to run. */
 export interface Demo {
   /** The run to make, and where. */
-  readonly request: BuildRunRequest;
+  readonly request: Omit<BuildRunRequest, "holdWhenFailed">;
   readonly surroundings: Surroundings;
   /** Listens to the run, and says whether it came out as designed. */
   readonly judge: DemoJudge;

@@ -11,6 +11,7 @@ import { treeEvents } from "../../formats/nar/tree.ts";
 import { writeNar } from "../../formats/nar/write.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import { parseStorePath, type StorePath } from "../../formats/store-path.ts";
+import { addAll } from "../../stores/copy.ts";
 import type { DerivedPath, DestinationStore, IncomingPath } from "../../stores/store.ts";
 import type { BuildFileAnswer, BuildFileRequest } from "./messages.ts";
 
@@ -109,7 +110,7 @@ async function addMade(
   const missing = incoming.filter(({ info }) => !valid.has(info.path));
   if (missing.length === 0) return;
   const large = missing.some(({ info }) => info.narSize > 4n << 20n);
-  await store.addPaths(missing, { checkSignatures: true, count: missing.length, large }, signal ?? undefined);
+  await addAll(store, missing, { checkSignatures: true, count: missing.length, large }, signal ?? undefined);
 }
 
 function incomingSource(source: Extract<BuildFileAnswer, { type: "made" }>["sources"][number]): IncomingPath {

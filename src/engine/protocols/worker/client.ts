@@ -85,9 +85,14 @@ export class WorkerConnection extends WorkerQueries {
     return this.pipeline.pending;
   }
 
-  /** Whether AddMultipleToStore is safe: daemons before Nix 2.18 lose step when one of the paths is valid already. */
+  /** Whether there is AddMultipleToStore. */
   get canAddMultiple(): boolean {
-    return this.minor >= 32 && nixVersionAtLeast(this.nixVersion, 2, 18);
+    return this.minor >= 32;
+  }
+
+  /** Whether AddMultipleToStore passes over paths that are valid already: daemons before Nix 2.18 take their NARs for the next path, and fail. */
+  get skipsValid(): boolean {
+    return nixVersionAtLeast(this.nixVersion, 2, 18);
   }
 
   /** Drops the connection, which stops whatever the daemon does for it; requests under way reject with `PROTOCOL_CLOSED`. */

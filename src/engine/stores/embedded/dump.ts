@@ -35,8 +35,8 @@ export async function* dumpPath(path: string): AsyncGenerator<Uint8Array, void, 
   const stats = lstatSync(path);
   const type = rootType(stats);
   if (type === "directory") enter(root, ROOT_NAME);
-  else if (type === "file") yield* dumpFile(writer, root, ROOT_NAME);
-  else dumpOther(writer, root, ROOT_NAME, type);
+  else if (type !== "file") dumpOther(writer, root, ROOT_NAME, type);
+  else if (!dumpSmallFile(writer, root, ROOT_NAME)) yield* dumpFile(writer, root, ROOT_NAME);
 
   while (true) {
     const top = open.at(-1);

@@ -17,6 +17,8 @@ import type {
   StoreDescription,
   TransferProgress,
 } from "../store.ts";
+import { type Collected, type CollectorTask, collectGarbage } from "./collect-garbage.ts";
+import type { CollectorReport, CollectorScope } from "./collector.ts";
 import type { StoreCore } from "./core.ts";
 import { StoreDatabase } from "./database.ts";
 import { deletePaths } from "./delete.ts";
@@ -29,7 +31,7 @@ import { importPaths } from "./import.ts";
 import { createLayout, layoutOf, realPathOf, type StoreLayout } from "./layout.ts";
 import { queryRealisation, registerRealisation } from "./realisations.ts";
 import { updatePath } from "./register.ts";
-import { addIndirectRoot } from "./roots.ts";
+import { addIndirectRoot, findRoots, findTempRoots, type Roots } from "./roots.ts";
 import type { EmbeddedSettings } from "./settings.ts";
 import { type Substituter, Substitution } from "./substitute.ts";
 import { TempRoots } from "./temp-roots.ts";
@@ -209,9 +211,28 @@ export class EmbeddedStore implements DestinationStore {
 
   /** See {@link KeepingStore.deletePaths}. `ignoreLiveness` deletes also what roots keep alive. */
   deletePaths(paths: readonly StorePath[], ignoreLiveness = false): Promise<bigint> {
+    return deletePaths(this.#collectorScope(ignoreLiveness), paths);
+  }
+
+  /** Tells or deletes what nothing keeps alive; see {@link collectGarbage}. */
+  collectGarbage(task: CollectorTask, report: CollectorReport, signal: AbortSignal | null = null): Promise<Collected> {
+    return collectGarbage(this.#collectorScope(false), task, report, signal);
+  }
+
+  /** Alive path → what keeps it: links, running programs (`/proc/…`) and processes at work (`{temp:PID}`). */
+  async findRoots(): Promise<Roots> {
+    const { database, layout } = this.#core;
+    const roots = findRoots(layout, (path) => database.isValid(path));
+    for (const [path, links] of await findTempRoots(layout)) {
+      if (database.isValid(path)) roots.set(path, new Set([...(roots.get(path) ?? []), ...links]));
+    }
+    return roots;
+  }
+
+  #collectorScope(ignoreLiveness: boolean): CollectorScope {
     const { keepDerivations, keepOutputs } = this.#core.settings;
     const keeps = ignoreLiveness ? { keepDerivations: false, keepOutputs: false } : { keepDerivations, keepOutputs };
-    return deletePaths({ ...this.#core, ...keeps, ignoreLiveness }, paths);
+    return { ...this.#core, ...keeps, ignoreLiveness };
   }
 
   /** See {@link KeepingStore.queryDerivationOutputs}. Throws `STORE_PATH_NOT_VALID`. */

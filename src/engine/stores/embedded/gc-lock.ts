@@ -40,14 +40,17 @@ export class GcLock {
   }
 
   /**
-   * Opens the lock for a collector's own use; close the descriptor to let others go on.
+   * Opens the lock for a collector's own use; close the descriptor to let others go on. `onWait` is called once where another process has it.
    * @throws EngineError `STORE_FLOCK_FAILED`; the signal's reason.
    */
-  async takeExclusive(signal: AbortSignal | null = null): Promise<number> {
+  async takeExclusive(onWait: () => void, signal: AbortSignal | null = null): Promise<number> {
     this.#close();
     const descriptor = openSync(this.#file, "a+", 0o600);
     try {
-      await flock([descriptor], "exclusive", true, signal);
+      if (!(await flock([descriptor], "exclusive", false, signal))) {
+        onWait();
+        await flock([descriptor], "exclusive", true, signal);
+      }
       return descriptor;
     } catch (error) {
       closeSync(descriptor);

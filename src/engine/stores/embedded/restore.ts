@@ -10,19 +10,19 @@ import {
   openSync,
   symlinkSync,
   utimesSync,
-  write,
   writeSync,
 } from "node:fs";
 import { EngineError, messageOf } from "../../errors.ts";
 import type { ByteString } from "../../formats/byte-string.ts";
 import type { NarEvent } from "../../formats/nar/event.ts";
 import { NarParser } from "../../formats/nar/parser.ts";
+import { BackgroundWriter } from "./background-writer.ts";
 import { hasCode, pathBytes, pathString, shownPath, Turns } from "./file-tree.ts";
 
 /** Seconds since 1970 of every file in a store. */
 export const STORE_MTIME = 1;
 
-/** Contents of at least this size (bytes) are written in the background. */
+/** Files of at least this size (bytes) are written in the background. */
 const BACKGROUND_WRITE = 128 * 1024;
 
 const NEW_FILE = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW;
@@ -46,16 +46,25 @@ export async function restorePath(
         throw new EngineError("format", "NAR_TRAILING", `NAR for '${path}': expected its end, found more bytes`);
       }
       for (const event of events) {
-        if (event.type === "contents" && event.bytes.length >= BACKGROUND_WRITE) await tree.writeContents(event.bytes);
-        else tree.push(event);
+        const waiting = tree.inBackground(event);
+        if (waiting !== null) await waiting;
+        tree.push(event);
         if (turns.due()) await turns.pause();
       }
       events.length = 0;
     }
     parser.finish();
   } finally {
-    tree.close();
+    await tree.close();
   }
+}
+
+interface OpenFile {
+  readonly descriptor: number;
+  readonly path: ByteString;
+  readonly mode: number;
+  /** Null for what is small: it is written at once. */
+  readonly background: BackgroundWriter | null;
 }
 
 /** Turns events of one archive into files. */
@@ -64,7 +73,7 @@ class TreeWriter {
   /** Whether files come out with other modes than asked for. */
   readonly #masked = (process.umask() & 0o555) !== 0;
   readonly #open: ByteString[] = [];
-  #file: { readonly descriptor: number; readonly path: ByteString; readonly mode: number } | null = null;
+  #file: OpenFile | null = null;
 
   constructor(path: string) {
     this.#root = pathString(path);
@@ -78,23 +87,23 @@ class TreeWriter {
     }
   }
 
-  /** Like a `contents` event, without blocking. */
-  async writeContents(bytes: Uint8Array): Promise<void> {
-    const { descriptor } = this.#file!;
-    let done = 0;
-    while (done < bytes.length) {
-      done += await new Promise<number>((resolve, reject) => {
-        write(descriptor, bytes, done, bytes.length - done, null, (error, count) => {
-          if (error !== null) reject(this.#failed(error));
-          else resolve(count);
-        });
-      });
-    }
+  /** What must be waited for before `push` is called with the event; null when there is nothing, as mostly. */
+  inBackground(event: NarEvent): Promise<void> | null {
+    const background = this.#file?.background ?? null;
+    if (background === null) return null;
+    if (event.type !== "contents" && event.type !== "endFile") return null;
+    const work = event.type === "contents" ? background.take(event.bytes) : background.finish();
+    return work.catch((error: unknown) => {
+      throw this.#failed(error);
+    });
   }
 
-  close(): void {
-    if (this.#file !== null) closeSync(this.#file.descriptor);
+  async close(): Promise<void> {
+    const file = this.#file;
     this.#file = null;
+    if (file === null) return;
+    await file.background?.settled();
+    closeSync(file.descriptor);
   }
 
   #push(event: NarEvent): void {
@@ -121,10 +130,13 @@ class TreeWriter {
       case "file": {
         const path = this.#pathOf(event.name);
         const mode = event.executable ? 0o555 : 0o444;
-        this.#file = { descriptor: openSync(pathBytes(path), NEW_FILE, mode), path, mode };
+        const descriptor = openSync(pathBytes(path), NEW_FILE, mode);
+        const background = event.size >= BACKGROUND_WRITE ? new BackgroundWriter(descriptor, event.size) : null;
+        this.#file = { descriptor, path, mode, background };
         return;
       }
       case "contents": {
+        if (this.#file!.background !== null) return;
         let done = 0;
         while (done < event.bytes.length) {
           done += writeSync(this.#file!.descriptor, event.bytes, done, event.bytes.length - done);

@@ -9,31 +9,20 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
-  renameSync,
-  symlinkSync,
   unlinkSync,
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { encodeNix32 } from "../../formats/nix32.ts";
-import { isStorePath, STORE_DIR, type StorePath } from "../../formats/store-path.ts";
+import { STORE_DIR, type StorePath } from "../../formats/store-path.ts";
 import { hasCode } from "./file-tree.ts";
 import { flock } from "./flock.ts";
 import type { StoreLayout } from "./layout.ts";
+import { dropStaleMirrors, mirrorDirOf, mirrorRoot, replaceLink, storePathIn } from "./mirrored-roots.ts";
 import { deleteLockFile } from "./path-locks.ts";
 import { parseTempRoots } from "./temp-roots.ts";
 
 /** Alive path → what keeps it alive, for messages: links, `{temp:PID}`, `/proc/…`. */
 export type Roots = Map<StorePath, Set<string>>;
-
-/** The store path that `target` is or lies in, null when it is elsewhere. `target` is logical (`/nix/store/…`) or a real path. */
-export function storePathIn(layout: StoreLayout, target: string): StorePath | null {
-  for (const dir of [STORE_DIR, layout.storeDir]) {
-    if (!target.startsWith(`${dir}/`)) continue;
-    const path = `${STORE_DIR}/${target.slice(dir.length + 1).split("/")[0]}`;
-    if (isStorePath(path)) return path;
-  }
-  return null;
-}
 
 /**
  * Makes a link in `gcroots/auto` to `link`, an absolute path (Nix: `addIndirectRoot`): what it points to is alive while both exist.
@@ -42,10 +31,8 @@ export function addIndirectRoot(layout: StoreLayout, link: string, random: () =>
   const path = resolve(link);
   const name = encodeNix32(createHash("sha1").update(path).digest());
   mkdirSync(layout.autoRootsDir, { recursive: true });
-  const root = join(layout.autoRootsDir, name);
-  const temporary = `${root}.tmp-${process.pid}-${Math.floor(random() * 2 ** 31)}`;
-  symlinkSync(path, temporary);
-  renameSync(temporary, root);
+  replaceLink(join(layout.autoRootsDir, name), path, random);
+  mirrorRoot(layout, name, random);
 }
 
 /** Roots in `gcroots` and `profiles`, and of running programs. `isValid` says whether a path counts. */
@@ -58,6 +45,7 @@ export function findRoots(layout: StoreLayout, isValid: (path: StorePath) => boo
     if (links === undefined) roots.set(path, new Set([link]));
     else links.add(link);
   };
+  dropStaleMirrors(layout);
   findLinks(layout, layout.gcRootsDir, found);
   findLinks(layout, layout.profilesDir, found);
   findRunning(layout, found);
@@ -98,6 +86,8 @@ function findLinks(layout: StoreLayout, path: string, found: (target: string, li
   try {
     const stats = lstatSync(path);
     if (stats.isDirectory()) {
+      // It holds nothing that is not found by way of `auto`.
+      if (path === mirrorDirOf(layout)) return;
       for (const name of readdirSync(path)) findLinks(layout, join(path, name), found);
     } else if (stats.isSymbolicLink()) {
       const target = readlinkSync(path);

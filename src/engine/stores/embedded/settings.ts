@@ -19,7 +19,7 @@ export interface EmbeddedSettings {
   readonly trustedPublicKeys: readonly string[];
   /** The texts of the key files that sign what is built here (`secret-key-files`). */
   readonly secretKeys: readonly string[];
-  /** `target=source`, `path`, either with `?` behind it when it may be missing (`sandbox-paths`); null is the default: only `/bin/sh`. */
+  /** `target=source`, `path`, either with `?` behind it when it may be missing (`sandbox-paths`); null is the default: none. `/bin/sh` is there unless it is named. */
   readonly sandboxPaths: readonly string[] | null;
   /** What derivations may ask to see of this machine, with everything below (`allowed-impure-host-deps`). */
   readonly allowedImpureHostDeps: readonly string[];

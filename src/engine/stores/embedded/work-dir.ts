@@ -3,6 +3,7 @@ import { closeSync, existsSync, fstatSync, mkdirSync, readdirSync } from "node:f
 import { join } from "node:path";
 import { flock } from "./flock.ts";
 import type { StoreLayout } from "./layout.ts";
+import { dropStaleMirrors } from "./mirrored-roots.ts";
 import { deleteLockFile, openLockFile } from "./path-locks.ts";
 import { removeTree } from "./remove.ts";
 
@@ -23,6 +24,7 @@ export class WorkDir {
   /** Makes one, first clearing up after processes that have died. Throws `STORE_FLOCK_FAILED` and system errors. */
   static async open(layout: StoreLayout, random: () => number): Promise<WorkDir> {
     await clearUp(layout);
+    dropStaleMirrors(layout);
     while (true) {
       // The process id lets others see at a glance that the owner lives.
       const name = `${process.pid}-${Math.floor(random() * 2 ** 32).toString(36)}`;

@@ -7,7 +7,6 @@ import type { StorePath } from "../../formats/store-path.ts";
 import { hearBuild } from "../../protocols/build-log.ts";
 import { isRemoteError } from "../../protocols/remote-error.ts";
 import type { WorkerConnection } from "../../protocols/worker/client.ts";
-import type { ClientOptions } from "../../protocols/worker/codec.ts";
 import type { BuildAnswer, BuildReporter, BuildRequest } from "../store.ts";
 import { buildClientOptions } from "./client-options.ts";
 
@@ -29,7 +28,7 @@ export async function buildOne(
   report: BuildReporter,
   machine: BuildMachine,
 ): Promise<BuildAnswer> {
-  configure(connection, buildClientOptions(request.options, machine.cores, machine.overrides));
+  configure(connection, request, machine);
   const building = connection.buildDerivation(request.drvPath, request.derivation, request.mode, hearBuild(report));
   // The questions about the outputs travel right behind the request and are answered right behind its answer.
   const known = knownOutputs(request);
@@ -51,7 +50,7 @@ export async function buildFromClosure(
   report: BuildReporter,
   machine: BuildMachine,
 ): Promise<BuildAnswer> {
-  configure(connection, buildClientOptions(request.options, machine.cores, machine.overrides));
+  configure(connection, request, machine);
   const target = { type: "built", drvPath: request.drvPath, outputs: [...request.derivation.outputs.keys()] } as const;
   const building = connection.buildPathsWithResults([target], request.mode, hearBuild(report)).then((results) => {
     const [result] = results.values();
@@ -65,7 +64,8 @@ export async function buildFromClosure(
   return { result, outputs: await outputInfos(connection, request, result, known, infos) };
 }
 
-function configure(connection: WorkerConnection, options: ClientOptions): void {
+function configure(connection: WorkerConnection, request: BuildRequest, machine: BuildMachine): void {
+  const options = buildClientOptions(request.options, machine.cores, machine.overrides, connection.nixVersion);
   const key = JSON.stringify([options, [...options.overrides]]);
   if (sentOptions.get(connection) === key) return;
   sentOptions.set(connection, key);

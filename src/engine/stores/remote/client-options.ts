@@ -1,4 +1,6 @@
 // What a connection's daemon is told to do differently from its own configuration (SetOptions).
+
+import { nixVersionAtLeast } from "../../protocols/version.ts";
 import type { ClientOptions } from "../../protocols/worker/codec.ts";
 import type { BuildOptions } from "../store.ts";
 
@@ -27,20 +29,22 @@ export function queryOptions(
  * stall on each build; `builders` is emptied, since Nix 2.30 and later would hand the build on to the machine's own builders.
  * @param machineCores the machine's own `cores`, kept unless the user set one; SetOptions cannot leave it as it is
  * @param fixed overrides that hold for every build of the store
+ * @param nixVersion what answered, null when it does not say
  */
 export function buildClientOptions(
   options: BuildOptions,
   machineCores: number,
   fixed: ReadonlyMap<string, string>,
+  nixVersion: string | null,
 ): ClientOptions {
   const overrides = new Map<string, string>([["builders", ""], ...fixed]);
+  // Each round is a build of its own, which a `repeat` of the machine's nix.conf would multiply. Nix 2.13 dropped the setting and would warn.
+  if (!nixVersionAtLeast(nixVersion, 2, 13)) overrides.set("repeat", "0");
   if (options.timeout > 0) overrides.set("timeout", String(options.timeout));
   if (options.maxLogSize > 0n) overrides.set("max-build-log-size", String(options.maxLogSize));
-  // A kept .check needs a diff hook to be set, and ours runs here.
-  if (options.keepCheck) {
-    overrides.set("run-diff-hook", "true");
-    overrides.set("diff-hook", "/bin/true");
-  }
+  // A kept .check needs a diff hook to be set. The user's is run by this program, once for each difference wherever it was found.
+  overrides.set("run-diff-hook", options.keepCheck ? "true" : "false");
+  if (options.keepCheck) overrides.set("diff-hook", "/bin/true");
   return {
     keepFailed: options.keepFailed,
     keepGoing: true,

@@ -1,6 +1,7 @@
 // What a machine's own Nix is set to: read by running `nix` there, since no protocol tells.
 //
 // SetOptions of the worker protocol replaces a machine's `cores`, whatever is sent; to keep the machine's own value it must be known.
+import { endForcedServer } from "../../transports/remote-command.ts";
 import type { Transport, TransportOpener } from "../../transports/transport.ts";
 
 /** At most this much output (bytes) is read; a full configuration is some 10 KiB. */
@@ -50,6 +51,7 @@ export async function readNixSettings(opener: TransportOpener, signal: AbortSign
   signal.addEventListener("abort", abort, { once: true });
   try {
     transport = await opener.open(signal);
+    endForcedServer(transport);
     const chunks: Uint8Array[] = [];
     let size = 0;
     for await (const chunk of transport.input) {

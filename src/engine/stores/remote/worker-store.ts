@@ -3,26 +3,27 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
 import { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
-import { isStorePath, STORE_DIR, type StorePath } from "../../formats/store-path.ts";
-import type { LogListener } from "../../protocols/log-frame.ts";
+import { STORE_DIR, type StorePath } from "../../formats/store-path.ts";
 import { isRemoteError } from "../../protocols/remote-error.ts";
 import { WorkerConnection } from "../../protocols/worker/client.ts";
-import type { ClientOptions } from "../../protocols/worker/codec.ts";
+import type { ClientOptions, GcRequest, GcResult } from "../../protocols/worker/codec.ts";
 import type { TransportOpener } from "../../transports/transport.ts";
-import type {
-  AddOptions,
-  BuildAnswer,
-  BuildReporter,
-  BuildRequest,
-  DerivedPath,
-  DestinationStore,
-  IncomingPath,
-  Missing,
-  StoreDescription,
-  TransferProgress,
+import {
+  AddAgainError,
+  type AddOptions,
+  type BuildAnswer,
+  type BuildReporter,
+  type BuildRequest,
+  type DerivedPath,
+  type DestinationStore,
+  type IncomingPath,
+  type Missing,
+  type StoreDescription,
+  type TransferProgress,
 } from "../store.ts";
 import { type BuildMachine, buildFromClosure, buildOne } from "./build.ts";
 import { Connections, collect, streamWithLease, withLease, withSignal } from "./connections.ts";
+import { hearProgress } from "./hear-progress.ts";
 import { probeTrust } from "./trust.ts";
 
 /** Paths up to this size (bytes) are fetched on the shared connection, whole. */
@@ -46,7 +47,12 @@ export interface WorkerStoreOptions {
   readonly machineCores: () => Promise<number | null>;
   /** Settings every build there gets, beside those of its request. */
   readonly buildOverrides: ReadonlyMap<string, string>;
+  /** A quicker way to the NAR of a valid path than asking for it, where there is one. */
+  readonly readDirectly: DirectReader | null;
 }
+
+/** Gives back the NAR, or null when the store must be asked after all. */
+export type DirectReader = (path: StorePath, signal?: AbortSignal) => AsyncIterable<Uint8Array> | null;
 
 /** The store. Connections are opened as they are needed and kept until it is closed. */
 export class WorkerStore implements DestinationStore {
@@ -55,6 +61,8 @@ export class WorkerStore implements DestinationStore {
   readonly #connections: Connections<WorkerConnection>;
   readonly #machineCores: () => Promise<number | null>;
   readonly #buildOverrides: ReadonlyMap<string, string>;
+  readonly #readDirectly: DirectReader | null;
+  #addsOneByOne = false;
   #description: Promise<StoreDescription> | null = null;
 
   constructor(options: WorkerStoreOptions) {
@@ -69,6 +77,7 @@ export class WorkerStore implements DestinationStore {
     });
     this.#machineCores = options.machineCores;
     this.#buildOverrides = options.buildOverrides;
+    this.#readDirectly = options.readDirectly;
   }
 
   describe(signal?: AbortSignal): Promise<StoreDescription> {
@@ -126,6 +135,11 @@ export class WorkerStore implements DestinationStore {
     sizeHint: bigint,
     signal?: AbortSignal,
   ): AsyncGenerator<Uint8Array, void, undefined> {
+    const direct = this.#readDirectly === null ? null : this.#readDirectly(path, signal);
+    if (direct !== null) {
+      yield* direct;
+      return;
+    }
     if (sizeHint <= SMALL_PATH) {
       yield* await this.#connections.ask((connection) => collect(connection.narFromPath(path)), signal);
       return;
@@ -143,8 +157,8 @@ export class WorkerStore implements DestinationStore {
   ): Promise<void> {
     const { checkSignatures } = options;
     await this.#transfer(options.large, signal, async (connection) => {
-      if (connection.canAddMultiple && options.count > 1) {
-        await connection.addMultipleToStore(options.count, paths, { repair: false, checkSignatures });
+      if (connection.canAddMultiple && options.count > 1 && !this.#addsOneByOne) {
+        await this.#addTogether(connection, paths, options);
         return;
       }
       // Sent back to back; the daemon reads one after the other. The first failure counts.
@@ -161,6 +175,28 @@ export class WorkerStore implements DestinationStore {
       }
       await Promise.all(added);
     });
+  }
+
+  async #addTogether(
+    connection: WorkerConnection,
+    paths: AsyncIterable<IncomingPath> | Iterable<IncomingPath>,
+    { count, checkSignatures }: AddOptions,
+  ): Promise<void> {
+    const sent: StorePath[] = [];
+    async function* noted(): AsyncGenerator<IncomingPath, void, undefined> {
+      for await (const path of paths) {
+        sent.push(path.info.path);
+        yield path;
+      }
+    }
+    try {
+      await connection.addMultipleToStore(count, noted(), { repair: false, checkSignatures });
+    } catch (error) {
+      if (connection.skipsValid || !isRemoteError(error)) throw error;
+      // Somebody else may have added one of them meanwhile. Adding them one by one goes well then, or says which one is bad.
+      this.#addsOneByOne = true;
+      throw new AddAgainError(this.uri, new Set(await connection.queryValidPaths(sent, false)), error);
+    }
   }
 
   async addSignatures(path: StorePath, signatures: readonly string[]): Promise<void> {
@@ -270,6 +306,30 @@ export class WorkerStore implements DestinationStore {
     }
   }
 
+  /** Runs that store's garbage collector; `notice` hears what it says. A signal that is aborted ends it there. */
+  async collectGarbage(request: GcRequest, notice: (message: string) => void, signal: AbortSignal): Promise<GcResult> {
+    await this.#connections.dropUnused();
+    const connection = await this.#connections.fresh(signal);
+    const stop = (): void => connection.close();
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      return await connection.collectGarbage(request, (frames) => {
+        for (const frame of frames) if (frame.type === "next") notice(frame.text.trimEnd());
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", stop);
+      connection.close();
+    }
+  }
+
+  /** Link → path of everything that keeps paths alive there; what an account without trust may not see is `{censored}`. */
+  findRoots(): Promise<Map<string, StorePath>> {
+    return this.#connections.ask((connection) => connection.findRoots());
+  }
+
   queryDerivationOutputs(drvPath: StorePath): Promise<Map<string, StorePath | null>> {
     return this.#connections.ask((connection) => connection.queryDerivationOutputMap(drvPath));
   }
@@ -321,32 +381,3 @@ async function openConnection(
 
 /** How many uploads may be on their way unanswered. */
 const PIPELINED = 64;
-
-const PROGRESS_RESULT = 105;
-const COPY_PATH = 100;
-
-/** Hears the bytes of the paths a daemon copies into its store. */
-function hearProgress(
-  report: (progress: TransferProgress) => void,
-  copying: (path: StorePath, from: string) => void,
-): LogListener {
-  const copies = new Map<bigint, TransferProgress>();
-  return (frames) => {
-    for (const frame of frames) {
-      if (frame.type === "start" && frame.activity === COPY_PATH) {
-        copies.set(frame.id, { doneBytes: 0n, expectedBytes: 0n });
-        const [path, from] = frame.fields;
-        if (typeof path === "string" && typeof from === "string" && isStorePath(path)) copying(path, from);
-      }
-      if (frame.type !== "result" || frame.result !== PROGRESS_RESULT || !copies.has(frame.id)) continue;
-      const [done, expected] = frame.fields;
-      if (typeof done !== "bigint" || typeof expected !== "bigint") continue;
-      copies.set(frame.id, { doneBytes: done, expectedBytes: expected });
-      let sum: TransferProgress = { doneBytes: 0n, expectedBytes: 0n };
-      for (const copy of copies.values()) {
-        sum = { doneBytes: sum.doneBytes + copy.doneBytes, expectedBytes: sum.expectedBytes + copy.expectedBytes };
-      }
-      report(sum);
-    }
-  };
-}

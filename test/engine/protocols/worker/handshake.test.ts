@@ -21,6 +21,7 @@ describe("the client's handshake", () => {
     expect(connection.nixVersion).toBe("2.34.8");
     expect(connection.trusted).toBe(true);
     expect(connection.canAddMultiple).toBe(true);
+    expect(connection.skipsValid).toBe(true);
     connection.close();
   });
 
@@ -33,7 +34,8 @@ describe("the client's handshake", () => {
     expect(connection.minor).toBe(34);
     expect(connection.nixVersion).toBe("2.8.0");
     expect(connection.trusted).toBeNull();
-    expect(connection.canAddMultiple).toBe(false);
+    expect(connection.canAddMultiple).toBe(true);
+    expect(connection.skipsValid).toBe(false);
     connection.close();
   });
 

@@ -1,16 +1,26 @@
 // The embedded store and real Nix on one store at the same time: each must agree with what the other says and does.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, constants, copyFileSync, existsSync, openSync, readFileSync, symlinkSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseHash, printHash } from "../../../../src/engine/formats/hash.ts";
 import { parseStorePath, type StorePath } from "../../../../src/engine/formats/store-path.ts";
+import { SILENT_COLLECTOR } from "../../../../src/engine/stores/embedded/collector.ts";
 import type { EmbeddedStore } from "../../../../src/engine/stores/embedded/embedded-store.ts";
 import { atLeast, nixGenerations } from "../../../support/nix-generations.ts";
 import { createInstance, type NixInstance } from "../../../support/nix-instance.ts";
 import { until } from "../../../support/processes.ts";
-import { buildDrv, file, incoming, openTestStore, shellDerivation, testPath } from "./support.ts";
+import { buildDrv, file, Heard, incoming, openTestStore, shellDerivation, testPath } from "./support.ts";
 
 const generations = await nixGenerations();
 const NIX = ["--extra-experimental-features", "nix-command"];
@@ -205,6 +215,102 @@ describe.skipIf(generations.length === 0).each(generations)("with Nix $version",
         const nix = await instance.run("nix-store", ["--delete", rooted]);
         expect(nix.stderr.replace(new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, "g"), "")).toContain(ours);
       }
+      await verified(instance);
+    } finally {
+      await store.close();
+    }
+  });
+
+  it("both tell the same of what is alive and what is dead, and each collects what the other left", async () => {
+    await using instance = await sharedMachine(generation);
+    const store = await openTestStore(instance.directory);
+    try {
+      const expression = (name: string): string =>
+        `let dep = ${shellDerivation(`dep-${name}`, "echo dep > $out")};
+         in ${shellDerivation(name, "read x < $dep; echo $x > $out", 'inherit dep; src = builtins.toFile "s" "s";')}`;
+      const build = (name: string): Promise<string> =>
+        instance.output("nix-build", ["--no-out-link", "-E", expression(name)]);
+      symlinkSync(await build("theirs"), join(store.layout.gcRootsDir, "theirs"));
+      await build("unrooted");
+      const [drv] = await instantiateOn(instance, expression("ours"));
+      const making = await openTestStore(instance.directory);
+      const { result } = await buildDrv(making, drv!);
+      symlinkSync(result.builtOutputs.get("out")!, join(making.layout.gcRootsDir, "ours"));
+      await making.addPaths([incoming(testPath("loose", file("loose")))], { checkSignatures: false });
+      await making.close();
+      writeFileSync(join(store.layout.storeDir, `${"0".repeat(32)}-left-over`), "x");
+
+      for (const [keepDerivations, keepOutputs] of [
+        [true, false],
+        [false, false],
+        [true, true],
+        [false, true],
+      ]) {
+        const asked = await openTestStore(instance.directory, {
+          keepDerivations: keepDerivations!,
+          keepOutputs: keepOutputs!,
+        });
+        const theirSettings = [
+          "--option",
+          "keep-derivations",
+          `${keepDerivations}`,
+          "--option",
+          "keep-outputs",
+          `${keepOutputs}`,
+        ];
+        for (const [task, flag] of [
+          ["tellAlive", "--print-live"],
+          ["tellDead", "--print-dead"],
+        ] as const) {
+          const theirs = await instance.output("nix-store", ["--gc", flag, ...theirSettings]);
+          const ours = await asked.collectGarbage({ type: task }, SILENT_COLLECTOR);
+          expect(ours.paths, `${flag} ${theirSettings}`).toEqual(theirs.split("\n").sort());
+        }
+        await asked.close();
+      }
+      const valid = await store.queryAllValidPaths();
+      const dead = (await store.collectGarbage({ type: "tellDead" }, SILENT_COLLECTOR)).paths;
+      expect(dead.length).toBeGreaterThan(4);
+      const { paths } = await store.collectGarbage({ type: "deleteDead", maxFreed: null }, SILENT_COLLECTOR);
+      expect(paths).toEqual(dead);
+      expect(await store.queryAllValidPaths()).toEqual(valid.filter((path) => !dead.includes(path)));
+      expect(await instance.output("nix-store", ["--gc", "--print-dead"])).toBe("");
+      await verified(instance);
+      await sameAnswers(instance, store);
+    } finally {
+      await store.close();
+    }
+  });
+
+  it("neither collects what the other is building with", async () => {
+    await using instance = await sharedMachine(generation);
+    const store = await openTestStore(instance.directory);
+    try {
+      const slow = (name: string): string =>
+        `let dep = ${shellDerivation(`dep-${name}`, "echo dep > $out")};
+         in ${shellDerivation(name, "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; read x < $dep; echo $x > $out", "inherit dep;")}`;
+      const nix = spawn(instance.command("nix-build"), ["--no-out-link", "-E", slow("theirs")], {
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      let said = "";
+      nix.stderr.on("data", (chunk: Buffer) => {
+        said += chunk.toString();
+      });
+      await until("Nix to build", () => /building '[^']*-theirs\.drv'/.test(said));
+      await store.collectGarbage({ type: "deleteDead", maxFreed: null }, SILENT_COLLECTOR);
+      if (nix.exitCode === null) await once(nix, "exit");
+      expect(nix.exitCode, said).toBe(0);
+
+      const drvs = await instantiateOn(instance, slow("ours"));
+      const heard = new Heard();
+      let collecting: ReturnType<NixInstance["run"]> | null = null;
+      heard.started = () => {
+        collecting = instance.run("nix-store", ["--gc"]);
+      };
+      const { result } = await buildDrv(store, drvs[0]!, { heard });
+      expect((await collecting!).status).toBe(0);
+      expect(result.errorMessage).toBe("");
+      expect(await store.queryValidPaths([result.builtOutputs.get("out")!])).toHaveProperty("size", 1);
       await verified(instance);
     } finally {
       await store.close();

@@ -10,8 +10,8 @@ import { seccompFilter } from "./seccomp.ts";
 export type Capability =
   | { readonly type: "bwrap"; readonly bubblewrap: Bubblewrap; readonly unshare: boolean }
   | { readonly type: "unshare" }
-  /** Only a private root directory; say so loudly. */
-  | { readonly type: "chroot" };
+  /** Only a private root directory; say so loudly. `nsenter`, where it can be used, enters it at the right directory, chroot only at its top. */
+  | { readonly type: "chroot"; readonly nsenter: boolean };
 
 /** What is said, once, when builds are not sandboxed. */
 export const UNSANDBOXED_NOTICE =
@@ -33,7 +33,11 @@ export function probeCapability(wish: SandboxProgram, isRoot: boolean, attempt: 
     if (bubblewrap !== null) return { type: "bwrap", bubblewrap, unshare: canUnshare };
   }
   if (wanted("unshare") && canUnshare) return { type: "unshare" };
-  if (wanted("chroot") && isRoot && attempt("chroot", ["/", "/bin/sh", "-c", ":"]).ok) return { type: "chroot" };
+  const trivial = ["/bin/sh", "-c", ":"];
+  if (wanted("chroot") && isRoot && attempt("chroot", ["/", ...trivial]).ok) {
+    const nsenter = attempt("nsenter", ["--root=/", "--wd=/", "--setgid=0", "--setuid=0", "--", ...trivial]).ok;
+    return { type: "chroot", nsenter };
+  }
   throw new EngineError(
     "build",
     "EXECUTOR_NO_SANDBOX",

@@ -24,7 +24,7 @@ import { type Rewrites, rewriteText } from "./rewrite.ts";
 import { type RunOutcome, run } from "./run.ts";
 import { bubblewrapCommand, fitsBubblewrap } from "./sandbox-bwrap.ts";
 import { chrootCommand, fillChroot, killInside } from "./sandbox-chroot.ts";
-import { resolveSandboxPaths } from "./sandbox-paths.ts";
+import { namesShell, resolveSandboxPaths } from "./sandbox-paths.ts";
 import { SANDBOX_UID, type SandboxCommand, type SandboxPlan, type Scratch } from "./sandbox-plan.ts";
 import { findSandboxShell, type SandboxShell } from "./sandbox-shell.ts";
 import { unshareCommand } from "./sandbox-unshare.ts";
@@ -124,7 +124,7 @@ export class Runner {
     makeEtc(etc, false);
     return {
       capability,
-      shell: settings.sandboxPaths === null ? findSandboxShell() : null,
+      shell: namesShell(settings.sandboxPaths ?? []) ? null : findSandboxShell(),
       pipes: new LogPipes((kind) => work.fresh(kind)),
       etc,
       setarch: canSetarch(),
@@ -332,7 +332,7 @@ function commandFor(capability: Capability, plan: SandboxPlan): SandboxCommand {
     case "unshare":
       return unshareCommand(plan);
     case "chroot":
-      return chrootCommand(plan);
+      return chrootCommand(plan, capability.nsenter);
   }
 }
 

@@ -22,24 +22,34 @@ import { refuseLoaderVariables } from "./sandbox-unshare.ts";
 
 const DEVICES = ["full", "null", "random", "tty", "urandom", "zero"];
 
-/** The command line. Throws `EXECUTOR_NEEDS_BWRAP`. */
-export function chrootCommand(plan: SandboxPlan): SandboxCommand {
+/**
+ * The command line: by `nsenter`, which enters a root directory without any namespace, else by `chroot`, which begins at its top. Throws
+ * `EXECUTOR_NEEDS_BWRAP`.
+ */
+export function chrootCommand(plan: SandboxPlan, nsenter: boolean): SandboxCommand {
   refuseLoaderVariables(plan);
-  const quoted = (text: string): ByteString =>
-    `'${Buffer.from(text, "utf8").toString("latin1").replaceAll("'", "'\\''")}'` as ByteString;
+  const { root } = plan.scratch;
   const variables = [...plan.variables].map(([name, value]) => `'${`${name}=${value}`.replaceAll("'", "'\\''")}'`);
-  const shell = namedCommand({ ...plan, busyboxShell: false });
-  // chroot leaves the working directory at the root, so a shell inside changes it.
-  const inside = plan.busyboxShell
-    ? ["/bin/sh", "-c", `cd ${BUILD_DIR}; unset SHLVL OLDPWD; exec "$@"`, "sh", ...shell]
-    : shell;
+  const flags = nsenter
+    ? [`--root=${root}`, `--wd=${root}${BUILD_DIR}`, `--setgid=${SANDBOX_GID}`, `--setuid=${SANDBOX_UID}`, "--"]
+    : [`--userspec=${SANDBOX_UID}:${SANDBOX_GID}`, "--groups=", root];
   const script = [
     "exec 3<&-",
-    "program=$(command -v chroot)",
-    `exec env -i ${variables.join(" ")} "$program" --userspec=${SANDBOX_UID}:${SANDBOX_GID} --groups= ` +
-      `${quoted(plan.scratch.root)} ${inside.map(quoted).join(" ")}`,
+    `program=$(command -v ${nsenter ? "nsenter" : "chroot"})`,
+    `exec env -i ${variables.join(" ")} "$program" ${[...flags, ...(nsenter ? namedCommand(plan) : fromTheTop(plan))].map(quoted).join(" ")}`,
   ].join("\n");
   return { program: "/bin/sh", args: ["/proc/self/fd/3"], inputs: [Buffer.from(`${script}\n`, "latin1")] };
+}
+
+/** The builder started in the build directory by a shell, where that leaves no trace; another shell than busybox's adds variables. */
+function fromTheTop(plan: SandboxPlan): readonly string[] {
+  const builder = namedCommand({ ...plan, busyboxShell: false });
+  if (!plan.busyboxShell) return builder;
+  return ["/bin/sh", "-c", `cd ${BUILD_DIR}; unset SHLVL OLDPWD; exec "$@"`, "sh", ...builder];
+}
+
+function quoted(text: string): ByteString {
+  return `'${Buffer.from(text, "utf8").toString("latin1").replaceAll("'", "'\\''")}'` as ByteString;
 }
 
 /**

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { EngineError } from "../../../errors.ts";
 import { STORE_DIR, type StorePath } from "../../../formats/store-path.ts";
 import { realPathOf, type StoreLayout } from "../layout.ts";
-import { storePathIn } from "../roots.ts";
+import { storePathIn } from "../mirrored-roots.ts";
 import type { SandboxInput, SandboxMount } from "./sandbox-plan.ts";
 
 /** An entry of the setting. */
@@ -26,6 +26,11 @@ export function parseSandboxPath(text: string): SandboxPath {
     );
   }
   return { target, source, optional };
+}
+
+/** Whether the setting says what `/bin/sh` is; where it does not, there is one all the same (Nix: only while the setting is not set). */
+export function namesShell(texts: readonly string[]): boolean {
+  return texts.some((text) => ["/", "/bin", "/bin/sh"].includes(parseSandboxPath(text).target));
 }
 
 /**

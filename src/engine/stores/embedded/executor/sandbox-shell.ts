@@ -11,7 +11,7 @@ export interface SandboxShell {
   readonly busybox: boolean;
 }
 
-/** Looks for a shell; throws `EXECUTOR_NO_SHELL`. */
+/** Looks for a shell; throws `EXECUTOR_NO_SHELL`, `EXECUTOR_NO_LIBRARIES` when it needs some and nobody says which. */
 export function findSandboxShell(): SandboxShell {
   for (const directory of searchPath().split(":")) {
     for (const name of ["busybox", "busybox.static", "busybox-static"]) {
@@ -28,7 +28,7 @@ export function findSandboxShell(): SandboxShell {
   }
   const source = realpathSync("/bin/sh");
   const mounts: SandboxMount[] = [{ target: "/bin/sh", source, writable: false }];
-  for (const library of librariesOf(source)) {
+  for (const library of isStatic(source) ? [] : librariesOf(source)) {
     mounts.push({ target: library, source: realpathSync(library), writable: false });
   }
   return { mounts, busybox: false };
@@ -45,8 +45,19 @@ export function parseLibraries(listing: string): string[] {
 }
 
 function librariesOf(program: string): string[] {
-  const { stdout } = spawnSync("ldd", [program], { encoding: "utf8", env: { PATH: searchPath() } });
-  return parseLibraries(stdout ?? "").filter((library) => existsSync(library));
+  const { stdout, error } = spawnSync("ldd", [program], { encoding: "utf8", env: { PATH: searchPath() } });
+  const libraries = parseLibraries(stdout ?? "").filter((library) => existsSync(library));
+  if (libraries.length > 0) return libraries;
+  const why = error === undefined ? `'ldd' names none for '${program}'` : "there is no program 'ldd' here";
+  throw new EngineError(
+    "build",
+    "EXECUTOR_NO_LIBRARIES",
+    `cannot put '/bin/sh' into the sandbox with its libraries: ${why}`,
+    {
+      hint: "Install a static busybox (Debian: busybox-static), or ldd, or say with sandbox-paths what builds may see.",
+      cause: error,
+    },
+  );
 }
 
 /** Whether a program needs no loader: its ELF header lists no interpreter. */

@@ -13,6 +13,7 @@ import {
 } from "../../../../../src/engine/formats/signature.ts";
 import type { StorePath } from "../../../../../src/engine/formats/store-path.ts";
 import type { EmbeddedStore } from "../../../../../src/engine/stores/embedded/embedded-store.ts";
+import { parseLibraries } from "../../../../../src/engine/stores/embedded/executor/sandbox-shell.ts";
 import { realPathOf } from "../../../../../src/engine/stores/embedded/layout.ts";
 import { removeTree } from "../../../../../src/engine/stores/embedded/remove.ts";
 import type { EmbeddedSettings } from "../../../../../src/engine/stores/embedded/settings.ts";
@@ -130,6 +131,19 @@ describe.skipIf(!nix).each(sandboxes)("built by %s", (sandboxProgram) => {
     }
     const warning = expect.stringMatching(/^warning: .*unsandboxed/);
     expect(said).toEqual(sandboxProgram === "chroot" ? [[warning], []] : [[], []]);
+  });
+
+  it("builders begin in /build, whatever shell is there", async () => {
+    const libraries = parseLibraries(execFileSync("ldd", ["/usr/bin/dash"], { encoding: "utf8" }));
+    const store = await openStore({ sandboxProgram, sandboxPaths: ["/bin/sh=/usr/bin/dash", ...libraries] });
+    const more = 'passed = "by file"; passAsFile = [ "passed" ];';
+    const drv = drvOf(
+      store,
+      shellDerivation("place", "pwd -P > $out; read line < $passedPath; echo $line >> $out", more),
+    );
+    const { result, outputs } = await buildDrv(store, drv);
+    expect(result.errorMessage).toBe("");
+    expect(read(store, outputs.get("out")!.path)).toBe("/build\nby file\n");
   });
 
   it("inputs cannot be changed, and nothing else is there", async () => {

@@ -3,7 +3,8 @@ import { type ByteString, byteStringOf } from "../../../../../src/engine/formats
 import { parseStorePath } from "../../../../../src/engine/formats/store-path.ts";
 import { probeCapability, type Try } from "../../../../../src/engine/stores/embedded/executor/capability.ts";
 import { bubblewrapCommand, fitsBubblewrap } from "../../../../../src/engine/stores/embedded/executor/sandbox-bwrap.ts";
-import { parseSandboxPath } from "../../../../../src/engine/stores/embedded/executor/sandbox-paths.ts";
+import { chrootCommand } from "../../../../../src/engine/stores/embedded/executor/sandbox-chroot.ts";
+import { namesShell, parseSandboxPath } from "../../../../../src/engine/stores/embedded/executor/sandbox-paths.ts";
 import { namedCommand, type SandboxPlan } from "../../../../../src/engine/stores/embedded/executor/sandbox-plan.ts";
 import { isStaticElf, parseLibraries } from "../../../../../src/engine/stores/embedded/executor/sandbox-shell.ts";
 import { unshareCommand } from "../../../../../src/engine/stores/embedded/executor/sandbox-unshare.ts";
@@ -128,6 +129,28 @@ describe("unshare", () => {
   });
 });
 
+describe("chroot", () => {
+  const scriptOf = (of: SandboxPlan, nsenter: boolean): string =>
+    Buffer.from(chrootCommand(of, nsenter).inputs[0]!).toString("latin1");
+
+  it("begins in the build directory by nsenter, whatever the shell", () => {
+    const script = scriptOf({ ...plan, busyboxShell: false }, true);
+    expect(script).toContain(
+      "'--root=/w/root' '--wd=/w/root/build' '--setgid=100' '--setuid=1000' '--' '/nix/store/x/bin/bash' '-e' 'it'\\''s'",
+    );
+    expect(script).toContain("env -i 'a=\xff '\\''x'\\''' ");
+  });
+
+  it("begins there without nsenter, too, where busybox can change to it", () => {
+    expect(scriptOf(plan, false)).toContain(
+      `'/w/root' '/bin/sh' '-c' 'cd /build; unset SHLVL OLDPWD; exec "$@"' 'sh' '/nix/store/x/bin/bash'`,
+    );
+    expect(scriptOf({ ...plan, busyboxShell: false }, false)).toContain(
+      "'--groups=' '/w/root' '/nix/store/x/bin/bash'",
+    );
+  });
+});
+
 describe("sandbox paths", () => {
   it("are read as Nix reads them", () => {
     expect(parseSandboxPath("/bin/sh=/nix/store/x/bin/sh")).toEqual({
@@ -138,6 +161,13 @@ describe("sandbox paths", () => {
     expect(parseSandboxPath("/var/cache?")).toEqual({ target: "/var/cache", source: "/var/cache", optional: true });
     expect(parseSandboxPath("/a=/b=c?")).toEqual({ target: "/a", source: "/b=c", optional: true });
     expect(() => parseSandboxPath("relative")).toThrow(/sandbox-paths/);
+  });
+});
+
+describe("the default shell", () => {
+  it("is there unless the setting names another", () => {
+    expect([[], ["/cache"], ["/bin/bash=/x"]].map(namesShell)).toEqual([false, false, false]);
+    expect([["/bin/sh=/usr/bin/dash"], ["/cache", "/bin?"]].map(namesShell)).toEqual([true, true]);
   });
 });
 
@@ -157,7 +187,11 @@ describe("the capability", () => {
       unshare: false,
     });
     expect(probeCapability("auto", false, trying({ unshare: "" })).type).toBe("unshare");
-    expect(probeCapability("auto", true, trying({ chroot: "" })).type).toBe("chroot");
+    expect(probeCapability("auto", true, trying({ chroot: "" }))).toEqual({ type: "chroot", nsenter: false });
+    expect(probeCapability("auto", true, trying({ chroot: "", nsenter: "" }))).toEqual({
+      type: "chroot",
+      nsenter: true,
+    });
   });
 
   it("is an error with a way out where nothing works", () => {
