@@ -8,6 +8,7 @@ import { runBuildFile } from "./evaluate/build-file/run-build-file.ts";
 import { type InstallableWords, parseInstallables } from "./evaluate/installable.ts";
 import type { EvaluationOptions } from "./evaluate/nix-options.ts";
 import { runPostBuildHook } from "./hooks/post-build-hook.ts";
+import { openOwnCaches } from "./open-own-caches.ts";
 import type { HookRunner } from "./scheduler/driver.ts";
 import { readSshOptions } from "./ssh-environment.ts";
 import type { TransportOpener } from "./transports/transport.ts";
@@ -74,16 +75,14 @@ export function createBuildRun(
     program: surroundings.program,
     runId,
     sshSettings,
-    // Loaded where it is needed: it is half of the program.
     stores: {
+      // Loaded where it is needed: it is half of the program.
       openEmbedded: async (root) => {
         const { openEmbedded } = await import("./open-embedded.ts");
         return openEmbedded(root, config, environment, clock, (message) => run.say(message));
       },
-      openOwnCaches: async () => {
-        const { openOwnCaches } = await import("./open-substituters.ts");
-        return openOwnCaches({ config, environment, clock, sshSettings, notice: (message) => run.say(message) });
-      },
+      openOwnCaches: () =>
+        openOwnCaches({ config, environment, clock, sshSettings, notice: (message) => run.say(message) }),
     },
     evaluateBuildFile: (store) => (file, attributes) =>
       runBuildFile({

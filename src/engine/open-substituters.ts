@@ -65,7 +65,7 @@ export function openSubstituters(options: OpenSubstitutersOptions): Substituters
 }
 
 /** Those of the substituters a daemon may be unable to use: its Nix may lack S3, and it does not have this user's credentials. */
-export function openOwnCaches(options: OpenSubstitutersOptions): Substituters {
+export function openS3Substituters(options: OpenSubstitutersOptions): Substituters {
   return openSubstituters({
     ...options,
     accepts: (reference) => reference.type === "cache" && reference.scheme === "s3",

@@ -98,22 +98,6 @@ describe.skipIf(!usable)("failures (skipped without root, nix-bin, openssh-serve
       expect(chatty.stderr).toContain("timed out after 4 seconds");
     });
 
-    it(`says that Nix ${version} waits for the lock of another process`, async () => {
-      const { instance, uri } = fleet.builders[index]!;
-      const env = { NIX_PATH: `nixpkgs=${await standInNixpkgs()}` };
-      const words = [file, "-A", "fine", "--argstr", "salt", `l${index}`];
-      const drv = await client.instance.output("nix-instantiate", words, { env });
-      const output = await client.instance.output("nix-store", ["--query", "--outputs", drv]);
-      const holder = instance.spawn("flock", [`${output}.lock`, "-c", "echo held; read line"]);
-      await new Promise((resolve) => holder.stdout.once("data", resolve));
-      const ended = build("fine", `l${index}`, machine());
-      // Somebody who waits that long reads what for; then the lock is let go.
-      setTimeout(() => holder.stdin.end("\n"), 4_000);
-      const run = await ended;
-      expect(run.status, run.stderr).toBe(0);
-      expect(run.stderr).toContain(`${uri}: waiting for lock on '${output}'`);
-    });
-
     it(`names machine and directory kept on Nix ${version} by --keep-failed`, async () => {
       const run = await build("broken", `d${index}`, machine(), "-K");
       expect(run.status).toBe(100);
@@ -124,6 +108,32 @@ describe.skipIf(!usable)("failures (skipped without root, nix-bin, openssh-serve
       await fleet.builders[index]!.instance.output("rm", ["-r", directory]);
     });
   }
+
+  it("says that a builder waits for the lock of another process", async () => {
+    const { instance, uri } = fleet.builders[0]!;
+    const env = { NIX_PATH: `nixpkgs=${await standInNixpkgs()}` };
+    const words = [file, "-A", "fine", "--argstr", "salt", "locked"];
+    const drv = await client.instance.output("nix-instantiate", words, { env });
+    const output = await client.instance.output("nix-store", ["--query", "--outputs", drv]);
+    const holder = instance.spawn("flock", [`${output}.lock`, "-c", "echo held; read line"]);
+    await new Promise((resolve) => holder.stdout.once("data", resolve));
+    const child = client.start([
+      ...["-f", file, "fine", "--argstr", "salt", "locked", "-j0", "--no-out-link", "--ui", "plain"],
+      ...["--builders", fleet.builders[0]!.machineLine()],
+    ]);
+    let stderr = "";
+    // The lock is let go once the user was told of it.
+    child.stderr.on("data", (chunk: Buffer) => {
+      stderr += chunk.toString();
+      if (stderr.includes(`${uri}: waiting for lock on '${output}'`)) holder.stdin.end("\n");
+    });
+    const timer = setTimeout(() => child.kill("SIGKILL"), 60_000);
+    const status = await new Promise((resolve) => child.once("close", resolve));
+    clearTimeout(timer);
+    holder.kill("SIGKILL");
+    expect(status, stderr).toBe(0);
+    expect(stderr).toContain(`${uri}: waiting for lock on '${output}'`);
+  });
 
   it("cancels what runs at the first failure, unless --keep-going is set", async () => {
     const run = await build("everything", "stop", fleet.builders[0]!.machineLine({ maxJobs: 4 }));

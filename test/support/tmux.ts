@@ -109,10 +109,18 @@ export async function startTmux(command: readonly [string, ...string[]], options
       // The pane is dead a moment before tmux knows how its program ended.
       let end = "/";
       const known = async () => {
-        end = await ask("#{pane_dead_status}/#{pane_dead_signal}");
+        const [dead, server, ...rest] = (
+          await ask("#{pane_dead}/#{pid}/#{pane_dead_status}/#{pane_dead_signal}")
+        ).split("/");
+        end = rest.join("/");
+        // Now and then tmux misses the signal of its child's end; it looks again when it gets one.
+        if (dead === "1" && end === "/") process.kill(Number(server), "SIGCHLD");
         return end !== "/";
       };
-      await until("the program to end", known, timeoutMs);
+      await until("the program to end", known, timeoutMs).catch(async (error) => {
+        const state = await ask("dead #{pane_dead}, pid #{pane_pid}");
+        throw new Error(`${error.message} (${state}); it shows:\n${await capture()}`, { cause: error });
+      });
       const [status, signal] = end.split("/");
       return signal === undefined || signal === "" ? Number(status) : 128 + Number(signal);
     },

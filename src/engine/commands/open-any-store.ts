@@ -3,6 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { type CacheReference, parseStoreReference } from "../config/store-reference.ts";
 import type { Surroundings } from "../create-build-run.ts";
+import { openOwnCaches } from "../open-own-caches.ts";
 import { readSshOptions } from "../ssh-environment.ts";
 import type { CacheStore } from "../stores/binary-cache/cache-store.ts";
 import type { EmbeddedStore } from "../stores/embedded/embedded-store.ts";
@@ -72,10 +73,7 @@ export async function openAnyStore(
         embedded = await openEmbedded(directory, config, environment, clock, notice);
         return embedded;
       },
-      openOwnCaches: async () => {
-        const { openOwnCaches } = await import("../open-substituters.ts");
-        return openOwnCaches({ config, environment, clock, sshSettings, notice });
-      },
+      openOwnCaches: () => openOwnCaches({ config, environment, clock, sshSettings, notice }),
     });
     const common = { nixStore, describe: async () => description, close: ending(store) };
     if (embedded !== null && root !== null) return { type: "embedded", store: embedded, root, ...common };

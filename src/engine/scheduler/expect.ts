@@ -83,14 +83,16 @@ export function sendMs(plan: Plan, goal: Goal, machine: Machine): number {
   return (bytesToSend(goal, machine) * 1000) / (machine.sendRate ?? sendRate);
 }
 
-/** How much slower than its speed factor a machine works: load that is not ours, and failures in a row. */
-export function slowdownOf(machine: Machine): number {
-  const { load, spec, running, streak } = machine;
-  let factor = 1;
-  if (load !== null && load.cores > 0) {
-    const { buildCores } = spec;
-    const coresEach = buildCores === null ? 1 : buildCores === 0 ? load.cores : buildCores;
-    factor += Math.max(0, load.load1 - running * coresEach) / load.cores;
-  }
-  return streak === 0 ? factor : factor * FAILURE_FACTOR ** Math.min(streak, 4);
+/** How much slower than its speed factor a machine works by load that is not ours, 1 for none; null where load is not measured. */
+export function loadFactorOf({ load, spec, running }: Machine): number | null {
+  if (load === null || load.cores <= 0) return null;
+  const { buildCores } = spec;
+  const coresEach = buildCores === null ? 1 : buildCores === 0 ? load.cores : buildCores;
+  return 1 + Math.max(0, load.load1 - running * coresEach) / load.cores;
+}
+
+/** How much slower than its speed factor a machine works: load that is not ours (`unmeasured` where it is not known), and failures in a row. */
+export function slowdownOf(machine: Machine, unmeasured: number): number {
+  const factor = loadFactorOf(machine) ?? unmeasured;
+  return machine.streak === 0 ? factor : factor * FAILURE_FACTOR ** Math.min(machine.streak, 4);
 }

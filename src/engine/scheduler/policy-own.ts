@@ -1,5 +1,5 @@
 // This program's own order: the longest chain of builds first, each where it ends earliest, waiting for a faster machine when that ends sooner.
-import { expectedArrival, expectedEnd, sendMs, slowdownOf, usualTimes } from "./expect.ts";
+import { expectedArrival, expectedEnd, loadFactorOf, sendMs, slowdownOf, usualTimes } from "./expect.ts";
 import type { Goal } from "./goal.ts";
 import { type GoalOrder, laneOf } from "./goal-class.ts";
 import { freeSlots, type Machine, speedOf } from "./machine.ts";
@@ -41,12 +41,26 @@ function begin(plan: Plan, now: number): void {
     while (outlook.slots.length < machines.length) outlook.slots.push([]);
   }
   outlook.now = now;
+  const unmeasured = loadOfUnmeasured(machines);
   for (let index = 0; index < machines.length; index++) {
     const machine = machines[index]!;
     outlook.first[index] = firstFree(machine, now);
-    outlook.slowdown[index] = slowdownOf(machine);
+    outlook.slowdown[index] = slowdownOf(machine, unmeasured);
     outlook.slots[index]!.length = 0;
   }
+}
+
+/** What is not measured counts like the mean of what is: nobody is to wait for a machine only because nobody looked at it. */
+function loadOfUnmeasured(machines: readonly Machine[]): number {
+  let sum = 0;
+  let measured = 0;
+  for (let index = 0; index < machines.length; index++) {
+    const load = loadFactorOf(machines[index]!);
+    if (load === null) continue;
+    sum += load;
+    measured++;
+  }
+  return measured === 0 ? 1 : sum / measured;
 }
 
 function choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice {

@@ -23,7 +23,7 @@ export interface OpenDestinationOptions {
   /** Opens the embedded store at a root directory. */
   readonly openEmbedded: (root: string) => Promise<DestinationStore>;
   /** Opens the caches that are read for a Nix that cannot do so. */
-  readonly openOwnCaches: () => Promise<Substituters>;
+  readonly openOwnCaches: () => Promise<Substituters | null>;
 }
 
 /** The destination and what else must be known of it. */
@@ -60,12 +60,11 @@ export async function openDestination(
     };
   }
   const opener = options.transports.opener(place.place);
+  const caches = await options.openOwnCaches();
   // Another socket may lead to a daemon whose store lies elsewhere on the disk.
   const isOurs = reference.type !== "daemon" || reference.socket === null;
   const worker = workerStore(options, printStoreReference(reference), opener, isOurs ? readFromDisk : null);
-  const { substitute, substituters } = settings;
-  const hasOwn = substitute && substituters.some((text) => text.startsWith("s3:"));
-  const store = hasOwn ? withOwnCaches(worker, await options.openOwnCaches()) : worker;
+  const store = caches === null ? worker : withOwnCaches(worker, caches);
   try {
     const nixStore = reference.type === "auto" ? null : settings.store;
     return { store, description: await store.describe(signal), root: null, nixStore, kind: "nix" };

@@ -238,10 +238,9 @@ class Ssh2Link implements SshLink {
   ): Promise<ClientChannel> {
     return new Promise<ClientChannel>((resolve, reject) => {
       const { name } = this.#options;
-      if (this.#phase !== "up") {
-        void this.closed.then(reject);
-        return;
-      }
+      // A link that goes in the middle of the request would leave it unanswered for ever: the library forgets it.
+      void this.closed.then(reject);
+      if (this.#phase !== "up") return;
       try {
         request((error, channel) => {
           if (error === undefined || error === null) {

@@ -105,6 +105,23 @@ describe("a machine that was up and then says what trying again is said not to m
 });
 
 describe("the last machine", () => {
+  it("is tried again also when the alarm rings a moment too early", () => {
+    const run = new Scenario().machines(machine("a")).goals(target("x"));
+    run.lost("a");
+    run.fails(run.claim("x"), CONNECTION_LOST);
+    const before = run.of("connectMachine").length;
+    const hasCome = (): boolean => run.of("connectMachine").length > before;
+    for (let alarm = 0; alarm < 10 && !hasCome(); alarm++) {
+      const asked = run.of("wakeAt").length;
+      const { at } = run.of("wakeAt").at(-1)!;
+      run.tick(Math.max(run.now, at - 0.5));
+      // An alarm that was used up is asked for again.
+      if (!hasCome()) expect(run.of("wakeAt").length).toBeGreaterThan(asked);
+      run.now = at;
+    }
+    expect(hasCome()).toBe(true);
+  });
+
   it("is tried at least every half minute, however often it failed", () => {
     const waits = (run: Scenario): number[] => {
       const found: number[] = [];

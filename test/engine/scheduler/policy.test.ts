@@ -183,8 +183,16 @@ describe("our own policy", () => {
   it("counts load that is not its own against a machine", () => {
     const run = new Scenario({ durations: () => 10_000 }).machines(machine("a", { speedFactor: 1.1 }), machine("b"));
     run.say({ type: "machineLoad", machine: "a" as MachineId, load1: 32, cores: 8 });
+    run.say({ type: "machineLoad", machine: "b" as MachineId, load1: 0, cores: 8 });
     run.goals(goal("x", [], { isTarget: true }));
     expect(run.machineOf("x")).toBe("b");
+  });
+
+  it("has nobody wait for a machine only because its load is not measured", () => {
+    const run = new Scenario().machines(machine("a", { slots: 1 }), machine("b", { slots: 1 }));
+    run.say({ type: "machineLoad", machine: "a" as MachineId, load1: 32, cores: 8 });
+    run.goals(goal("x", [], { isTarget: true }), goal("y", [], { isTarget: true }));
+    expect([run.machineOf("x"), run.machineOf("y")].toSorted()).toEqual(["a", "b"]);
   });
 
   it("waits a moment for a faster machine that is being connected to, not for ever", () => {
