@@ -173,7 +173,8 @@ export function sshConfigText(
 }
 
 function configText(options: SshdOptions, directory: string, address: string, port: number): string {
-  const environment = Object.entries(options.env ?? {});
+  // Bash run by sshd reads the account's ~/.bashrc unless it takes itself for an inner shell; what stands there is not part of a test.
+  const environment = Object.entries({ SHLVL: "1", ...options.env });
   return [
     `ListenAddress ${address}`,
     `Port ${port}`,
@@ -192,9 +193,7 @@ function configText(options: SshdOptions, directory: string, address: string, po
     `MaxSessions ${options.maxSessions ?? 10}`,
     `MaxStartups ${options.maxStartups ?? "10:30:100"}`,
     ...(options.forceCommand === undefined ? [] : [`ForceCommand ${options.forceCommand}`]),
-    ...(environment.length === 0
-      ? []
-      : [`SetEnv ${environment.map(([name, value]) => `"${name}=${value}"`).join(" ")}`]),
+    `SetEnv ${environment.map(([name, value]) => `"${name}=${value}"`).join(" ")}`,
     options.conf ?? "",
     "",
   ].join("\n");
