@@ -63,9 +63,10 @@ describe("agreement with the installed Nix", () => {
   });
 
   it("has Nix's defaults, but for those named here", () => {
-    // connect-timeout is 15 s since 2.3x; unset cores leave each machine its own; sandbox and levels of x86-64 depend on the release.
+    // connect-timeout is 15 s since 2.3x; a lock is tried for every second, Nix: every five; unset cores leave each machine its own; sandbox and levels of x86-64 depend on the release.
     const different = new Set([
       "connect-timeout",
+      "build-poll-interval",
       "cores",
       "extra-platforms",
       "sandbox",
