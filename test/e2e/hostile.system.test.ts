@@ -12,7 +12,7 @@ const usable = generations.length > 0 && busyboxPath() !== null;
 const MODES: readonly { readonly mode: string; readonly says: RegExp }[] = [
   { mode: "magic", says: /magic|worker protocol/i },
   { mode: "oversized", says: /at most|too (?:long|large|big)|limit|expected/i },
-  { mode: "truncated", says: /ended|closed|lost/i },
+  { mode: "truncated", says: /ended|closed|lost|found the end/i },
   { mode: "parent", says: /name|'\.\.'/ },
   { mode: "unsorted", says: /order|sorted/i },
   { mode: "duplicate", says: /order|sorted|twice|duplicate/i },
