@@ -10,6 +10,7 @@ import { type ObjectServer, startObjectServer } from "../support/object-server.t
 import { ended } from "../support/processes.ts";
 import { removeDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
 import { type Measurement, median } from "./support/measurement.ts";
+import { noise } from "./support/noise.ts";
 
 const MIB = 1024 * 1024;
 const SMALL_PATHS = 500;
@@ -22,17 +23,6 @@ const NETWORK_MS = 10;
 const MEMORY_BAR = 400 * MIB;
 
 const program = [`/checkout/node_modules/node-linux-${process.arch}/bin/node`, "/checkout/bin/tsbuild-top.js"] as const;
-
-/** Bytes that look random and are the same in every run. */
-function noise(size: number, seed: number): Buffer {
-  const bytes = Buffer.alloc(size);
-  let state = seed;
-  for (let at = 0; at + 4 <= size; at += 4) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    bytes.writeUInt32LE((state ^ (state >>> 15)) >>> 0, at);
-  }
-  return bytes;
-}
 
 /** Half of it can be packed. */
 function writeLarge(path: string): void {

@@ -7,6 +7,7 @@ import { type Fleet, startBuilders } from "../support/builders.ts";
 import { nixGenerations } from "../support/nix-generations.ts";
 import { busyboxPath } from "../support/nixpkgs.ts";
 import { type Measurement, median } from "./support/measurement.ts";
+import { noise } from "./support/noise.ts";
 
 const MIB = 1024 * 1024;
 const SMALL_PATHS = 500;
@@ -120,11 +121,7 @@ async function makeSmall(client: Client): Promise<string[]> {
 
 async function makeBig(client: Client): Promise<string> {
   const path = join(client.instance.directory, "homes/root/big");
-  const block = Buffer.alloc(16 * MIB);
-  for (let at = 0, state = 1; at < block.length; at += 4) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    block.writeUInt32LE(state, at);
-  }
+  const block = noise(16 * MIB, 1);
   const file = openSync(path, "w");
   for (let at = 0; at < BIG; at += block.length) writeSync(file, block);
   closeSync(file);

@@ -17,23 +17,13 @@ import { restorePath } from "../../src/engine/stores/embedded/restore.ts";
 import { nixGenerations } from "../support/nix-generations.ts";
 import { removeDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
 import { type Measurement, median } from "./support/measurement.ts";
+import { noise } from "./support/noise.ts";
 
 const MIB = 1024 * 1024;
 const BIG = 1024 * MIB;
 const FILES = 20_000;
 const PATHS = 10_000;
 const ROUNDS = 3;
-
-/** Bytes that look random and are the same in every run. */
-function noise(size: number, seed: number): Buffer {
-  const bytes = Buffer.alloc(size);
-  let state = seed;
-  for (let at = 0; at + 4 <= size; at += 4) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    bytes.writeUInt32LE((state ^ (state >>> 15)) >>> 0, at);
-  }
-  return bytes;
-}
 
 function makeBig(path: string): void {
   const block = noise(16 * MIB, 1);

@@ -148,3 +148,18 @@ export async function until(
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
+
+/** Living processes other than ours with a text in their command line, or in their environment. */
+export function processesWith(text: string, where: "cmdline" | "environ" = "cmdline"): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/${where}`, "latin1").includes(text);
+      } catch {
+        // It has ended meanwhile.
+        return false;
+      }
+    });
+}

@@ -1,7 +1,13 @@
 // Copies valid paths from one store to another: in reference order, small ones read ahead, big ones streamed.
 import type { PathInfo } from "../formats/path-info.ts";
-import type { TransferProgress } from "./store.ts";
-import { AddAgainError, type AddOptions, type IncomingPath, type PathSink, type PathStore } from "./store.ts";
+import {
+  AddAgainError,
+  type AddOptions,
+  type IncomingPath,
+  type PathSink,
+  type PathStore,
+  type TransferProgress,
+} from "./store.ts";
 
 /** Paths up to this size (bytes) are read ahead into memory; larger ones are streamed when their turn comes. */
 const READ_AHEAD_PATH = 1n << 20n;

@@ -1,15 +1,8 @@
 // What the screen of rounds and checks shows: the goals that are compared, how each stands, and what is known of the selected one.
 import type { MachineId } from "../../engine/events/ids.ts";
 import type { Board, Goal } from "./board.ts";
-import {
-  type ItemId,
-  type ItemList,
-  itemList,
-  type RoundsScreen,
-  resolveSelection,
-  type Selection,
-  stickyScroll,
-} from "./view-state.ts";
+import { layoutTable, type TableLayout } from "./table-layout.ts";
+import type { ItemId, RoundsScreen } from "./view-state.ts";
 
 /** How a compared goal stands. `comparing`: rounds are still to come. `unverified`: it ended with nothing to compare. */
 export type RoundsVerdict = "comparing" | "reproducible" | "differs" | "unverified" | "failed";
@@ -22,15 +15,10 @@ export interface RoundState {
   readonly verdict: "first" | "same" | "differs" | "running";
 }
 
-export interface RoundsLayout {
+export interface RoundsLayout extends Omit<TableLayout<Goal>, "shown"> {
   readonly type: "rounds";
   readonly rows: readonly { readonly id: ItemId; readonly goal: Goal }[];
   readonly counts: Readonly<Record<RoundsVerdict, number>>;
-  readonly items: ItemList;
-  readonly selection: Selection;
-  readonly selected: Goal | null;
-  readonly page: number;
-  readonly scroll: number;
   readonly detailHeight: number;
 }
 
@@ -45,19 +33,14 @@ export function layoutRounds(board: Board, screen: RoundsScreen, height: number,
     (verdict === "differs" ? differing : others).push(goal);
   }
   const goals = [...differing, ...others];
-  const items = itemList(goals, (goal) => `goal:${goal.id}`);
-  const selection = resolveSelection(screen.selection, items);
+  const idOf = (goal: Goal): ItemId => `goal:${goal.id}`;
   const tableHeight = Math.max(1, Math.min(Math.max(1, goals.length), Math.floor(height * 0.4)));
-  const top = stickyScroll(scroll, selection.index, tableHeight, goals.length);
+  const { shown, ...table } = layoutTable(goals, idOf, screen.selection, tableHeight, scroll);
   return {
     type: "rounds",
-    rows: goals.slice(top, top + tableHeight).map((goal) => ({ id: `goal:${goal.id}`, goal })),
+    ...table,
+    rows: shown.map((goal) => ({ id: idOf(goal), goal })),
     counts,
-    items,
-    selection,
-    selected: goals[selection.index] ?? null,
-    page: Math.max(1, tableHeight - 1),
-    scroll: top,
     detailHeight: Math.max(0, height - 1 - tableHeight - 1),
   };
 }

@@ -1,5 +1,5 @@
 // `serve` without any Nix: our own client on it, many clients at once, one that is killed, and accounts without trust.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -13,7 +13,7 @@ import { hearBuild } from "../../../src/engine/protocols/build-log.ts";
 import { WorkerConnection } from "../../../src/engine/protocols/worker/client.ts";
 import { openChildProcess } from "../../../src/engine/transports/child-process.ts";
 import { hostSystem } from "../../support/builders.ts";
-import { until } from "../../support/processes.ts";
+import { processesWith, until } from "../../support/processes.ts";
 import { removeDirectory, temporaryDirectory } from "../../support/temporary-directory.ts";
 import { buildOptions } from "../protocols/real-nix.ts";
 import { infoOf, narOf, pathOf } from "../protocols/support.ts";
@@ -245,18 +245,4 @@ describe("serve", () => {
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
   yield bytes;
-}
-
-/** Processes whose command line mentions the text, our own left out. */
-function processesWith(text: string): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text);
-      } catch {
-        return false;
-      }
-    });
 }

@@ -1,14 +1,14 @@
 // What a crash, a full disk and a crowd may not do: leave a path that is valid and wrong, lose one, or leave anything behind for good.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { StorePath } from "../../../../src/engine/formats/store-path.ts";
 import { removeTree } from "../../../../src/engine/stores/embedded/remove.ts";
-import { until } from "../../../support/processes.ts";
+import { processesWith, until } from "../../../support/processes.ts";
 import { chain } from "./fault-worker.ts";
 import { buildDrv, file, incoming, instantiate, openTestStore, SYSTEM, testPath } from "./support.ts";
 
@@ -38,16 +38,6 @@ function seeded(seed: number): () => number {
 function verify(): void {
   const options = ["--store", root, "--verify", "--check-contents"];
   expect(execFileSync("nix-store", options, { stdio: ["ignore", "pipe", "ignore"] }).toString()).toBe("");
-}
-
-function processesWith(text: string): string[] {
-  return readdirSync("/proc").filter((pid) => {
-    try {
-      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/environ`, "latin1").includes(text);
-    } catch {
-      return false;
-    }
-  });
 }
 
 /** Runs a worker and kills it after so many milliseconds; says whether it was quicker. */
@@ -84,7 +74,7 @@ describe.skipIf(!nix)("kill -9", () => {
     }
     expect(interrupted).toBeGreaterThan(KILLS / 3);
     // The builders of killed processes are gone with them.
-    await until("all builders to be gone", () => processesWith(root).length === 0);
+    await until("all builders to be gone", () => processesWith(root, "environ").length === 0);
 
     const store = await openTestStore(root);
     const paths = chain(CHAIN);

@@ -1,6 +1,6 @@
 // What the executor does with builders of all kinds, in each sandbox it can make here, and beside real Nix.
 import { execFileSync } from "node:child_process";
-import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, lstatSync, mkdtempSync, readFileSync, readlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -17,7 +17,7 @@ import { parseLibraries } from "../../../../../src/engine/stores/embedded/execut
 import { realPathOf } from "../../../../../src/engine/stores/embedded/layout.ts";
 import { removeTree } from "../../../../../src/engine/stores/embedded/remove.ts";
 import type { EmbeddedSettings } from "../../../../../src/engine/stores/embedded/settings.ts";
-import { until } from "../../../../support/processes.ts";
+import { processesWith, until } from "../../../../support/processes.ts";
 import { buildDrv, Heard, instantiate, openTestStore, SYSTEM, shellDerivation } from "../support.ts";
 
 const nix = existsSync("/usr/bin/nix-store");
@@ -44,18 +44,6 @@ function drvOf(store: EmbeddedStore, expression: string): StorePath {
 
 function read(store: EmbeddedStore, path: StorePath): string {
   return readFileSync(realPathOf(store.layout, path), "utf8");
-}
-
-/** Process ids whose command line holds the text. */
-function processesWith(text: string): string[] {
-  return readdirSync("/proc").filter((pid) => {
-    if (!/^\d+$/.test(pid) || pid === String(process.pid)) return false;
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(text);
-    } catch {
-      return false;
-    }
-  });
 }
 
 const sandboxes = ["bwrap", "unshare", "chroot"] as const;

@@ -1,30 +1,16 @@
 // A sandbox killed at any moment of its start leaves nothing behind, also when its starter dies before the builder has asked to die with it.
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { killGroup } from "../../../../../src/engine/stores/embedded/executor/kill-group.ts";
-import { ended, signalAll, until } from "../../../../support/processes.ts";
+import { ended, processesWith, signalAll, until } from "../../../../support/processes.ts";
 
 const BWRAP = "/usr/bin/bwrap";
 const SANDBOX = [
   ...["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--die-with-parent"],
   ...["--as-pid-1", "--new-session", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--"],
 ];
-
-/** Living processes with a text in their command line. */
-function processesWith(text: string): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(text);
-      } catch {
-        return false;
-      }
-    });
-}
 
 describe.skipIf(!existsSync(BWRAP))("killing a sandbox (skipped without bubblewrap)", () => {
   it("leaves nothing of it, however young it is", async () => {
