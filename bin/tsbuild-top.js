@@ -59,8 +59,9 @@ function runHere() {
     module.enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "tsbuild-top", "compile"));
   }
 
-  const main = new URL("../dist/bin/main.js", import.meta.url);
-  if (!existsSync(fileURLToPath(main))) fail(`this checkout is not built: run npm ci in ${dirname(here)}`);
+  const main = new URL("../dist/program/main.js", import.meta.url);
+  if (!existsSync(fileURLToPath(main)))
+    fail(`this checkout is not built: run npm run build (npm ci if nothing is installed) in ${dirname(here)}`);
   import(main.href).catch((error) => {
     process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
     process.exit(1);

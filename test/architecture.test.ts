@@ -122,7 +122,9 @@ const rooms: Readonly<Record<string, Room>> = {
   usage: { files: ["src/engine/usage/"], ...sideRoom },
   evaluate: {
     files: ["src/engine/evaluate/"],
-    imports: ["formats", "derivation", "config", "stores"].map((room) => `src/engine/${room}/`),
+    imports: ["formats", "derivation", "config", "stores"]
+      .map((room) => `src/engine/${room}/`)
+      .concat("src/engine/program-files.ts"),
     node: "any",
     packages: ["execa"],
     pure: false,
@@ -157,6 +159,7 @@ const rooms: Readonly<Record<string, Room>> = {
     packages: ["react", "ink"],
     pure: false,
   },
+  bundler: { files: ["bin/bundle.js"], imports: [], node: "any", packages: ["rolldown"], pure: false },
   bin: {
     files: ["bin/"],
     imports: ["src/engine/index.ts", "src/ui/index.ts"],

@@ -37,7 +37,7 @@ if [ ${#projects[@]} -eq 0 ]; then
   projects=(unit system)
   step "lint" biome ci --config-path=.ci .
   # Emits dist as well: the system tests run the program as it is installed.
-  step "types of the program" tsc -p tsconfig.json
+  step "program" npm run --silent build
   step "types of the tests" tsc -p test/tsconfig.json --noEmit
 fi
 for name in "${projects[@]}"; do step "$name tests" project "$name"; done

@@ -49,12 +49,12 @@ describe("bin/tsbuild-top.js", () => {
   beforeAll(() => {
     directory = temporaryDirectory("shim");
     const brought = join(checkout(), "node_modules", `node-${process.platform}-${process.arch}`, "bin");
-    for (const folder of ["bin", "dist/bin"]) mkdirSync(join(checkout(), folder), { recursive: true });
+    for (const folder of ["bin", "dist/program"]) mkdirSync(join(checkout(), folder), { recursive: true });
     mkdirSync(brought, { recursive: true });
     symlinkSync(process.execPath, join(brought, "node"));
     copyFileSync(shim, join(checkout(), "bin/tsbuild-top.js"));
     writeFileSync(join(checkout(), "package.json"), '{"type":"module"}');
-    writeFileSync(join(checkout(), "dist/bin/main.js"), main);
+    writeFileSync(join(checkout(), "dist/program/main.js"), main);
   });
   afterAll(() => removeDirectory(directory));
 
@@ -105,11 +105,11 @@ describe("bin/tsbuild-top.js", () => {
   it("finds the brought Node beside it when installed as a dependency", async () => {
     const installed = join(checkout(), "node_modules/tsbuild-top");
     mkdirSync(join(installed, "bin"), { recursive: true });
-    mkdirSync(join(installed, "dist/bin"), { recursive: true });
+    mkdirSync(join(installed, "dist/program"), { recursive: true });
     mkdirSync(join(checkout(), "node_modules/.bin"), { recursive: true });
     copyFileSync(shim, join(installed, "bin/tsbuild-top.js"));
     writeFileSync(join(installed, "package.json"), '{"type":"module"}');
-    writeFileSync(join(installed, "dist/bin/main.js"), main);
+    writeFileSync(join(installed, "dist/program/main.js"), main);
     const link = join(checkout(), "node_modules/.bin/tsbuild-top");
     symlinkSync("../tsbuild-top/bin/tsbuild-top.js", link);
     const result = await collect(process.execPath, [...pretendOld, link, "exit", "7"], { env: environment() });
@@ -126,7 +126,7 @@ describe("bin/tsbuild-top.js", () => {
     const unbuilt = await collect(process.execPath, [copy], { env: environment() });
     expect(unbuilt).toMatchObject({
       status: 69,
-      stderr: `tsbuild-top: this checkout is not built: run npm ci in ${bare}\n`,
+      stderr: `tsbuild-top: this checkout is not built: run npm run build (npm ci if nothing is installed) in ${bare}\n`,
     });
     const old = await collect(process.execPath, [...pretendOld, copy], { env: environment() });
     expect(old.status).toBe(69);

@@ -4,10 +4,10 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { loadConfig } from "../../config/load.ts";
 import type { BuildRunRequest, Surroundings } from "../../create-build-run.ts";
 import { EngineError } from "../../errors.ts";
+import { programFile } from "../../program-files.ts";
 import { makeSshKeyPair, type SshKeyPair } from "../../transports/ssh-server.ts";
 import { type BuilderAnswer, type BuilderRequest, END_MESSAGE } from "./builder-messages.ts";
 import { DemoJudge } from "./expect.ts";
@@ -39,9 +39,8 @@ const MACHINES = [
 const END_PATIENCE = 5_000;
 
 /** Follows how this file runs: as TypeScript from the sources, as JavaScript when compiled. */
-const EXTENSION = import.meta.url.endsWith(".ts") ? "ts" : "js";
-const PROCESS = fileURLToPath(new URL(`./builder-process.${EXTENSION}`, import.meta.url));
-const BOOK = fileURLToPath(new URL(`./book.${EXTENSION}`, import.meta.url));
+const PROCESS = programFile("engine/commands/demo/builder-process");
+const BOOK = programFile("engine/commands/demo/book");
 
 /**
  * Starts the builders.

@@ -3,7 +3,6 @@ import { createReadStream } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { EngineError } from "../../errors.ts";
 import { printContentAddress } from "../../formats/content-address.ts";
 import { hashBytes } from "../../formats/hash.ts";
@@ -11,11 +10,12 @@ import { treeEvents } from "../../formats/nar/tree.ts";
 import { writeNar } from "../../formats/nar/write.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import { parseStorePath, type StorePath } from "../../formats/store-path.ts";
+import { programFile } from "../../program-files.ts";
 import { addAll } from "../../stores/copy.ts";
 import type { DerivedPath, DestinationStore, IncomingPath } from "../../stores/store.ts";
 import type { BuildFileAnswer, BuildFileRequest } from "./messages.ts";
 
-const CHILD = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "./child.ts" : "./child.js", import.meta.url));
+const CHILD = programFile("engine/evaluate/build-file/child");
 
 export interface RunBuildFileOptions {
   readonly file: string;
