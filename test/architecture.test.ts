@@ -134,7 +134,7 @@ const rooms: Readonly<Record<string, Room>> = {
   "ui format": {
     files: ["src/ui/format/"],
     imports: [],
-    node: [],
+    node: ["node:module"],
     packages: ["string-width"],
     pure: true,
   },

@@ -1,8 +1,8 @@
 // The one door for text from outside (logs, names, hosts, hook output): what leaves here cannot move the cursor, change the terminal,
 // reorder the line or reach beyond its own cells. Colours may pass, as parsed styles.
 
-import stringWidth from "string-width";
 import { DISPUTED, INVISIBLE, isWithin, KNOWN_MARKS } from "./code-points.ts";
+import { measure } from "./measure.ts";
 
 /** Longest line shown, in cells; what follows is cut and marked. */
 export const MAX_LINE = 4096;
@@ -96,7 +96,7 @@ class CellLine {
   mark(character: string): void {
     const before = this.cells[this.cursor - 1];
     if (before === undefined || !BASE.test(before) || this.isCut || this.marks >= MAX_MARKS) return;
-    if (stringWidth(character) !== 0 || stringWidth(before + character) !== stringWidth(before)) return;
+    if (measure(character) !== 0 || measure(before + character) !== measure(before)) return;
     this.marks++;
     this.cells[this.cursor - 1] = before + character;
   }
@@ -162,7 +162,7 @@ class CellLine {
 }
 
 function melts(before: string, after: string): boolean {
-  return stringWidth(before + after) !== stringWidth(before) + stringWidth(after);
+  return measure(before + after) !== measure(before) + measure(after);
 }
 
 function scan(raw: string, line: CellLine, keepStyles: boolean): void {

@@ -1,5 +1,5 @@
 // Cells of a terminal: measuring, cutting and padding text that has been sanitised (no controls, no glued characters).
-import stringWidth from "string-width";
+import { measure } from "./measure.ts";
 
 const widths = new Map<string, number>();
 const ASCII = /^[\x20-\x7e]*$/;
@@ -74,7 +74,7 @@ function characterWidth(character: string): number {
   if (character.length === 1 && code >= 0x20 && code < 0x7f) return 1;
   const known = widths.get(character);
   if (known !== undefined) return known;
-  const width = stringWidth(character);
+  const width = measure(character);
   if (widths.size < 20_000) widths.set(character, width);
   return width;
 }
