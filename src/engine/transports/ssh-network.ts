@@ -60,7 +60,10 @@ export class SshNetwork {
   /** Logs in. Throws EngineErrors that begin `cannot connect to '…'`, or the signal's reason. */
   async connect(target: SshTarget, signal: AbortSignal): Promise<SshLink> {
     // The whole route is known before anything is opened: jump hosts that wait for one another in a circle would wait for ever.
-    const legs = await this.#route(target, null, 0);
+    const route = this.#route(target, null, 0);
+    // Loaded while the ssh program is asked for its configuration; a failure is met where it is used.
+    import("./ssh.ts").catch(() => undefined);
+    const legs = await route;
     signal.throwIfAborted();
     return await this.#connectLast(legs, signal);
   }
