@@ -6,6 +6,9 @@ import { messageOf } from "../errors.ts";
 /** Longest line passed on, in bytes; the rest of a longer one is passed as further lines. */
 const MAX_LINE = 64 * 1024;
 
+/** How long after its exit a program's children may hold its output before that is said, milliseconds. */
+const HELD_MS = 5_000;
+
 /** A program to run and how. */
 export interface ProgramCall {
   readonly file: string;
@@ -30,7 +33,10 @@ export type ProgramEnd =
   | { readonly type: "cancelled"; readonly durationMs: number }
   | { readonly type: "notStarted"; readonly reason: string; readonly durationMs: number };
 
-/** Runs a program to its end. Never rejects. Aborting the signal kills it and everything it started. */
+/**
+ * Runs a program to its end: its exit, and, as in Nix, the end of its output, which a process it started may still hold. Never rejects. Aborting
+ * the signal or the time limit kills it and everything it started; where the program itself had exited by then, how is the answer.
+ */
 export async function runProgram(call: ProgramCall, signal: AbortSignal): Promise<ProgramEnd> {
   const startedAt = call.clock.now();
   const elapsed = (): number => call.clock.now() - startedAt;
@@ -38,6 +44,8 @@ export async function runProgram(call: ProgramCall, signal: AbortSignal): Promis
   const lines = new LineSplitter(call.logged);
   const stopped = new AbortController();
   let timedOut = false;
+  let exitCode: number | null = null;
+  let disarmHeld = (): void => undefined;
   const onAbort = (): void => stopped.abort();
   signal.addEventListener("abort", onAbort, { once: true });
   const disarm =
@@ -64,9 +72,17 @@ export async function runProgram(call: ProgramCall, signal: AbortSignal): Promis
       ...(call.user === null ? {} : { uid: call.user.uid, gid: call.user.gid }),
     });
     child.all?.on("data", (chunk: Buffer) => lines.push(chunk));
+    child.nodeChildProcess.once("exit", (code) => {
+      if (stopped.signal.aborted) return;
+      exitCode = code;
+      disarmHeld = call.clock.after(HELD_MS, () =>
+        call.logged([`'${call.file}' has exited; waiting for a process it started, which holds its output`]),
+      );
+    });
     const result = await child;
     lines.end();
     const durationMs = elapsed();
+    if (exitCode !== null) return { type: "exited", code: exitCode, durationMs };
     if (timedOut) return { type: "timedOut", afterMs: call.timeoutMs, durationMs };
     if (signal.aborted) return { type: "cancelled", durationMs };
     if (result.exitCode !== undefined) return { type: "exited", code: result.exitCode, durationMs };
@@ -76,6 +92,7 @@ export async function runProgram(call: ProgramCall, signal: AbortSignal): Promis
     return { type: "notStarted", reason: messageOf(error), durationMs: elapsed() };
   } finally {
     disarm();
+    disarmHeld();
     signal.removeEventListener("abort", onAbort);
   }
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -26,6 +26,15 @@ async function shell(
   return { end, lines };
 }
 
+/** A process that was killed is kept as a zombie until the machine's init has looked. */
+function isAlive(pid: string | undefined): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
 describe("a hook program", () => {
   it("passes on both outputs as lines and its exit code", async () => {
     const { end, lines } = await shell("echo $GREETING; pwd; printf 'no newline'; exit 3");
@@ -47,6 +56,14 @@ describe("a hook program", () => {
     await new Promise((resolve) => setTimeout(resolve, 1500));
     expect(existsSync(join(directory, "survived"))).toBe(false);
     rmSync(directory, { recursive: true });
+  });
+
+  it("counts as it exited when only what it left behind must be killed", async () => {
+    const left = await shell("sleep 61 & echo $!; exit 4", { timeoutMs: 500 });
+    expect(left.end).toMatchObject({ type: "exited", code: 4 });
+    expect(isAlive(left.lines[0])).toBe(false);
+    const polite = await shell("trap 'exit 0' TERM; sleep 62 & wait", { timeoutMs: 500 });
+    expect(polite.end).toMatchObject({ type: "timedOut" });
   });
 
   it("is killed when it is cancelled", async () => {
