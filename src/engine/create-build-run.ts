@@ -102,6 +102,7 @@ export function createBuildRun(
       return openHookQueue({
         ...{ config, surroundings, clock, runId, uploadTo, destination, infos, publish },
         random: Math.random,
+        holdWhenFailed: request.holdWhenFailed,
       });
     },
     wrapOpener,

@@ -32,6 +32,8 @@ export interface OpenHookQueueOptions {
   readonly runId: string;
   /** `--upload-to`, null for none. */
   readonly uploadTo: string | null;
+  /** Whether a run in which a hook failed for good waits for whoever watches it (`runHeld`). */
+  readonly holdWhenFailed: boolean;
   readonly destination: OpenedDestination;
   readonly infos: PathInfos;
   readonly publish: (event: EngineEvent) => void;
@@ -122,6 +124,17 @@ export async function openHookQueue(options: OpenHookQueueOptions): Promise<RunH
   });
   const exceptLocal = daemonRunsHook(config, destination);
   let draining = false;
+  /** Ends the wait of a run that is held: true when something is tried again. */
+  let endHold: ((isAgain: boolean) => void) | null = null;
+  const hold = (): Promise<boolean> => {
+    publish({ type: "runHeld", exitStatus: 1 });
+    return new Promise((resolve) => {
+      endHold = (isAgain) => {
+        endHold = null;
+        resolve(isAgain);
+      };
+    });
+  };
   return {
     hear: (event) => {
       if (event.type !== "goalFinished" || event.result.type !== "built") return;
@@ -139,14 +152,25 @@ export async function openHookQueue(options: OpenHookQueueOptions): Promise<RunH
       switch (request.type) {
         case "retryHook": {
           const obstacle = queue.retry(request.hook);
+          if (obstacle === null) endHold?.(true);
           return reply(obstacle === null, obstacle ?? "tried again");
         }
         case "retryHooks": {
           const count = queue.retryAll();
+          if (count > 0) endHold?.(true);
           return reply(count > 0, count > 0 ? `${count} tried again` : "no hook has failed");
         }
+        case "leave":
+          if (!draining) return false;
+          if (endHold === null) return reply(false, "hooks and uploads are still under way; stop the run first");
+          endHold(false);
+          return reply(true, "the run ends");
         case "stop":
           if (!draining) return false;
+          if (endHold !== null) {
+            endHold(false);
+            return reply(true, "the run ends");
+          }
           if (request.how === "drain") return reply(true, "only queued hooks and uploads are left; they are finished");
           leaving.abort(new Error("the user did not want to wait"));
           return reply(true, "what is left stays in the queue for the next run");
@@ -160,8 +184,15 @@ export async function openHookQueue(options: OpenHookQueueOptions): Promise<RunH
       const { queued, running, retrying } = queue.counts();
       const waiting = queued + running + retrying;
       if (waiting > 0)
-        publish({ type: "runStageChanged", stage: "finishing", detail: `${waiting} hooks and uploads left` });
-      const { failed, left } = await queue.drain(settings.postBuildHookDrainTimeout * 1000, leaving.signal);
+        publish({
+          type: "runStageChanged",
+          stage: "finishing",
+          detail: waiting === 1 ? "1 hook or upload left" : `${waiting} hooks and uploads left`,
+        });
+      // Whoever left a run whose builds had failed has seen its hooks, too.
+      const isHolding = options.holdWhenFailed && outcome.exitStatus === 0;
+      const deadline = settings.postBuildHookDrainTimeout * 1000;
+      const { failed, left } = await queue.drain(deadline, leaving.signal, isHolding ? hold : undefined);
       if (failed + left === 0) return outcome;
       const what = failed + left === 1 ? "1 hook or upload was" : `${failed + left} hooks or uploads were`;
       publish({

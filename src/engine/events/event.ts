@@ -60,8 +60,8 @@ export type RunEvent =
       readonly goal: GoalId | null;
     }
   /**
-   * Everything has ended, not all of it well, and the run waits for whoever watches it: what failed can be tried again (`goalReopened` tells), and
-   * a `leave` request ends it. `exitStatus` is what it would be now. Only of runs that are asked to wait.
+   * Everything has ended, not all of it well, and the run waits for whoever watches it: what failed can be tried again (`goalReopened` and
+   * `hookQueued` tell), and a `leave` request ends it. `exitStatus` is what it would be now. Only of runs that are asked to wait.
    */
   | { readonly type: "runHeld"; readonly exitStatus: number }
   | { readonly type: "runFinished"; readonly outcome: RunOutcome };

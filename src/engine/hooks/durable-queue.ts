@@ -111,20 +111,30 @@ export class DurableQueue {
   /**
    * Waits until everything is done or given up, or `deadlineMs` are over (0: however long it takes), or the signal is aborted; what runs then is
    * ended. Everything that is not done stays on disk for the next run.
+   * @param hold asked when all tries of some have failed; true when some of them are tried again, which is then waited for likewise
    */
-  async drain(deadlineMs: number, signal: AbortSignal): Promise<Drained> {
+  async drain(
+    deadlineMs: number,
+    signal: AbortSignal,
+    hold: (failed: number) => Promise<boolean> = async () => false,
+  ): Promise<Drained> {
     const { clock } = this.#options;
     let over = signal.aborted;
     const end = (): void => {
       over = true;
       this.#wake();
     };
-    const takeBack = deadlineMs > 0 ? clock.after(deadlineMs, end) : () => undefined;
     signal.addEventListener("abort", end, { once: true });
     try {
-      await this.#settledOr(() => over);
+      let isAgain = true;
+      while (isAgain) {
+        const takeBack = deadlineMs > 0 ? clock.after(deadlineMs, end) : () => undefined;
+        await this.#settledOr(() => over);
+        takeBack();
+        const { failed } = this.#queue.counts();
+        isAgain = !over && failed > 0 && (await hold(failed));
+      }
     } finally {
-      takeBack();
       signal.removeEventListener("abort", end);
     }
     await this.#stop(

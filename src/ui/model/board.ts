@@ -64,6 +64,14 @@ export function isAtRest(run: RunState): run is Extract<RunState, { type: "held"
   return run.type === "held" || run.type === "finished";
 }
 
+/** Queued hooks and uploads that failed or wait for their next try. A diff hook is not tried again. */
+export function failedHooks(board: Board): number {
+  if (board.hookTally.failed + board.hookTally.retrying === 0) return 0;
+  const isFailed = ({ kind, state }: Hook): boolean =>
+    kind !== "diff" && (state.type === "failed" || state.type === "retrying");
+  return [...board.hooks.values()].filter(isFailed).length;
+}
+
 export type RunState =
   | { readonly type: "notStarted" }
   | { readonly type: "running"; readonly info: RunInfo }

@@ -1,5 +1,5 @@
 // Why a key does nothing now, in words; null when it does something.
-import { failureOf } from "./board.ts";
+import { failedHooks, failureOf } from "./board.ts";
 import { goalOf, machineOfSelected, type ViewContext } from "./context.ts";
 
 export function steering(context: ViewContext): string | null {
@@ -32,13 +32,19 @@ export function cancelObstacle(context: ViewContext): string | null {
 export function retryObstacle(context: ViewContext): string | null {
   if (context.selected.type === "hook") {
     const { state } = context.selected.hook;
-    return state.type === "failed" || state.type === "left" ? null : "this hook has not failed";
+    return state.type === "failed" || state.type === "left" || state.type === "retrying"
+      ? null
+      : "this hook has not failed";
   }
   const goal = goalOf(context.selected);
   if (goal === null) return "select something that failed";
   if (failureOf(goal) !== null) return null;
   const ended = goal.state.type === "finished" ? goal.state.result.type : null;
   return ended === "cancelled" || ended === "notBuilt" ? null : `${goal.description.name} has not failed`;
+}
+
+export function retryAllObstacle({ board }: ViewContext): string | null {
+  return board.failures.size === 0 && failedHooks(board) === 0 ? "nothing has failed" : null;
 }
 
 export function nextObstacle(context: ViewContext): string | null {

@@ -98,7 +98,12 @@ function progress(board: Board, copy: Copy, doneBytes: number, at: number): void
 
 export function reduceHook(board: Board, event: HookEvent, at: number): void {
   if (event.type === "hookQueued") {
-    if (board.hooks.has(event.hook)) return;
+    const known = board.hooks.get(event.hook);
+    if (known !== undefined) {
+      moveHook(board, known, { type: "queued", since: at });
+      if (board.run.type === "held") board.run = { type: "running", info: board.run.info };
+      return;
+    }
     const { hook: id, kind, goal, paths } = event;
     board.hooks.set(id, {
       id,

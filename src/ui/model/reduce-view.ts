@@ -1,7 +1,7 @@
 // Keys and typed text turned into another view and into effects: requests to the engine, the clipboard, leaving.
 import type { StopHow } from "../../engine/events/event.ts";
 import { sanitizeLine, sanitizeText } from "../format/sanitize.ts";
-import type { RunState } from "./board.ts";
+import { failedHooks, type RunState } from "./board.ts";
 import { goalOf, type Layout, machineOfSelected, type ViewContext } from "./context.ts";
 import { type ActionName, bindingFor } from "./keymap.ts";
 import { flash, only, request, type ViewChange, withFlash } from "./view-change.ts";
@@ -140,7 +140,13 @@ function perform(context: ViewContext, action: ActionName): ViewChange {
       return goal === null ? only(view) : request(view, { type: "retryGoal", goal: goal.id });
     }
     case "retryFailed":
-      return request(view, { type: "retryFailed" });
+      return {
+        view,
+        effects: [
+          ...(board.failures.size > 0 ? [{ type: "request", request: { type: "retryFailed" } } as const] : []),
+          ...(failedHooks(board) > 0 ? [{ type: "request", request: { type: "retryHooks" } } as const] : []),
+        ],
+      };
     case "buildNext": {
       const goal = goalOf(context.selected);
       return goal === null ? only(view) : request(view, { type: "buildNext", goal: goal.id });

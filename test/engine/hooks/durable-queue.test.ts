@@ -112,6 +112,30 @@ describe("the durable queue", () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
+  it("asks whoever watches before it ends with failures, and waits again when some are tried again", async () => {
+    const { queue, clock, running } = rig(process.pid);
+    build(queue, "a");
+    await turn();
+    const asked: number[] = [];
+    const failTwice = async (): Promise<void> => {
+      for (const pause of [100, 0]) {
+        running.get("a")!.end("refused");
+        await turn();
+        clock.advance(pause);
+      }
+    };
+    const drained = queue.drain(0, new AbortController().signal, async (failed) => {
+      asked.push(failed);
+      return asked.length < 2 && queue.retryAll() === 1;
+    });
+    await failTwice();
+    await turn();
+    expect(asked).toEqual([1]);
+    await failTwice();
+    expect(await drained).toEqual({ done: 0, failed: 1, left: 0 });
+    expect(asked).toEqual([1, 1]);
+  });
+
   it("waits no longer than the deadline, and what is left is taken up by the next run", async () => {
     const first = rig(process.pid);
     for (const name of ["a", "b", "c"]) build(first.queue, name);

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { RequestId } from "../../../src/engine/events/ids.ts";
+import type { HookId, RequestId } from "../../../src/engine/events/ids.ts";
+import type { StorePath } from "../../../src/engine/formats/store-path.ts";
 import type { ReplayControls } from "../../../src/ui/index.ts";
 import { createBoardRig } from "../../support/board-rig.ts";
 import { drv, type EventScript, eventScript, machineId } from "../../support/event-script.ts";
@@ -90,6 +91,28 @@ describe("keys", () => {
     await board.play(script.finishRun({ exitStatus: 100, failed: 1 }));
     // It does not ask to be left twice.
     await board.renderer.finish();
+    await board.close();
+  });
+
+  it("try failed hooks again, one or all, with the builds that failed, and the run goes on", async () => {
+    const board = await createBoardRig();
+    const hook = "run-1" as HookId;
+    const paths = ["/nix/store/foo"] as unknown as StorePath[];
+    const queued = { type: "hookQueued", hook, kind: "upload", goal: drv("bar-0.3"), paths } as const;
+    const failed = { type: "hookFinished", hook, result: { type: "failed", reason: "refused" } } as const;
+    const script = busyScene();
+    for (const event of [queued, { type: "hookStarted", hook, attempt: 1 } as const, failed]) script.add(event);
+    script.add({ type: "runHeld", exitStatus: 1 });
+    await board.play(script);
+    const held = await board.frame();
+    expect(held).toContain("failed (1): R tries again, q leaves");
+    expect(held).toMatch(/hooks\s.*1 failed/);
+    await board.press("R");
+    expect(board.requests).toEqual([{ type: "retryFailed" }, { type: "retryHooks" }]);
+    await board.play(script.add(queued));
+    const again = await board.frame();
+    expect(again).not.toContain("failed (1)");
+    expect(again).not.toMatch(/hooks\s.*1 failed/);
     await board.close();
   });
 
