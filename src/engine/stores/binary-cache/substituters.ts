@@ -46,6 +46,8 @@ interface Member {
   restingUntil: number;
   /** Paths of it that were refused: they are not offered again. */
   readonly refused: Set<StorePath>;
+  /** Whether it was said that its signatures are not enough. */
+  isDisbelieved: boolean;
 }
 
 /** All substituters of a run. */
@@ -66,6 +68,7 @@ export class Substituters {
       priority: source.priority ?? 0,
       restingUntil: Number.NEGATIVE_INFINITY,
       refused: new Set(),
+      isDisbelieved: false,
     }));
     this.#ordered = this.#members;
     this.ports = this.#members.map((_, rank) => this.#port(rank));
@@ -102,6 +105,7 @@ export class Substituters {
       },
       priority: rank,
       downloadSize: (path) => member().opened?.downloadSize(path) ?? 0n,
+      disbelieved: (path) => this.#disbelieve(member(), path),
       queryPathInfos: query,
       narFromPath: read,
     };
@@ -141,6 +145,15 @@ export class Substituters {
     if (member.refused.has(path)) return;
     member.refused.add(path);
     this.#options.notice(messageOf(error));
+  }
+
+  /** A cache that signs with another key, or not at all, does so for every path: one word for all of them. */
+  #disbelieve(member: Member, path: StorePath): void {
+    if (member.isDisbelieved) return;
+    member.isDisbelieved = true;
+    this.#options.notice(
+      `substituter '${member.source.uri}' is passed over for '${path}', and for whatever else it has, where no key in 'trusted-public-keys' has signed it`,
+    );
   }
 
   /** Leaves a source alone for a while and says so once. */

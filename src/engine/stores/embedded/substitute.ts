@@ -20,6 +20,8 @@ export interface Substituter extends Pick<PathStore, "uri" | "queryPathInfos" | 
   readonly trusted: boolean;
   /** Bytes to download for a path, 0n when it does not say. */
   readonly downloadSize: (path: StorePath) => bigint;
+  /** Hears that it has a path, and was passed over because nobody trusted has signed it. */
+  readonly disbelieved: (path: StorePath) => void;
 }
 
 /** A path one of the substituters has. */
@@ -159,7 +161,10 @@ export class Substitution {
         const asked = refused === undefined ? left : left.filter((path) => !refused.has(path));
         for (const [path, info] of await from.queryPathInfos(asked, signal)) {
           if (from.trusted || this.#core.trust.isTrusted(info)) offers.set(path, { info, from });
-          else this.#untrusted.set(path, from.uri);
+          else {
+            this.#untrusted.set(path, from.uri);
+            from.disbelieved(path);
+          }
         }
       } catch (error) {
         if (signal?.aborted === true) throw signal.reason;

@@ -231,10 +231,18 @@ describe("a dead process's leavings", () => {
 });
 
 describe("substituting", () => {
-  function substituter(priority: number, paths: readonly TestPath[], trusted = false): Substituter & { asked: number } {
+  function substituter(
+    priority: number,
+    paths: readonly TestPath[],
+    trusted = false,
+  ): Substituter & { asked: number; disbelievedPaths: string[] } {
     const byPath = new Map(paths.map((path) => [path.info.path, path]));
     return {
       asked: 0,
+      disbelievedPaths: [],
+      disbelieved(path) {
+        this.disbelievedPaths.push(path);
+      },
       uri: `test://${priority}`,
       priority,
       trusted,
@@ -265,8 +273,10 @@ describe("substituting", () => {
   });
 
   it("believes only who is trusted", async () => {
-    const store = await openStore({ requireSignatures: true }, [substituter(1, [lib])]);
+    const unsigned = substituter(1, [lib]);
+    const store = await openStore({ requireSignatures: true }, [unsigned]);
     expect(await store.querySubstitutable([lib.info.path])).toEqual(new Set());
+    expect(unsigned.disbelievedPaths).toEqual([lib.info.path]);
     await expect(store.ensurePath(lib.info.path, () => undefined)).rejects.toMatchObject({
       code: "SUBSTITUTE_NOT_FOUND",
     });
