@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { nixGenerations } from "../support/nix-generations.ts";
 import { createInstance, type NixInstance } from "../support/nix-instance.ts";
+import { noise } from "../support/noise.ts";
 import { type ObjectServer, startObjectServer } from "../support/object-server.ts";
 import { ended } from "../support/processes.ts";
 import { removeDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
 import { type Measurement, median } from "./support/measurement.ts";
-import { noise } from "./support/noise.ts";
 
 const MIB = 1024 * 1024;
 const SMALL_PATHS = 500;

@@ -6,8 +6,8 @@ import { type Client, createClient, PROGRAM } from "../e2e/client.ts";
 import { type Fleet, startBuilders } from "../support/builders.ts";
 import { nixGenerations } from "../support/nix-generations.ts";
 import { busyboxPath } from "../support/nixpkgs.ts";
+import { noise } from "../support/noise.ts";
 import { type Measurement, median } from "./support/measurement.ts";
-import { noise } from "./support/noise.ts";
 
 const MIB = 1024 * 1024;
 const SMALL_PATHS = 500;

@@ -15,9 +15,9 @@ import { createLayout, layoutOf, realPathOf } from "../../src/engine/stores/embe
 import { registerPaths } from "../../src/engine/stores/embedded/register.ts";
 import { restorePath } from "../../src/engine/stores/embedded/restore.ts";
 import { nixGenerations } from "../support/nix-generations.ts";
+import { noise } from "../support/noise.ts";
 import { removeDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
 import { type Measurement, median } from "./support/measurement.ts";
-import { noise } from "./support/noise.ts";
 
 const MIB = 1024 * 1024;
 const BIG = 1024 * MIB;

@@ -10,8 +10,9 @@ import { hashPartOf } from "../../../../src/engine/formats/store-path.ts";
 import { DiskCache } from "../../../../src/engine/stores/binary-cache/disk-cache.ts";
 import { FileObjects } from "../../../../src/engine/stores/binary-cache/file.ts";
 import { createFakeClock } from "../../../support/fake-clock.ts";
+import { noise } from "../../../support/noise.ts";
 import { startObjectServer } from "../../../support/object-server.ts";
-import { ADD, bytesOf, cacheOver, httpPort, inPieces, noise, sample } from "./support.ts";
+import { ADD, bytesOf, cacheOver, httpPort, inPieces, sample } from "./support.ts";
 
 let directory: string;
 beforeEach(() => {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { hashPartOf } from "../../../../src/engine/formats/store-path.ts";
 import { findLogin } from "../../../../src/engine/stores/binary-cache/netrc.ts";
+import { noise } from "../../../support/noise.ts";
 import { type Fault, startObjectServer } from "../../../support/object-server.ts";
-import { ADD, bytesOf, cacheOver, httpPort, noise, sample } from "./support.ts";
+import { ADD, bytesOf, cacheOver, httpPort, sample } from "./support.ts";
 
 /** Faults for the first requests that match. */
 function first(times: number, pattern: RegExp, fault: Fault): (method: string, path: string) => Fault | null {

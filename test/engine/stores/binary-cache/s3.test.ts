@@ -6,7 +6,8 @@ import { type AwsWorld, findCredentials, findRegion } from "../../../../src/engi
 import { HttpClient } from "../../../../src/engine/stores/binary-cache/http-client.ts";
 import { S3Objects } from "../../../../src/engine/stores/binary-cache/s3.ts";
 import { type FakeS3, startFakeS3 } from "../../../support/fake-s3.ts";
-import { ADD, bytesOf, cacheOver, noise, sample } from "./support.ts";
+import { noise } from "../../../support/noise.ts";
+import { ADD, bytesOf, cacheOver, sample } from "./support.ts";
 
 function bucket(
   server: FakeS3,

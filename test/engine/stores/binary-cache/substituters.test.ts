@@ -11,8 +11,9 @@ import type { GetPutPort } from "../../../../src/engine/stores/binary-cache/port
 import { type Source, Substituters } from "../../../../src/engine/stores/binary-cache/substituters.ts";
 import { type EmbeddedStore, openEmbeddedStore } from "../../../../src/engine/stores/embedded/embedded-store.ts";
 import { DEFAULT_EMBEDDED_SETTINGS } from "../../../../src/engine/stores/embedded/settings.ts";
+import { noise } from "../../../support/noise.ts";
 import { startObjectServer } from "../../../support/object-server.ts";
-import { ADD, bytesOf, cacheOver, httpPort, noise, sample } from "./support.ts";
+import { ADD, bytesOf, cacheOver, httpPort, sample } from "./support.ts";
 
 const key = generateSecretKey("test-1");
 const stranger = generateSecretKey("stranger-1");

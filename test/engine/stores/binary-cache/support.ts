@@ -48,17 +48,6 @@ export async function* inPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array, v
   for (let at = 0; at < bytes.length; at += 65536) yield bytes.subarray(at, at + 65536);
 }
 
-/** Bytes that cannot be packed, the same in every run. */
-export function noise(size: number, seed = 1): Buffer {
-  const bytes = Buffer.alloc(size);
-  let state = seed;
-  for (let at = 0; at + 4 <= size; at += 4) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    bytes.writeUInt32LE((state ^ (state >>> 15)) >>> 0, at);
-  }
-  return bytes;
-}
-
 /** A cache over a port, with usual values. */
 export function cacheOver(port: GetPutPort, options: Partial<CacheStoreOptions> = {}): CacheStore {
   return new CacheStore({

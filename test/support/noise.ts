@@ -1,7 +1,7 @@
-// Bytes for benchmarks that no compression helps with.
+// Bytes that no compression helps with.
 
 /** Bytes that look random and are the same in every run. */
-export function noise(size: number, seed: number): Buffer {
+export function noise(size: number, seed = 1): Buffer {
   const bytes = Buffer.alloc(size);
   let state = seed;
   for (let at = 0; at + 4 <= size; at += 4) {
