@@ -1,6 +1,6 @@
 // One run of builds and one way of showing it, tied together; signals go to both.
 import type { BuildRunRequest, PublishedEvent, RunOutcome, Surroundings } from "../src/engine/index.ts";
-import { createBuildRun, EngineError, type RequestId, systemClock } from "../src/engine/index.ts";
+import { createBuildRun, EngineError, findProgram, type RequestId, systemClock } from "../src/engine/index.ts";
 import { type ChooseInput, chooseRenderer, createRenderer, type Renderer, type RendererKind } from "../src/ui/index.ts";
 import type { CommonFlags, ShowFlags } from "./invocation.ts";
 import { openRecorder } from "./recorder.ts";
@@ -43,6 +43,7 @@ export async function showRun(
     options: {
       printBuildLogs: config.settings.printBuildLogs ?? flags.logFormat === "bar-with-logs",
       logLines: config.settings.logLines,
+      logCommand: await logCommand(config.settings.store, surroundings),
       verbosity: flags.verbosity,
       explain: flags.explain,
       ascii: false,
@@ -72,6 +73,12 @@ export async function showRun(
     stopListening();
     renderer.restore();
   }
+}
+
+/** Nix reads the logs of its own store only, and only where it is installed; ours finds them in either case. */
+async function logCommand(store: string, { environment }: Surroundings): Promise<string> {
+  const isNixs = store === "auto" || store === "daemon" || store.startsWith("unix:");
+  return isNixs && (await findProgram("nix", environment)) !== null ? "nix log" : "tsbuild-top log";
 }
 
 function choose(flags: CommonFlags & ShowFlags, surroundings: Surroundings): RendererKind {

@@ -37,6 +37,12 @@ export async function createBuildRun(request: BuildRunRequest, surroundings: Sur
   return create(request, surroundings);
 }
 
+/** The program's place on PATH, null when it is nowhere. */
+export async function findProgram(name: string, environment: Surroundings["environment"]): Promise<string | null> {
+  const { findProgram: find } = await import("./stores/open-destination.ts");
+  return find(name, environment);
+}
+
 /** Connects to a store and says what answered (`ping-store`). @throws EngineError beginning with `cannot connect to` */
 export async function pingStore(overrides: ReadonlyMap<string, string>, surroundings: Surroundings) {
   const { pingStore: ping } = await import("./commands/ping-store.ts");

@@ -147,7 +147,7 @@ class InteractiveRenderer implements Renderer {
     for (const goal of failures) {
       const failure = failureOf(goal);
       const on = failure?.machine === "local" ? null : (failure?.machine ?? null);
-      if (failure !== null) err.lines(failureLines(goal.id, failure, on, this.ports.options.logLines, this.color));
+      if (failure !== null) err.lines(failureLines(goal.id, failure, on, this.ports.options, this.color));
     }
     if (board.failures.size > REPEATED_FAILURES) err.lines(digestLines(board));
     for (const notice of board.notices)

@@ -2,6 +2,7 @@
 import type { BuildFailure } from "../../engine/events/event.ts";
 import { formatMiB } from "../format/bytes.ts";
 import { sanitizeColored, sanitizeLine, sanitizeText } from "../format/sanitize.ts";
+import type { RenderOptions } from "./renderer.ts";
 
 /** What will happen, as known before the first build. */
 export interface PlannedWork {
@@ -62,7 +63,7 @@ export function failureLines(
   path: string,
   failure: BuildFailure,
   on: string | null,
-  logLines: number,
+  { logLines, logCommand }: Pick<RenderOptions, "logLines" | "logCommand">,
   color: boolean,
 ): readonly string[] {
   const clean = color ? sanitizeColored : sanitizeLine;
@@ -78,7 +79,7 @@ export function failureLines(
   if (tail.length > 0) lines.push(`       last ${tail.length} log ${tail.length === 1 ? "line" : "lines"}:`);
   for (const line of tail) lines.push(`       > ${clean(line)}`);
   if (failure.logTail.length > 0 || failure.logFile !== null)
-    lines.push(`       For full logs, run 'nix log ${sanitizeText(path)}'.`);
+    lines.push(`       For full logs, run '${logCommand} ${sanitizeText(path)}'.`);
   if (failure.logFile !== null) lines.push(`       The log is kept in '${sanitizeText(failure.logFile)}'.`);
   if (failure.keptDirectory !== null)
     lines.push(`       note: keeping build directory '${sanitizeText(failure.keptDirectory)}'`);

@@ -246,7 +246,7 @@ class PlainRenderer implements Renderer {
     const failure = failureOf(goal);
     if (failure === null) return;
     const on = failure.machine === null ? null : this.remote(failure.machine);
-    this.lines(failureLines(goal.id, failure, on, this.ports.options.logLines, this.color));
+    this.lines(failureLines(goal.id, failure, on, this.ports.options, this.color));
   }
 
   private showMachine(event: Extract<EngineEvent, { type: "machineStateChanged" }>, at: number): void {

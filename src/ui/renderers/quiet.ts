@@ -29,7 +29,7 @@ export function createQuietRenderer(ports: RendererPorts): Renderer {
     const machine = failure.machine === null ? undefined : board.machines.get(failure.machine);
     const on =
       failure.machine === null || failure.machine === "local" ? null : (machine?.description.uri ?? failure.machine);
-    err.lines(failureLines(goal.id, failure, on, ports.options.logLines, color));
+    err.lines(failureLines(goal.id, failure, on, ports.options, color));
   };
   return {
     start: () => undefined,

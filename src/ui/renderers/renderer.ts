@@ -38,6 +38,8 @@ export interface RenderOptions {
   readonly printBuildLogs: boolean;
   /** Lines of log shown with a failure (Nix: `log-lines`). */
   readonly logLines: number;
+  /** What prints the whole log of a derivation that is named after it. */
+  readonly logCommand: string;
   /** `-v` counts up. */
   readonly verbosity: number;
   /** `--explain`: why each build went where it went. */
@@ -51,6 +53,7 @@ export interface RenderOptions {
 export const DEFAULT_OPTIONS: RenderOptions = {
   printBuildLogs: false,
   logLines: 10,
+  logCommand: "nix log",
   verbosity: 0,
   explain: false,
   ascii: false,

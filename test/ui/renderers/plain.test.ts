@@ -126,6 +126,14 @@ built '${drv("baz")}' in 1s
     expect(out.text).toBe(`${storePath("baz")}\n`);
   });
 
+  it("name the command that finds the log", async () => {
+    const { renderer, err, feed } = await rigOf("plain", {}, { logCommand: "tsbuild-top log" });
+    feed(smallRun());
+    await renderer.finish();
+    expect(err.text).toContain(`For full logs, run 'tsbuild-top log ${drv("bar")}'.`);
+    expect(err.text).not.toContain("nix log");
+  });
+
   it("stream logs with -L, a name before each line, without what could move a cursor", async () => {
     const { err, feed } = await rigOf("plain", {}, { printBuildLogs: true, explain: true });
     feed(smallRun());
