@@ -78,7 +78,8 @@ export async function showRun(
 /** Nix reads the logs of its own store only, and only where it is installed; ours finds them in either case. */
 async function logCommand(store: string, { environment }: Surroundings): Promise<string> {
   const isNixs = store === "auto" || store === "daemon" || store.startsWith("unix:");
-  return isNixs && (await findProgram("nix", environment)) !== null ? "nix log" : "tsbuild-top log";
+  if (isNixs && (await findProgram("nix", environment)) !== null) return "nix log";
+  return store === "auto" ? "tsbuild-top log" : `tsbuild-top log --store ${store}`;
 }
 
 function choose(flags: CommonFlags & ShowFlags, surroundings: Surroundings): RendererKind {
