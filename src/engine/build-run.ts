@@ -17,6 +17,7 @@ import { createEventChannel, type EventChannel } from "./events/channel.ts";
 import { type EngineEvent, EVENTS_VERSION, type RunOutcome } from "./events/event.ts";
 import type { EngineRequest } from "./events/request.ts";
 import { STORE_DIR } from "./formats/store-path.ts";
+import { HookLogs } from "./hook-logs.ts";
 import type { OpenRunHooks, RunHooks } from "./hook-queue.ts";
 import { openHistory } from "./journal/history-store.ts";
 import { linkResults } from "./link-results.ts";
@@ -78,6 +79,8 @@ export class BuildRun {
   readonly #abort = new AbortController();
   #driver: Driver | null = null;
   #hooks: RunHooks | null = null;
+  readonly #logs: LogKeeper;
+  readonly #hookLogs: HookLogs;
   #samplers: Samplers | null = null;
   #durations: Durations | null = null;
   #journal: RunJournal | null = null;
@@ -88,6 +91,9 @@ export class BuildRun {
 
   constructor(options: BuildRunOptions) {
     this.#options = options;
+    const { journalDir, logLines } = options.config.settings;
+    this.#logs = new LogKeeper({ directory: join(journalDir, "logs", options.runId), tailLines: logLines });
+    this.#hookLogs = new HookLogs(this.#logs);
     this.events = createEventChannel(
       () => options.clock.wallTime(),
       (run) => setImmediate(run),
@@ -197,6 +203,7 @@ export class BuildRun {
     this.#samplers?.close();
     await this.#driver?.close();
     await this.#hooks?.close();
+    await this.#hookLogs.close();
     this.#durations?.close();
     await scope.connector.close();
     const opened = await scope.destination.catch(() => null);
@@ -290,7 +297,7 @@ export class BuildRun {
         cores: settings.cores,
         keepCheck: false,
       },
-      logs: new LogKeeper({ directory: join(settings.journalDir, "logs", runId), tailLines: settings.logLines }),
+      logs: this.#logs,
       hooks,
       differences,
       enforceDeterminism: settings.enforceDeterminism,
@@ -344,6 +351,7 @@ export class BuildRun {
     this.#sent?.hear(event);
     this.events.publish(event);
     this.#hooks?.hear(event);
+    this.#hookLogs.hear(event);
   }
 }
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { nixGenerations } from "../support/nix-generations.ts";
 import { type ObjectServer, startObjectServer } from "../support/object-server.ts";
-import { ended, until } from "../support/processes.ts";
+import { ended, processesWith, until } from "../support/processes.ts";
 import { type ProgramUser, programUser } from "../support/program.ts";
 import { removeDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
 
@@ -70,6 +70,33 @@ describe.skipIf(generations.length === 0)("the queue of hooks and uploads (skipp
     expect(status, stderr).toBe(0);
     expect(lines(done).map((path) => path.replace(/.*-link-/, ""))).toEqual(["1", "2", "3", "4", "5", "6", "7", "8"]);
     expect(left()).toEqual([]);
+    const logs = join(directory, "home/state/tsbuild-top/logs");
+    const kept = readdirSync(logs, { recursive: true, encoding: "utf8" }).filter((name) =>
+      /\.post-build-hook\.log$/.test(name),
+    );
+    expect(kept.map((name) => readFileSync(join(logs, name), "utf8"))).toEqual(Array(8).fill("hello from the hook\n"));
+  });
+
+  it("ends with everything a blocking hook left running when it is interrupted twice", async () => {
+    const started = join(directory, "started");
+    const hook = script("hook", `sleep 1003 & echo $! > ${started}; exit 0`);
+    const child = spawn(
+      process.execPath,
+      [join(import.meta.dirname, "../../bin/main.ts"), ...chain(3, "blocked"), "--option", "post-build-hook", hook],
+      { cwd: directory, env: user.env, stdio: ["ignore", "ignore", "pipe"] },
+    );
+    let said = "";
+    child.stderr.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    await until("the hook", () => lines(started).length === 1, 60_000);
+    child.kill("SIGINT");
+    await until("draining", () => /stopping/.test(said), 20_000);
+    child.kill("SIGINT");
+    await ended(child);
+    expect(child.exitCode, said).toBe(130);
+    const left1003 = Number(lines(started)[0]);
+    await until("the hook's child to be gone", () => !processesWith("sleep\u00001003").includes(left1003), 5_000);
   });
 
   it("outlives hooks that fail, hang, print a megabyte or leave a child behind, and builds are none the worse", async () => {

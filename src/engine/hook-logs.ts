@@ -1,0 +1,65 @@
+// Keeps what hooks and uploads print: a file for each try, beside the logs of the builds they were run for.
+import type { EngineEvent } from "./events/event.ts";
+import type { HookId } from "./events/ids.ts";
+import { baseNameOf, type StorePath } from "./formats/store-path.ts";
+import type { BuildLog, LogKeeper } from "./scheduler/log-keeper.ts";
+
+const WORDS = { postBuild: "post-build-hook", diff: "diff-hook", upload: "upload" } as const;
+
+/** The logs of the hooks of one run. One that printed nothing has none. */
+export class HookLogs {
+  readonly #keeper: LogKeeper;
+  /** How the files of each hook are called, and how many there are. */
+  readonly #names = new Map<HookId, { readonly name: string; tries: number }>();
+  readonly #open = new Map<HookId, BuildLog>();
+  readonly #closing = new Set<Promise<void>>();
+
+  constructor(keeper: LogKeeper) {
+    this.#keeper = keeper;
+  }
+
+  /** Sees every event of the run. */
+  hear(event: EngineEvent): void {
+    switch (event.type) {
+      case "hookQueued": {
+        const { hook, kind, goal } = event;
+        if (!this.#names.has(hook))
+          this.#names.set(hook, { name: `${baseNameOf(goal as string as StorePath)}.${WORDS[kind]}`, tries: 0 });
+        return;
+      }
+      case "hookLogged":
+        this.#logOf(event.hook)?.append(event.lines);
+        return;
+      case "hookFinished":
+        this.#close(event.hook);
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** Resolves when everything is on disk. */
+  async close(): Promise<void> {
+    for (const hook of [...this.#open.keys()]) this.#close(hook);
+    await Promise.all(this.#closing);
+  }
+
+  #logOf(hook: HookId): BuildLog | null {
+    const open = this.#open.get(hook);
+    if (open !== undefined) return open;
+    const named = this.#names.get(hook);
+    if (named === undefined) return null;
+    named.tries += 1;
+    const log = this.#keeper.open(named.tries === 1 ? named.name : `${named.name}-${named.tries}`);
+    this.#open.set(hook, log);
+    return log;
+  }
+
+  #close(hook: HookId): void {
+    const log = this.#open.get(hook);
+    if (log === undefined) return;
+    this.#open.delete(hook);
+    const closing = log.close().finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+  }
+}
