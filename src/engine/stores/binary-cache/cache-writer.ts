@@ -115,7 +115,7 @@ export class CacheWriter {
   ): Promise<void> {
     const { port, compression, secretKeys, spoolDirectory } = this.#options;
     const info = signed(incoming.info, secretKeys);
-    const spool = new Spool(spoolDirectory);
+    const spool = new Spool(spoolDirectory, compression === "none" ? info.narHash : null);
     try {
       const upload = await this.#pack(incoming, spool, signal);
       const key = narKey(upload.sha256, compression);

@@ -14,19 +14,24 @@ let made = 0;
 /** Takes bytes, hashes them, and gives them back as an {@link Upload}. */
 export class Spool {
   readonly #directory: string;
+  readonly #known: Uint8Array | null;
   readonly #hasher: Hasher = createHasher("sha256");
   #chunks: Uint8Array[] = [];
   #size = 0;
   #file: { readonly path: string; readonly handle: FileHandle } | null = null;
 
-  /** @param directory for the file, should there be one */
-  constructor(directory: string) {
+  /**
+   * @param directory for the file, should there be one
+   * @param sha256 of what will come, where the caller makes sure of it; null has it computed
+   */
+  constructor(directory: string, sha256: Uint8Array | null) {
     this.#directory = directory;
+    this.#known = sha256;
   }
 
   /** Takes the next bytes, which may be overwritten afterwards. Throws `CACHE_SPOOL_FAILED` when the disk does. */
   async write(chunk: Uint8Array): Promise<void> {
-    this.#hasher.update(chunk);
+    if (this.#known === null) this.#hasher.update(chunk);
     this.#size += chunk.length;
     if (this.#file === null && this.#size <= MEMORY_LIMIT) {
       this.#chunks.push(Uint8Array.from(chunk));
@@ -57,7 +62,7 @@ export class Spool {
   /** Everything that was written. Nothing may be written afterwards. */
   finish(): Upload {
     const size = this.#size;
-    const sha256 = new Uint8Array(this.#hasher.digest());
+    const sha256 = this.#known ?? new Uint8Array(this.#hasher.digest());
     const file = this.#file;
     if (file === null) return uploadOf(Buffer.concat(this.#chunks), sha256);
     return {
