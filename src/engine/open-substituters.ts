@@ -91,6 +91,7 @@ function openerOf(
           priority: async (signal) => (await store.demandCache(signal)).priority ?? 0,
           queryPathInfos: (paths, signal) => store.queryPathInfos(paths, signal),
           narFromPath: (path, size, signal) => store.narFromPath(path, size, signal),
+          checksNars: store.checksNars,
           downloadSize: (path) => store.knownNarInfo(path)?.fileSize ?? 0n,
           close: () => store.close(),
         };
@@ -115,6 +116,7 @@ function openerOf(
             priority: async () => 0,
             queryPathInfos: (paths, signal) => store.queryPathInfos(paths, signal),
             narFromPath: (path, size, signal) => store.narFromPath(path, size, signal),
+            checksNars: store.checksNars,
             downloadSize: () => 0n,
             close: async () => {
               await store.close();

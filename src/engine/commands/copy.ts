@@ -181,10 +181,12 @@ function watchReads(store: PathStore, watcher: ReadWatcher): PathStore {
     queryValidPaths: (paths, signal) => store.queryValidPaths(paths, signal),
     queryPathInfos: (paths, signal) => store.queryPathInfos(paths, signal),
     close: () => store.close(),
+    checksNars: store.checksNars,
     async *narFromPath(path, size, signal) {
       watcher.begun(path);
-      yield* store.narFromPath(path, size, signal);
+      const sha256 = yield* store.narFromPath(path, size, signal);
       watcher.ended(path);
+      return sha256;
     },
   };
 }

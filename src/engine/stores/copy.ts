@@ -1,5 +1,6 @@
 // Copies valid paths from one store to another: in reference order, small ones read ahead, big ones streamed.
 import type { PathInfo } from "../formats/path-info.ts";
+import { observeNar, readWhole, streamOf, type WholeNar } from "./nar-stream.ts";
 import {
   AddAgainError,
   type AddOptions,
@@ -18,7 +19,7 @@ const READ_AHEAD_PATHS = 64;
 const LARGE_TRANSFER = 4n << 20n;
 
 export interface CopyOptions {
-  readonly from: Pick<PathStore, "narFromPath">;
+  readonly from: Pick<PathStore, "narFromPath" | "checksNars">;
   readonly to: Pick<PathSink, "addPaths">;
   /** References first. Paths that are valid in `to` already should have been left out. */
   readonly paths: readonly PathInfo[];
@@ -65,7 +66,7 @@ async function copyOnce(options: CopyOptions): Promise<void> {
   // Breaking off on either side must also end what is being read ahead.
   const inner = new AbortController();
   const both = AbortSignal.any([signal, inner.signal]);
-  const ahead = new Map<number, Promise<Uint8Array[]>>();
+  const ahead = new Map<number, Promise<WholeNar>>();
   let aheadBytes = 0n;
   let next = 0;
   const readAhead = (): void => {
@@ -73,23 +74,23 @@ async function copyOnce(options: CopyOptions): Promise<void> {
       const info = paths[next]!;
       if (info.narSize > READ_AHEAD_PATH || aheadBytes + info.narSize > READ_AHEAD_TOTAL) return;
       aheadBytes += info.narSize;
-      const whole = collect(from.narFromPath(info.path, info.narSize, both));
+      const whole = readWhole(from.narFromPath(info.path, info.narSize, both));
       // Looked at when its turn comes; until then a failure must not count as unhandled.
       whole.catch(() => undefined);
       ahead.set(next, whole);
     }
   };
 
-  async function* nar(index: number, info: PathInfo): AsyncIterable<Uint8Array> {
+  async function* nar(index: number, info: PathInfo): AsyncGenerator<Uint8Array, unknown, undefined> {
     const whole = ahead.get(index);
-    const chunks = whole === undefined ? from.narFromPath(info.path, info.narSize, both) : await whole;
-    for await (const chunk of chunks) {
-      yield chunk;
+    const stream = whole === undefined ? from.narFromPath(info.path, info.narSize, both) : streamOf(await whole);
+    const sha256 = yield* observeNar(stream, (chunk) => {
       doneBytes += BigInt(chunk.length);
       report({ doneBytes, expectedBytes });
-    }
+    });
     if (ahead.delete(index)) aheadBytes -= info.narSize;
     readAhead();
+    return sha256;
   }
 
   function* incoming(): Iterable<IncomingPath> {
@@ -97,7 +98,7 @@ async function copyOnce(options: CopyOptions): Promise<void> {
       readAhead();
       // Not read ahead: it is streamed, and reading ahead goes on behind it.
       if (next === index) next++;
-      yield { info, nar: () => nar(index, info) };
+      yield { info, nar: () => nar(index, info), isChecked: from.checksNars };
     }
   }
 
@@ -112,11 +113,4 @@ async function copyOnce(options: CopyOptions): Promise<void> {
   } finally {
     inner.abort(new Error("copy ended"));
   }
-}
-
-/** Reads a stream into memory. */
-async function collect(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array[]> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return chunks;
 }

@@ -136,7 +136,7 @@ class ExposedStore implements StoreHandler {
       return;
     }
     const checkSignatures = request.checkSignatures || !call.trusted;
-    await this.#store.addPaths([{ info, nar: () => nar }], { checkSignatures }, call.signal);
+    await this.#store.addPaths([{ info, nar: () => nar, isChecked: false }], { checkSignatures }, call.signal);
   }
 
   addToStore(request: ServedContents, contents: AsyncIterable<Uint8Array>, call: ServedCall): Promise<PathInfo> {

@@ -5,6 +5,7 @@ import type { BasicDerivation } from "../derivation/derivation.ts";
 import { EngineError } from "../errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
+import type { NarStream } from "./nar-stream.ts";
 
 /** What answered when the store was opened. */
 export interface StoreDescription {
@@ -30,7 +31,9 @@ export interface PathStore {
    * The NAR of a valid path as a stream. `sizeHint` (bytes) lets a store choose a connection, so that a big transfer delays no small one.
    * Breaking off the iteration drops the connection behind it.
    */
-  narFromPath(path: StorePath, sizeHint: bigint, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  narFromPath(path: StorePath, sizeHint: bigint, signal?: AbortSignal): NarStream;
+  /** Whether what `narFromPath` gives is checked on its way. */
+  readonly checksNars: boolean;
   /** Ends every connection; what is under way is refused with `reason`. */
   close(reason?: EngineError): Promise<void>;
 }
@@ -38,7 +41,9 @@ export interface PathStore {
 /** One path on its way into a store. `nar` yields exactly the NAR and is iterated at most once. */
 export interface IncomingPath {
   readonly info: PathInfo;
-  readonly nar: () => AsyncIterable<Uint8Array>;
+  readonly nar: () => NarStream;
+  /** Whether `nar` is checked on its way. */
+  readonly isChecked: boolean;
 }
 
 /** How paths are added. */

@@ -117,7 +117,7 @@ function incomingSource(source: Extract<BuildFileAnswer, { type: "made" }>["sour
   const narHash = new Uint8Array(Buffer.from(source.narHash, "hex"));
   const address = printContentAddress({ method: "nar", hash: { algorithm: "sha256", digest: narHash } });
   const info = contentAddressed(parseStorePath(source.path), narHash, BigInt(source.narSize), [], address);
-  return { info, nar: () => createReadStream(source.spoolFile, { highWaterMark: 1 << 20 }) };
+  return { info, nar: () => createReadStream(source.spoolFile, { highWaterMark: 1 << 20 }), isChecked: false };
 }
 
 async function incomingDerivation(
@@ -132,7 +132,7 @@ async function incomingDerivation(
   const references = derivation.references.map(parseStorePath);
   const narHash = hashBytes("sha256", nar).digest;
   const info = contentAddressed(parseStorePath(derivation.drvPath), narHash, BigInt(nar.length), references, address);
-  return { info, nar: () => once(nar) };
+  return { info, nar: () => once(nar), isChecked: false };
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {

@@ -50,6 +50,7 @@ const MAX_LOG_BYTES = 256 * 1024 * 1024;
 /** An open cache. Nothing is asked of it before it is needed. */
 export class CacheStore implements PathStore, PathSink {
   readonly uri: string;
+  readonly checksNars = true;
   readonly #options: CacheStoreOptions;
   readonly #writer: CacheWriter;
   readonly #known = new Map<StorePath, NarInfo>();
@@ -192,13 +193,13 @@ export class CacheStore implements PathStore, PathSink {
     path: StorePath,
     _sizeHint: bigint,
     signal?: AbortSignal,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
+  ): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
     const narInfo = await this.narInfo(path, signal ?? null);
     if (narInfo === null) {
       throw new EngineError("store", "STORE_PATH_NOT_VALID", `path '${path}' is not in binary cache '${this.uri}'`);
     }
     try {
-      yield* downloadNar(this.#options.port, narInfo, signal ?? null);
+      return yield* downloadNar(this.#options.port, narInfo, signal ?? null);
     } catch (error) {
       // What was remembered may be older than what is there.
       if (signal?.aborted !== true && error instanceof EngineError && error.code.startsWith("CACHE_"))

@@ -17,14 +17,15 @@ const MAGICS: readonly (readonly [compression: Compression, bytes: readonly numb
 ];
 
 /**
- * The NAR of a narinfo. It ends normally only when everything was as the narinfo says; until then what was read is not to be trusted.
+ * The NAR of a narinfo. It ends normally, and with its hash, only when everything was as the narinfo says; until then what was read is not to be
+ * trusted.
  * @throws EngineError `CACHE_NAR_…` naming cache and path, or what the port throws
  */
 export async function* downloadNar(
   port: GetPutPort,
   narInfo: NarInfo,
   signal: AbortSignal | null,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
   const { info, url, compression } = narInfo;
   const { path } = info;
   if (!isCompression(compression)) {
@@ -38,7 +39,7 @@ export async function* downloadNar(
   const { fileSize } = narInfo;
   if (compression !== "bzip2" && fileSize !== null && fileSize <= SMALL && info.narSize <= SMALL) {
     yield await downloadSmall(port, narInfo, compression, Number(fileSize), signal);
-    return;
+    return info.narHash;
   }
   const file = await port.get(url, signal);
   if (file === null) throw missing(port, narInfo);
@@ -72,6 +73,7 @@ export async function* downloadNar(
       throw refusal(port, path, "CACHE_NAR_HASH_MISMATCH", mismatch("its NAR", info.narHash, digest));
     }
   }
+  return info.narHash;
 }
 
 /** The same for what is small: everything is looked at before anything is passed on. */

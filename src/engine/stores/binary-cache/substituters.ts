@@ -4,6 +4,7 @@ import { EngineError, messageOf } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import type { Substituter } from "../embedded/substitute.ts";
+import type { NarStream } from "../nar-stream.ts";
 import type { PathStore } from "../store.ts";
 
 /** One store of `substituters`, not opened yet. */
@@ -18,7 +19,7 @@ export interface Source {
 }
 
 /** An open one. */
-export interface OpenSource extends Pick<PathStore, "queryPathInfos" | "narFromPath"> {
+export interface OpenSource extends Pick<PathStore, "queryPathInfos" | "narFromPath" | "checksNars"> {
   /** Its own priority, 0 when it does not say. */
   readonly priority: (signal: AbortSignal | null) => Promise<number>;
   readonly downloadSize: (path: StorePath) => bigint;
@@ -94,7 +95,7 @@ export class Substituters {
     const member = (): Member => this.#ordered[rank]!;
     const query = (paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Map<StorePath, PathInfo>> =>
       this.#query(rank, paths, signal);
-    const read = (path: StorePath, size: bigint, signal?: AbortSignal): AsyncIterable<Uint8Array> =>
+    const read = (path: StorePath, size: bigint, signal?: AbortSignal): NarStream =>
       this.#read(member(), path, size, signal);
     return {
       get uri() {
@@ -108,6 +109,9 @@ export class Substituters {
       disbelieved: (path) => this.#disbelieve(member(), path),
       queryPathInfos: query,
       narFromPath: read,
+      get checksNars() {
+        return member().opened?.checksNars ?? false;
+      },
     };
   }
 
@@ -131,9 +135,9 @@ export class Substituters {
     path: StorePath,
     size: bigint,
     signal?: AbortSignal,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
+  ): AsyncGenerator<Uint8Array, unknown, undefined> {
     try {
-      yield* (await this.#open(member)).narFromPath(path, size, signal);
+      return yield* (await this.#open(member)).narFromPath(path, size, signal);
     } catch (error) {
       signal?.throwIfAborted();
       this.#refuse(member, path, error);

@@ -81,6 +81,7 @@ export async function openEmbeddedStore(options: OpenEmbeddedOptions): Promise<E
 /** An open embedded store. Nothing of it may be used after {@link EmbeddedStore.close}. */
 export class EmbeddedStore implements DestinationStore {
   readonly uri: string;
+  readonly checksNars = false;
   readonly #core: StoreCore;
   readonly #executor: Executor;
   readonly #substitution: Substitution;

@@ -7,13 +7,14 @@ import { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import { copyPaths } from "../copy.ts";
+import type { NarStream } from "../nar-stream.ts";
 import type { DerivedPath, Missing, PathStore, TransferProgress } from "../store.ts";
 import type { StoreCore } from "./core.ts";
 import { readDerivation } from "./derivation-files.ts";
 import { importPaths } from "./import.ts";
 
 /** Where paths are fetched from, as far as this store needs it. */
-export interface Substituter extends Pick<PathStore, "uri" | "queryPathInfos" | "narFromPath"> {
+export interface Substituter extends Pick<PathStore, "uri" | "queryPathInfos" | "narFromPath" | "checksNars"> {
   /** Lower ones are asked first (`priority`). */
   readonly priority: number;
   /** Whether its paths need no signature (`trusted`). */
@@ -114,13 +115,13 @@ export class Substitution {
       layer = [...next].filter((reference) => !offers.has(reference) && !this.#core.database.isValid(reference));
     }
     await this.#core.tempRoots.add(offers.keys());
-    const read = (wanted: StorePath, size: bigint, both?: AbortSignal): AsyncIterable<Uint8Array> => {
+    const read = (wanted: StorePath, size: bigint, both?: AbortSignal): NarStream => {
       const { from } = offers.get(wanted)!;
       copying(wanted, from.uri);
       return this.#watched(from, wanted, size, both);
     };
     await copyPaths({
-      from: { narFromPath: read },
+      from: { narFromPath: read, checksNars: [...offers.values()].every(({ from }) => from.checksNars) },
       // Every offer has been judged when it was chosen.
       to: { addPaths: (paths, _options, both) => importPaths(this.#core, paths, false, both ?? null) },
       paths: sortByReferences([...offers.values()].map(({ info }) => info)),
@@ -136,9 +137,9 @@ export class Substitution {
     path: StorePath,
     size: bigint,
     signal?: AbortSignal,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
+  ): AsyncGenerator<Uint8Array, unknown, undefined> {
     try {
-      yield* from.narFromPath(path, size, signal);
+      return yield* from.narFromPath(path, size, signal);
     } catch (error) {
       if (signal?.aborted !== true) {
         const refused = this.#refused.get(from) ?? new Set();

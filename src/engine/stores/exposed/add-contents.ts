@@ -58,7 +58,7 @@ export async function addContents(
     };
     const source = (): AsyncIterable<Uint8Array> =>
       method === "nar" ? createReadStream(spool, { highWaterMark: 1 << 18 }) : dumpPath(spool);
-    await store.addPaths([{ info, nar: source }], { checkSignatures: false }, signal);
+    await store.addPaths([{ info, nar: source, isChecked: false }], { checkSignatures: false }, signal);
     return (await store.queryPathInfos([path])).get(path) ?? info;
   } finally {
     await removeTree(spool);

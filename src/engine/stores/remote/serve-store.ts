@@ -33,6 +33,7 @@ export interface ServeStoreOptions {
 /** The store. It does whatever the account may do; the protocol has no trust, no check builds and no errors in band. */
 export class ServeStore implements MachineStore {
   readonly uri: string;
+  readonly checksNars = false;
   readonly #opener: TransportOpener;
   readonly #connections: Connections<ServeConnection>;
 

@@ -57,6 +57,7 @@ export type DirectReader = (path: StorePath, signal?: AbortSignal) => AsyncItera
 /** The store. Connections are opened as they are needed and kept until it is closed. */
 export class WorkerStore implements DestinationStore {
   readonly uri: string;
+  readonly checksNars = false;
   readonly #opener: TransportOpener;
   readonly #connections: Connections<WorkerConnection>;
   readonly #machineCores: () => Promise<number | null>;

@@ -84,7 +84,7 @@ describe("a binary cache in a directory", () => {
     const hello = sample("hello");
     const damaged = Buffer.from(hello.nar);
     damaged[damaged.length - 40]! ^= 1;
-    const incoming = { info: hello.info, nar: () => inPieces(damaged) };
+    const incoming = { info: hello.info, nar: () => inPieces(damaged), isChecked: false };
     await expect(cacheOver(port()).addPaths([incoming], ADD)).rejects.toMatchObject({ code: "STORE_HASH_MISMATCH" });
     expect(await cacheOver(port()).queryValidPaths([hello.path])).toEqual(new Set());
   });

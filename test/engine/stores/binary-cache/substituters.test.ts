@@ -51,6 +51,7 @@ function source(port: GetPutPort, changes: Partial<Source> = {}): Source {
         priority: async (signal) => (await cache.demandCache(signal)).priority ?? 0,
         queryPathInfos: (paths, signal) => cache.queryPathInfos(paths, signal),
         narFromPath: (path, size, signal) => cache.narFromPath(path, size, signal),
+        checksNars: cache.checksNars,
         downloadSize: (path) => cache.knownNarInfo(path)?.fileSize ?? 0n,
         close: () => cache.close(),
       };

@@ -40,7 +40,7 @@ export function sample(name: string, contents: string | Uint8Array = name, refer
     signatures: [],
     contentAddress: null,
   };
-  return { path, info, nar, incoming: { info, nar: () => inPieces(nar) } };
+  return { path, info, nar, incoming: { info, nar: () => inPieces(nar), isChecked: false } };
 }
 
 /** Bytes in pieces of 64 KiB, as stores give them. */

@@ -16,6 +16,7 @@ import { layoutOf, realPathOf } from "../../../../src/engine/stores/embedded/lay
 import { removeTree } from "../../../../src/engine/stores/embedded/remove.ts";
 import type { Substituter } from "../../../../src/engine/stores/embedded/substitute.ts";
 import { printFault } from "../../../../src/engine/stores/embedded/verify.ts";
+import type { IncomingPath } from "../../../../src/engine/stores/store.ts";
 import { collect, file, incoming, openTestStore, type TestPath, testPath } from "./support.ts";
 
 let root: string;
@@ -64,6 +65,24 @@ describe("adding paths", () => {
     expect(readdirSync(store.layout.storeDir).sort()).toEqual(
       [".links", ...[lib, app].map(({ info }) => info.path.slice(11))].sort(),
     );
+  });
+
+  it("takes the word of who checked a NAR on its way for that very NAR, and of nobody for another", async () => {
+    const store = await openStore();
+    const endingWith = (path: TestPath, sha256: Uint8Array | undefined): IncomingPath => ({
+      info: path.info,
+      isChecked: true,
+      nar: async function* () {
+        yield path.nar;
+        return sha256;
+      },
+    });
+    const adding = (path: IncomingPath) => store.addPaths([path], { checkSignatures: false });
+    await expect(adding(endingWith(lib, app.info.narHash))).rejects.toMatchObject({ code: "STORE_HASH_MISMATCH" });
+    await expect(adding(endingWith(lib, undefined))).rejects.toThrow("should have been checked");
+    expect(await store.queryAllValidPaths()).toEqual([]);
+    await adding(endingWith(lib, lib.info.narHash));
+    expect(await store.queryAllValidPaths()).toEqual([lib.info.path]);
   });
 
   it("keeps them for the next one who opens the store", async () => {
@@ -253,6 +272,7 @@ describe("substituting", () => {
         for (const path of wanted) if (byPath.has(path)) infos.set(path, byPath.get(path)!.info);
         return infos;
       },
+      checksNars: false,
       async *narFromPath(path) {
         yield byPath.get(path)!.nar;
       },

@@ -66,6 +66,7 @@ export function file(contents: string, executable = false): NarTree {
 export function incoming({ info, nar }: TestPath): IncomingPath {
   return {
     info,
+    isChecked: false,
     nar: async function* () {
       yield nar;
     },
