@@ -17,7 +17,11 @@ export const COMPRESSIONS = ["none", "xz", "zstd", "gzip", "br", "bzip2"] as con
 export type Compression = (typeof COMPRESSIONS)[number];
 
 /** Pieces zlib hands out; the small default costs two thirds of the speed. */
-const PIECE = 1024 * 1024;
+const PIECE = 256 * 1024;
+/** What goes into them at once, at least (bytes): each time costs a change to another thread and back. */
+const TAKEN = 256 * 1024;
+/** How much (bytes) of what comes out may wait: the next is packed while the last is looked at. */
+const AHEAD = 2 * 1024 * 1024;
 /** Most memory xz may use for unpacking: what its highest level needs is an eighth of it. */
 const XZ_MEMORY = "512MiB";
 
@@ -77,6 +81,7 @@ export function unpack(
   sizeHint: number,
 ): AsyncIterable<Uint8Array> {
   const chunkSize = pieceFor(sizeHint);
+  const zlib = { chunkSize, readableHighWaterMark: AHEAD };
   switch (compression) {
     case "none":
       return source;
@@ -85,7 +90,7 @@ export function unpack(
     case "bzip2":
       return throughProgram(source, "bzip2", ["-d", "-c"]);
     case "zstd":
-      return throughTransform(source, createZstdDecompress({ chunkSize }), "zstd");
+      return throughTransform(source, createZstdDecompress(zlib), "zstd");
     case "gzip":
       return throughTransform(source, createGunzip({ chunkSize }), "gzip");
     case "br":
@@ -103,13 +108,28 @@ async function* throughTransform(
   transform: Transform,
   name: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const watched = watch(source);
+  const watched = watch(gathered(source));
   pipeline(Readable.from(watched.stream), transform, () => undefined);
   try {
     yield* transform as AsyncIterable<Buffer>;
   } catch (error) {
     throw watched.failure() ?? failed(name, messageOf(error), error);
   }
+}
+
+/** The same bytes in pieces that are not small. */
+async function* gathered(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  let waiting: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of source) {
+    waiting.push(chunk);
+    size += chunk.length;
+    if (size < TAKEN) continue;
+    yield waiting.length === 1 ? chunk : Buffer.concat(waiting);
+    waiting = [];
+    size = 0;
+  }
+  if (size > 0) yield Buffer.concat(waiting);
 }
 
 async function* throughProgram(

@@ -1,6 +1,7 @@
-// Fetches one NAR and believes nothing: size and hash of the file, the way it is packed, size and hash of what comes out.
+// Fetches one NAR and believes nothing: size of the file, the way it is packed, size and hash of what comes out. The hash of the file is not
+// looked at, as it is not by Nix: the NAR's says the same and more.
 import { EngineError, messageOf } from "../../errors.ts";
-import { createHasher, type Hasher, hashBytes, printHash } from "../../formats/hash.ts";
+import { createHasher, hashBytes, printHash } from "../../formats/hash.ts";
 import type { NarInfo } from "../../formats/narinfo.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import { type Compression, isCompression, unpack } from "./compression.ts";
@@ -45,7 +46,7 @@ export async function* downloadNar(
   if (file === null) throw missing(port, narInfo);
 
   const observer = new FileObserver(port, narInfo, compression);
-  const narHasher = observer.hashesNar ? null : createHasher("sha256");
+  const hasher = createHasher("sha256");
   let size = 0n;
   try {
     for await (const chunk of unpack(observer.observe(file), compression, Number(info.narSize))) {
@@ -55,7 +56,7 @@ export async function* downloadNar(
       if (size > info.narSize) {
         throw refusal(port, path, "CACHE_NAR_TOO_LARGE", `its NAR should have ${info.narSize} bytes and has more`);
       }
-      narHasher?.update(chunk);
+      hasher.update(chunk);
       yield chunk;
     }
   } catch (error) {
@@ -63,16 +64,10 @@ export async function* downloadNar(
     if (!(error instanceof EngineError) || error.code !== "COMPRESSION_FAILED") throw error;
     throw refusal(port, path, "CACHE_NAR_CORRUPT", observer.complaint(messageOf(error)), error);
   }
-  observer.finish();
   if (size !== info.narSize) {
     throw refusal(port, path, "CACHE_NAR_TRUNCATED", `its NAR should have ${info.narSize} bytes and has ${size}`);
   }
-  if (narHasher !== null) {
-    const digest = narHasher.digest();
-    if (Buffer.compare(digest, info.narHash) !== 0) {
-      throw refusal(port, path, "CACHE_NAR_HASH_MISMATCH", mismatch("its NAR", info.narHash, digest));
-    }
-  }
+  checkHash(port, narInfo, hasher.digest());
   return info.narHash;
 }
 
@@ -85,7 +80,7 @@ async function downloadSmall(
   signal: AbortSignal | null,
 ): Promise<Uint8Array> {
   const { info, url } = narInfo;
-  const { path, narSize, narHash } = info;
+  const { path, narSize } = info;
   const observer = new FileObserver(port, narInfo, compression);
   const file = await port.getSmall(url, fileSize, signal).catch((error: unknown) => {
     if (!(error instanceof EngineError) || error.code !== "CACHE_OBJECT_TOO_LARGE") throw error;
@@ -111,14 +106,15 @@ async function downloadSmall(
         throw error;
     }
   }
-  observer.finish();
-  if (!observer.hashesNar) {
-    const { digest } = hashBytes("sha256", nar);
-    if (Buffer.compare(digest, narHash) !== 0) {
-      throw refusal(port, path, "CACHE_NAR_HASH_MISMATCH", mismatch("its NAR", narHash, digest));
-    }
-  }
+  checkHash(port, narInfo, hashBytes("sha256", nar).digest);
   return nar;
+}
+
+function checkHash(port: GetPutPort, { info: { path, narHash } }: NarInfo, found: Uint8Array): void {
+  if (Buffer.compare(found, narHash) === 0) return;
+  const text = (digest: Uint8Array): string => printHash({ algorithm: "sha256", digest }, "nix32", true);
+  const reason = `its NAR should have the hash '${text(narHash)}' and has '${text(found)}'`;
+  throw refusal(port, path, "CACHE_NAR_HASH_MISMATCH", reason);
 }
 
 function missing(port: GetPutPort, { info, url }: NarInfo): EngineError {
@@ -130,8 +126,6 @@ class FileObserver {
   readonly #port: GetPutPort;
   readonly #narInfo: NarInfo;
   readonly #compression: Compression;
-  readonly #hasher: Hasher | null;
-  readonly #expected: Uint8Array | null;
   #size = 0n;
   #head: Buffer = Buffer.alloc(0);
 
@@ -139,17 +133,6 @@ class FileObserver {
     this.#port = port;
     this.#narInfo = narInfo;
     this.#compression = compression;
-    const { fileHash, info } = narInfo;
-    const usable = fileHash !== null && fileHash.algorithm !== "blake3" ? fileHash : null;
-    // A file that is not packed is the NAR: one hash is enough.
-    const isNar = compression === "none";
-    this.#expected = isNar ? info.narHash : (usable?.digest ?? null);
-    this.#hasher = isNar ? createHasher("sha256") : usable === null ? null : createHasher(usable.algorithm);
-  }
-
-  /** Whether the NAR's own hash is checked here. */
-  get hashesNar(): boolean {
-    return this.#compression === "none";
   }
 
   async *observe(file: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
@@ -168,7 +151,6 @@ class FileObserver {
     if (fileSize !== null && this.#size > fileSize) {
       throw this.#refuse("CACHE_FILE_SIZE", `its file should have ${fileSize} bytes and has more`);
     }
-    this.#hasher?.update(chunk);
   }
 
   /** There are no more. */
@@ -177,17 +159,6 @@ class FileObserver {
     if (fileSize !== null && this.#size < fileSize) {
       throw this.#refuse("CACHE_NAR_TRUNCATED", `its file should have ${fileSize} bytes and has ${this.#size}`);
     }
-  }
-
-  /** Compares the hash. Call it when everything was read. */
-  finish(): void {
-    if (this.#hasher === null || this.#expected === null) return;
-    const digest = this.#hasher.digest();
-    if (Buffer.compare(digest, this.#expected) === 0) return;
-    const [code, what] = this.hashesNar
-      ? (["CACHE_NAR_HASH_MISMATCH", "its NAR"] as const)
-      : (["CACHE_FILE_HASH_MISMATCH", "its file"] as const);
-    throw this.#refuse(code, mismatch(what, this.#expected, digest));
   }
 
   /** What is wrong with a file that could not be unpacked. */
@@ -202,13 +173,6 @@ class FileObserver {
   #refuse(code: string, reason: string): EngineError {
     return refusal(this.#port, this.#narInfo.info.path, code, reason);
   }
-}
-
-function mismatch(what: string, expected: Uint8Array, found: Uint8Array): string {
-  const text = (digest: Uint8Array): string => printHash({ algorithm: "sha256", digest }, "nix32", true);
-  return expected.length === 32
-    ? `${what} should have the hash '${text(expected)}' and has '${text(found)}'`
-    : `${what} has another hash than it should have`;
 }
 
 /** A path that a cache offers and that is not taken. */
