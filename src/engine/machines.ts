@@ -1,4 +1,5 @@
 // The machines of a run: the list's and this one, as the plan, the board and the connections need them.
+import { join } from "node:path";
 import type { Clock } from "./clock.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import { type Machine, machineNames } from "./config/machine.ts";
@@ -9,6 +10,7 @@ import { openLocalScratch, openSshScratch } from "./rounds/scratch-store.ts";
 import type { MachineSpec } from "./scheduler/fact.ts";
 import { type MachineAccess, MachineSession } from "./scheduler/machine-session.ts";
 import type { ConnectedMachine } from "./scheduler/machines.ts";
+import { freeSpaceHere, freeSpaceThere } from "./stores/free-space.ts";
 import { findProgram, type OpenedDestination } from "./stores/open-destination.ts";
 import { type OpenedRemote, openRemote } from "./stores/open-remote.ts";
 import { sshCommandPlace } from "./stores/places.ts";
@@ -98,7 +100,8 @@ export class Connector {
     if (machine === undefined) throw new EngineError("internal", "MACHINE_UNKNOWN", `there is no machine '${id}'`);
     const { settings } = this.#options.config;
     if (machine.listed === null) {
-      const { store, description } = await this.#options.destination;
+      const { store, description, root } = await this.#options.destination;
+      const freeBytes = () => freeSpaceHere(join(root ?? "/", "nix/store"));
       const { trusted, nixVersion, protocol } = description;
       const session = new MachineSession({
         machine: id,
@@ -106,7 +109,7 @@ export class Connector {
         isDestination: true,
         trusted,
         buildersUseSubstitutes: false,
-        access: { nixVersion, protocol, command: null, openScratch: await this.#localScratch() },
+        access: { nixVersion, protocol, command: null, freeBytes, openScratch: await this.#localScratch() },
       });
       return { session, nixVersion, protocol };
     }
@@ -134,13 +137,15 @@ export class Connector {
   }
 
   /** What can be run on a machine beside its store: nothing where SSH does not lead to a shell, or to what serves the store and nothing else. */
-  #commands(id: MachineId, machine: RunMachine, protocol: string): Pick<MachineAccess, "command" | "openScratch"> {
+  #commands(id: MachineId, machine: RunMachine, protocol: string): Omit<MachineAccess, "nixVersion" | "protocol"> {
     const { transports, sshSettings, clock, wrap } = this.#options;
     const reference = machine.listed?.store;
     if (reference?.type !== "ssh" || this.commandOpener(id, "true") === null || protocol.startsWith("serve"))
-      return { command: null, openScratch: null };
+      return { command: null, freeBytes: null, openScratch: null };
+    const command = (line: string) => wrap(transports.opener(sshCommandPlace(reference, line, sshSettings)));
     return {
-      command: (line) => wrap(transports.opener(sshCommandPlace(reference, line, sshSettings))),
+      command,
+      freeBytes: (signal) => freeSpaceThere(command, signal),
       openScratch: (signal) => openSshScratch({ reference, transports, sshSettings, clock, wrap }, signal),
     };
   }

@@ -94,7 +94,8 @@ export class Pipeline {
     if (!isEnd) return error;
     const reason = await this.#ending();
     const detail = reason === null ? messageOf(error) : describeEnd(reason, messageOf(error));
-    return connectionLost(this.peer, `${detail} during '${this.#current()}'`, this.transport.stderrTail(), error);
+    const during = `${detail} during '${this.#current()}'`;
+    return connectionLost(this.peer, during, this.transport.stderrTail(), error, reason);
   }
 
   /** Waits until the peer has sent more than the reader has taken, has ended, or `timeoutMs` are over. */

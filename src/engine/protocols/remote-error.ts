@@ -1,5 +1,6 @@
 // The errors a peer can cause: what it says itself, what it sends wrongly, and its end.
 import { EngineError } from "../errors.ts";
+import type { CloseReason } from "../transports/transport.ts";
 import { stripAnsi } from "./ansi.ts";
 
 /** An error as it travels over the worker protocol (Nix: `STDERR_ERROR`). */
@@ -42,15 +43,28 @@ export function isRemoteError(error: unknown): error is RemoteError {
   return error instanceof RemoteError;
 }
 
-/** The stream ended or broke while something was expected of it; another connection may do better. */
-export function connectionLost(peer: string, detail: string, stderrTail: string, cause?: unknown): EngineError {
+/** The stream ended or broke while something was expected of it. */
+export class ConnectionLostError extends EngineError {
+  /** How the transport ended; null where it had not. */
+  readonly end: CloseReason | null;
+
+  constructor(message: string, end: CloseReason | null, cause: unknown) {
+    super("transport", "PROTOCOL_CONNECTION_LOST", message, cause === undefined ? {} : { cause });
+    this.end = end;
+  }
+}
+
+/** Another connection may do better, unless it was the program at the other end that broke. */
+export function connectionLost(
+  peer: string,
+  detail: string,
+  stderrTail: string,
+  cause?: unknown,
+  end: CloseReason | null = null,
+): ConnectionLostError {
   const tail = stripAnsi(stderrTail).trim();
-  return new EngineError(
-    "transport",
-    "PROTOCOL_CONNECTION_LOST",
-    `${peer}: connection lost: ${detail}${tail === "" ? "" : `; the remote side said: ${lastLines(tail, 5)}`}`,
-    cause === undefined ? {} : { cause },
-  );
+  const said = tail === "" ? "" : `; the remote side said: ${lastLines(tail, 5)}`;
+  return new ConnectionLostError(`${peer}: connection lost: ${detail}${said}`, end, cause);
 }
 
 /** What was asked cannot be said in the protocol version agreed on. */

@@ -1,7 +1,7 @@
 // What a failure means: one table from where it happened, status, kind of derivation and evidence to final or machinery.
 //
-// Statuses as measured against Nix 2.8, 2.26 and 2.34. A builder's own failure is final: to try it again is the user's choice. Everything else is
-// machinery, and tried again.
+// Statuses as measured against Nix 2.8, 2.26 and 2.34. A builder's own failure is final: to try it again is the user's choice. So is what a machine
+// answers about the derivation. Everything else is machinery, and tried again; what may be either is final once it has been said twice.
 import type { BuildStatus } from "../derivation/build-result.ts";
 import type { ExitClass } from "../events/event.ts";
 import type { ClaimFailure, GoalSpec } from "./fact.ts";
@@ -20,6 +20,8 @@ export interface Verdict {
   readonly kind: "final" | "machinery";
   readonly exitClass: ExitClass;
   readonly effect: Effect;
+  /** Whether the same words once more, there or elsewhere, say that it is the derivation after all. */
+  readonly isConfirmable: boolean;
 }
 
 type Evidence =
@@ -30,7 +32,9 @@ type Evidence =
   | "inputMissing"
   | "hashMismatch"
   | "notValidYet"
-  | "notComparable";
+  | "notComparable"
+  | "ofDerivation"
+  | "ofMachine";
 
 /** A line of the table; the first whose conditions all hold decides. A condition left out always holds. */
 export interface Rule {
@@ -43,13 +47,25 @@ export interface Rule {
   readonly verdict: Verdict;
 }
 
-const final = (exitClass: ExitClass): Verdict => ({ kind: "final", exitClass, effect: "nothing" });
-const machinery = (effect: Effect): Verdict => ({ kind: "machinery", exitClass: "other", effect });
+const final = (exitClass: ExitClass): Verdict => ({
+  kind: "final",
+  exitClass,
+  effect: "nothing",
+  isConfirmable: false,
+});
+const machinery = (effect: Effect): Verdict => ({
+  kind: "machinery",
+  exitClass: "other",
+  effect,
+  isConfirmable: false,
+});
+const unclear = (effect: Effect): Verdict => ({ ...machinery(effect), isConfirmable: true });
 
 /** The table. Exit classes are those of a local build in Nix: 100 build, 101 timeout, 102 hash mismatch, 104 not deterministic, 1 other. */
 export const FAILURE_RULES: readonly Rule[] = [
   { what: "the outputs did not arrive", receiving: true, verdict: machinery("nothing") },
   { what: "the connection broke", origin: ["connection"], verdict: machinery("nothing") },
+  { what: "the program that serves the store ended", origin: ["crash"], verdict: unclear("nothing") },
   {
     what: "an input was refused for want of trust",
     origin: ["transfer"],
@@ -63,7 +79,7 @@ export const FAILURE_RULES: readonly Rule[] = [
     evidence: "noProcesses",
     verdict: machinery("processTableFull"),
   },
-  { what: "the inputs did not arrive", origin: ["transfer"], verdict: machinery("suspect") },
+  { what: "the inputs did not arrive", origin: ["transfer"], verdict: unclear("suspect") },
   { what: "it cannot be compared there", origin: ["local"], evidence: "notComparable", verdict: machinery("excluded") },
   { what: "something failed here", origin: ["local"], verdict: machinery("nothing") },
   { what: "no space where it builds", evidence: "noSpace", verdict: machinery("diskFull") },
@@ -103,7 +119,7 @@ export const FAILURE_RULES: readonly Rule[] = [
     what: "an input has gone from the machine",
     status: ["MiscFailure"],
     evidence: "inputMissing",
-    verdict: machinery("suspect"),
+    verdict: unclear("suspect"),
   },
   { what: "the derivation is malformed", status: ["InputRejected"], verdict: final("build") },
   {
@@ -111,11 +127,26 @@ export const FAILURE_RULES: readonly Rule[] = [
     status: ["DependencyFailed", "NoSubstituters"],
     verdict: machinery("excluded"),
   },
-  { what: "anything else", verdict: machinery("suspect") },
+  {
+    what: "the machine has trouble of its own",
+    status: ["MiscFailure"],
+    evidence: "ofMachine",
+    verdict: machinery("suspect"),
+  },
+  {
+    what: "an answer about the derivation",
+    status: ["MiscFailure"],
+    evidence: "ofDerivation",
+    verdict: final("other"),
+  },
+  { what: "anything else", verdict: unclear("suspect") },
 ];
 
 /** Below this much free space (bytes) a disk counts as full, above it a builder that ran out of space did so by itself. */
 const ENOUGH_SPACE = 1 << 30;
+
+/** What a builder that failed may have printed whatever the machine was like. */
+const BY_BUILDER: readonly BuildStatus[] = ["PermanentFailure", "TransientFailure"];
 
 const PATTERNS: Readonly<Record<Exclude<Evidence, "noSpace" | "noProcesses">, RegExp>> = {
   wrongMachine: /is required to build '|required system or feature not available|platform mismatch|but I am a '/i,
@@ -124,8 +155,14 @@ const PATTERNS: Readonly<Record<Exclude<Evidence, "noSpace" | "noProcesses">, Re
   hashMismatch: /hash mismatch/i,
   notComparable: /^cannot be compared there/,
   notValidYet: /are not valid, so checking is not possible/i,
+  ofDerivation:
+    /has an unsupported type|not allowed to refer|illegal path references?|must not (?:reference|refer)|'__noChroot' set|while parsing derivation|is not in the Nix store|contains a non-store path|invalid (?:reference|output|name|hash)|unknown hash algorithm|suspicious ownership or permission|case hack|requires non-existent output/i,
+  ofMachine:
+    /read-only file system|input\/output error|structure needs cleaning|stale file handle|cannot allocate memory|out of memory|too many open files|database .{0,40}(?:is locked|is busy|malformed|corrupt)|sqlite|connection (?:reset|refused|closed)|broken pipe|timed out|build users|group '.*' (?:does not exist|has no members)|unable to (?:start|fork|create) /i,
 };
 const NO_SPACE = /no space left on device|disk quota exceeded|database or disk is full/i;
+/** Nix has looked for itself (`cleanupDecideWhetherDiskFull`). */
+const NIX_SAYS_FULL = /may have been caused by lack of free disk space/i;
 // The bare words of EAGAIN are also said of pipes and locks that are merely not ready.
 const NO_PROCESSES =
   /(?:fork|clone|spawn|exec|thread|process).{0,80}resource temporarily unavailable|can(?:no|')t fork|unable to fork|fork: retry|creating a new process|too many open files in system/i;
@@ -140,24 +177,40 @@ export function classify(failure: ClaimFailure, addressing: GoalSpec["addressing
     if (candidate.addressing !== undefined && !candidate.addressing.includes(addressing)) return false;
     return candidate.evidence === undefined || shows(failure, candidate.evidence);
   });
-  return rule?.verdict ?? machinery("suspect");
+  return rule?.verdict ?? unclear("suspect");
+}
+
+/** Whether a failed builder blames something that its machine can be asked about. What the builder prints proves nothing by itself. */
+export function blamesMachine(failure: Pick<ClaimFailure, "message" | "logTail" | "status">): boolean {
+  const { status } = failure;
+  return status !== null && BY_BUILDER.includes(status) && (says(failure, NO_SPACE) || says(failure, NO_PROCESSES));
 }
 
 function shows(failure: ClaimFailure, evidence: Evidence): boolean {
-  const { message, logTail, diskFreeBytes, status } = failure;
+  const { message, means, status } = failure;
+  const byBuilder = status !== null && BY_BUILDER.includes(status);
+  switch (evidence) {
+    case "noSpace": {
+      if (NIX_SAYS_FULL.test(message)) return true;
+      const isFull = means.type === "answered" ? means.freeBytes < ENOUGH_SPACE : !byBuilder;
+      return isFull && says(failure, NO_SPACE);
+    }
+    case "noProcesses":
+      return (!byBuilder || means.type === "noAnswer") && says(failure, NO_PROCESSES);
+    default:
+      return PATTERNS[evidence].test(message);
+  }
+}
+
+function says(
+  { message, logTail, status }: Pick<ClaimFailure, "message" | "logTail" | "status">,
+  words: RegExp,
+): boolean {
   // What ended within a limit or with a result was stopped by that, whatever its log says.
   const ran =
     status === null ||
     !["TimedOut", "NotDeterministic", "LogLimitExceeded", "OutputRejected", "CachedFailure"].includes(status);
-  switch (evidence) {
-    case "noSpace":
-      if (diskFreeBytes !== null && diskFreeBytes >= ENOUGH_SPACE) return false;
-      return NO_SPACE.test(message) || (ran && logTail.some((line) => NO_SPACE.test(line)));
-    case "noProcesses":
-      return NO_PROCESSES.test(message) || (ran && logTail.some((line) => NO_PROCESSES.test(line)));
-    default:
-      return PATTERNS[evidence].test(message);
-  }
+  return words.test(plainReason(message)) || (ran && logTail.some((line) => words.test(line)));
 }
 
 /** The reason alone: without colours, and without the log lines Nix appends to it. */

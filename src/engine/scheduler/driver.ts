@@ -13,9 +13,10 @@ import type { Command, StartBuild } from "./command.ts";
 import { CopyEvents } from "./copy-events.ts";
 import { type Decision, decide } from "./decide.ts";
 import { DifferenceKeeper } from "./difference-keeper.ts";
-import type { Fact } from "./fact.ts";
+import type { ClaimFact, ClaimFailure, Fact } from "./fact.ts";
 import { presentAs } from "./first-outputs.ts";
 import type { BuildLog, LogKeeper } from "./log-keeper.ts";
+import type { MachineSession } from "./machine-session.ts";
 import { type ConnectedMachine, Machines } from "./machines.ts";
 import { performBuild } from "./perform-build.ts";
 import { oldestClaimMs, type Plan } from "./plan.ts";
@@ -248,8 +249,11 @@ export class Driver {
             realisations.learn(drvPath, new Map(fact.outputs.map((output) => [output.name, output.path as StorePath])));
           }
           // Whether the machine is gone must be known before its claim's failure is judged.
-          if (fact.type === "claimFailed" && fact.failure.origin === "connection") {
-            this.#inBackground(this.#machines.probe(command.machine).then(() => this.post(fact)));
+          if (
+            fact.type === "claimFailed" &&
+            (fact.failure.origin === "connection" || fact.failure.origin === "crash")
+          ) {
+            this.#inBackground(this.#judgeLoss(fact, fact.failure, session));
             return;
           }
           this.post(fact);
@@ -260,6 +264,14 @@ export class Driver {
     if (outcome === "built") return;
     this.#claims.delete(command.claim);
     if (outcome === "failed") await this.#keepLog(command, log);
+  }
+
+  /** A program counts as crashed only where its machine is still there: one that goes down ends what runs on it, too. */
+  async #judgeLoss(fact: ClaimFact, failure: ClaimFailure, session: MachineSession): Promise<void> {
+    await this.#machines.probe(session.machine);
+    const isThere = this.#machines.session(session.machine) === session;
+    const origin = failure.origin === "crash" && !isThere ? "connection" : failure.origin;
+    this.post(fact.type === "claimFailed" ? { ...fact, failure: { ...failure, origin } } : fact);
   }
 
   async #receive(claim: ClaimId): Promise<void> {
@@ -349,7 +361,7 @@ export class Driver {
         logTail: running.log.tail(),
         logFile: running.log.file(),
         keptDirectory: null,
-        diskFreeBytes: null,
+        means: { type: "notAsked" },
       },
     });
   }

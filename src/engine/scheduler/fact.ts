@@ -109,17 +109,30 @@ export interface BuiltOutput {
 
 /** Everything that was seen of a failure. */
 export interface ClaimFailure {
-  /** `build`: the machine answered with a status. `connection`: it did not answer. `transfer`: inputs or outputs did not arrive. */
-  readonly origin: "build" | "connection" | "transfer" | "local";
+  /**
+   * `build`: the machine answered with a status. `connection`: it did not answer. `crash`: the program that was to answer ended, and only that is
+   * known. `transfer`: inputs or outputs did not arrive.
+   */
+  readonly origin: "build" | "connection" | "crash" | "transfer" | "local";
   /** Null unless origin is `build`. */
   readonly status: BuildStatus | null;
   readonly message: string;
   readonly logTail: readonly string[];
   readonly logFile: string | null;
   readonly keptDirectory: string | null;
-  /** Free bytes where the machine builds, null when not asked. */
-  readonly diskFreeBytes: number | null;
+  readonly means: MachineMeans;
 }
+
+/** What a machine said when it was asked whether a failure that blames it is its own. */
+export type MachineMeans =
+  /** Nothing blamed it, or there is no way to ask it. */
+  | { readonly type: "notAsked" }
+  | { readonly type: "noAnswer" }
+  /**
+   * Free bytes where it builds: the least of the file systems of store and temporary directories. That it answers says that it can start
+   * processes.
+   */
+  | { readonly type: "answered"; readonly freeBytes: number };
 
 export type HookFact =
   | { readonly type: "hookStarted"; readonly hook: HookId; readonly attempt: number }

@@ -1,5 +1,6 @@
 // A claim failed: the goal fails with it, or is tried again, elsewhere if possible.
 import type { BuildFailure } from "../events/event.ts";
+import { confirm } from "./answers.ts";
 import type { Claim } from "./claim.ts";
 import { closeClaim, releaseSlot } from "./claim-steps.ts";
 import { classify, plainReason, type Verdict } from "./classify.ts";
@@ -21,8 +22,8 @@ export function onFailed(turn: Turn, claim: Claim, fact: Extract<ClaimFact, { ty
   const { goal, machine } = claim;
   const { failure, durationMs } = fact;
   const receiving = claim.state.type === "receiving";
-  const verdict = classify(failure, goal.spec.addressing, receiving);
   const reason = plainReason(failure.message);
+  const verdict = confirm(goal, machine, reason, classify(failure, goal.spec.addressing, receiving));
   if (!receiving) releaseSlot(turn, claim);
   closeClaim(claim);
   const differs = failure.status === "NotDeterministic" && isUndecided(goal) && !claim.cancelling;
@@ -75,11 +76,13 @@ function retry(turn: Turn, claim: Claim, failure: ClaimFailure, verdict: Verdict
     // The outputs are lost with the machine that had them: every round begins anew.
     restartRounds(plan, goal);
   }
-  // What ended with the machine, or made it cool down, says nothing of the build: another one can have it at once.
+  // What ended with the machine, or made it cool down, says nothing of the build: another one can have it at once. So can it where another one's word
+  // decides.
   const elsewhere = (goal.goalClass?.possible ?? []).filter((other) => goalRefusal(plan, goal, other) === null);
   const atOnce =
     failure.origin === "connection" ||
     failure.origin === "local" ||
+    verdict.isConfirmable ||
     verdict.effect === "excluded" ||
     machine.condition.type !== "open";
   if (atOnce && hasAlternative(machine, elsewhere)) {

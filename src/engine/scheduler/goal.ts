@@ -1,6 +1,7 @@
 // What the plan knows of one goal, and the states a goal goes through.
 import type { GoalResult, WaitingReason } from "../events/event.ts";
 import type { GoalId, HookId } from "../events/ids.ts";
+import type { Answer } from "./answers.ts";
 import type { Claim } from "./claim.ts";
 import type { GoalSpec } from "./fact.ts";
 import type { GoalClass } from "./goal-class.ts";
@@ -82,6 +83,8 @@ export interface Goal {
   queuedIn: GoalClass | null;
   /** Reasons of failed attempts, oldest first. */
   failures: string[];
+  /** Failures that may have been its own: what each said. */
+  answers: readonly Answer[];
   /** By machine index. */
   trouble: Map<number, Trouble> | null;
   /** Bytes of its outputs, 0 when unknown. */
@@ -118,6 +121,7 @@ export function createGoal(spec: GoalSpec, index: number, resumed: ResumedGoal |
     resumed,
     queuedIn: null,
     failures: resumed === null ? NO_FAILURES : [...resumed.failures],
+    answers: NO_ANSWERS,
     trouble: null,
     outputBytes: 0,
     places: NO_PLACES,
@@ -136,6 +140,7 @@ function boostOf(resumed: ResumedGoal | null): number {
 // Shared empty lists: most of a large plan's goals never need their own.
 const NO_GOALS: Goal[] = [];
 const NO_FAILURES: string[] = [];
+const NO_ANSWERS: readonly Answer[] = [];
 export const NO_TIMES: number[] = [];
 const NO_PLACES: number[] = [];
 const NO_CLAIMS: Claim[] = [];

@@ -1,4 +1,5 @@
 // One machine while it is connected: which paths it has, so that each missing one is sent once, and its transfers.
+import type { Clock } from "../clock.ts";
 import { EngineError, messageOf } from "../errors.ts";
 import type { MachineId } from "../events/ids.ts";
 import type { PathInfo } from "../formats/path-info.ts";
@@ -8,9 +9,13 @@ import { copyPaths } from "../stores/copy.ts";
 import { type PathInfos, referencesFirst } from "../stores/path-infos.ts";
 import type { MachineStore, PathSink, PathStore, TransferProgress } from "../stores/store.ts";
 import type { TransportOpener } from "../transports/transport.ts";
+import type { MachineMeans } from "./fact.ts";
 
 /** Paths from this size (bytes) on go by themselves, so that what does not need them need not wait for them. */
 const BIG_PATH = 4n << 20n;
+
+/** How long (ms) a machine may take to say what it has to build with. */
+const MEANS_WITHIN_MS = 10_000;
 
 /** Told of transfers. */
 export interface TransferReporter {
@@ -30,6 +35,8 @@ export interface MachineAccess {
   readonly protocol: string;
   /** Runs a command line on the machine; null where there is no way to. */
   readonly command: ((line: string) => TransportOpener) | null;
+  /** Free bytes where the machine builds; null where there is no way to ask. Rejects when it does not answer. */
+  readonly freeBytes: ((signal: AbortSignal) => Promise<number>) | null;
   /** Opens a store of its own on the machine; null where there can be none. */
   readonly openScratch: ((signal: AbortSignal) => Promise<ScratchStore>) | null;
 }
@@ -64,6 +71,22 @@ export class MachineSession {
     this.trusted = options.trusted;
     this.access = options.access;
     this.#useSubstitutes = options.buildersUseSubstitutes;
+  }
+
+  /** Asks the machine what it has to build with, for a moment. */
+  async askMeans(clock: Clock, signal: AbortSignal): Promise<MachineMeans> {
+    const { freeBytes } = this.access;
+    if (freeBytes === null) return { type: "notAsked" };
+    const late = new AbortController();
+    const cancel = clock.after(MEANS_WITHIN_MS, () => late.abort(new Error("no answer")));
+    try {
+      return { type: "answered", freeBytes: await freeBytes(AbortSignal.any([signal, late.signal])) };
+    } catch {
+      signal.throwIfAborted();
+      return { type: "noAnswer" };
+    } finally {
+      cancel();
+    }
   }
 
   /** Notes that a path is valid there: it was built there. */

@@ -3,12 +3,14 @@
 import type { Clock } from "../clock.ts";
 import { isSuccess } from "../derivation/build-result.ts";
 import type { BasicDerivation } from "../derivation/derivation.ts";
-import { EngineError, messageOf } from "../errors.ts";
+import { messageOf } from "../errors.ts";
 import type { EngineEvent } from "../events/event.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
+import { lossOf } from "../stores/loss.ts";
 import type { PathInfos } from "../stores/path-infos.ts";
 import type { BuildAnswer, BuildMode, BuildOptions, BuildReporter, BuildRequest, PathStore } from "../stores/store.ts";
+import { blamesMachine } from "./classify.ts";
 import type { StartBuild } from "./command.ts";
 import type { DifferenceKeeper } from "./difference-keeper.ts";
 import type { BuiltOutput, ClaimFact, ClaimFailure } from "./fact.ts";
@@ -81,18 +83,22 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
       post({ type: "claimBuilt", claim, durationMs, executed, outputs, differs });
       return "built";
     }
+    const seen = {
+      status: done.type === "failed" ? done.status : null,
+      message: done.type === "failed" ? done.message : done.reason,
+      logTail: work.log.tail(),
+    };
+    const means = blamesMachine(seen) ? await session.askMeans(clock, signal) : NOT_ASKED;
     post({
       type: "claimFailed",
       claim,
       durationMs,
       failure: {
         origin: done.type === "failed" ? "build" : "local",
-        status: done.type === "failed" ? done.status : null,
-        message: done.type === "failed" ? done.message : done.reason,
-        logTail: work.log.tail(),
+        ...seen,
         logFile: work.log.file(),
         keptDirectory: heard.keptDirectory,
-        diskFreeBytes: null,
+        means,
       },
     });
     return "failed";
@@ -102,24 +108,25 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
       post({ type: "claimCancelled", claim });
       return "cancelled";
     }
-    const lost = error instanceof EngineError && (error.family === "transport" || error.family === "protocol");
     post({
       type: "claimFailed",
       claim,
       durationMs: clock.now() - begunAt,
       failure: {
-        origin: lost ? "connection" : origin,
+        origin: lossOf(error, session.isDestination) ?? origin,
         status: null,
         message: messageOf(error),
         logTail: work.log.tail(),
         logFile: work.log.file(),
         keptDirectory: heard.keptDirectory,
-        diskFreeBytes: null,
+        means: NOT_ASKED,
       },
     });
     return "failed";
   }
 }
+
+const NOT_ASKED = { type: "notAsked" } as const;
 
 /** Says what a machine finished for an earlier run; false when it did not, or cannot be asked before it builds. */
 async function finishFound(

@@ -35,6 +35,7 @@ export function reopen(turn: Turn, goals: readonly Goal[]): number {
     goal.phase = { type: "dormant" };
     goal.failures = [];
     goal.trouble = null;
+    goal.answers = [];
     plan.unfinished += 1;
     if (goal.goalClass !== null) {
       if (goal.goalClass.members === 0) goal.goalClass.isUnconnected = true;

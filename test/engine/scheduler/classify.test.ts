@@ -1,6 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { BUILD_STATUSES, type BuildStatus } from "../../../src/engine/derivation/build-result.ts";
-import { classify, FAILURE_RULES, plainReason, type Verdict } from "../../../src/engine/scheduler/classify.ts";
+import {
+  blamesMachine,
+  classify,
+  FAILURE_RULES,
+  plainReason,
+  type Verdict,
+} from "../../../src/engine/scheduler/classify.ts";
 import type { ClaimFailure, GoalSpec } from "../../../src/engine/scheduler/fact.ts";
 import { failure } from "./scenario.ts";
 
@@ -55,14 +61,32 @@ const rows: readonly Row[] = [
     ["machinery", "other", "excluded"],
   ],
   [
+    "the program that serves the store ended",
+    failure("killed by SIGABRT", { origin: "crash", status: null }),
+    "input",
+    ["machinery", "other", "nothing"],
+  ],
+  [
     "no space where it builds",
-    built("PermanentFailure", "exit 1", { logTail: ["cp: No space left on device"] }),
+    built("PermanentFailure", "exit 1", {
+      logTail: ["cp: No space left on device"],
+      means: { type: "answered", freeBytes: 1000 },
+    }),
     "input",
     ["machinery", "other", "diskFull"],
   ],
   [
+    "no space where it builds",
+    built("TransientFailure", "exit 1\nnote: build failure may have been caused by lack of free disk space"),
+    "fixed",
+    ["machinery", "other", "diskFull"],
+  ],
+  [
     "no process where it builds",
-    built("PermanentFailure", "exit 1", { logTail: ["bash: fork: retry: Resource temporarily unavailable"] }),
+    built("PermanentFailure", "exit 1", {
+      logTail: ["bash: fork: retry: Resource temporarily unavailable"],
+      means: { type: "noAnswer" },
+    }),
     "input",
     ["machinery", "other", "processTableFull"],
   ],
@@ -148,13 +172,25 @@ const rows: readonly Row[] = [
   ["the derivation is malformed", built("InputRejected", "invalid derivation"), "input", ["final", "build", "nothing"]],
   ["an input could not be had there", built("DependencyFailed"), "input", ["machinery", "other", "excluded"]],
   ["an input could not be had there", built("NoSubstituters"), "input", ["machinery", "other", "excluded"]],
+  [
+    "the machine has trouble of its own",
+    built("MiscFailure", "creating directory '/nix/store/a': Read-only file system"),
+    "input",
+    ["machinery", "other", "suspect"],
+  ],
+  [
+    "an answer about the derivation",
+    built("MiscFailure", "file '/nix/store/a-fifo/f' has an unsupported type"),
+    "input",
+    ["final", "other", "nothing"],
+  ],
   ["anything else", built("MiscFailure", "something odd"), "input", ["machinery", "other", "suspect"]],
   ["anything else", built("Built"), "input", ["machinery", "other", "suspect"]],
 ];
 
 describe("what failures mean", () => {
   it.each(rows)("%s", (name, what, addressing, [kind, exitClass, effect]) => {
-    expect(classify(what, addressing, name === RECEIVING)).toEqual({ kind, exitClass, effect });
+    expect(classify(what, addressing, name === RECEIVING)).toMatchObject({ kind, exitClass, effect });
   });
 
   it("has a row here for each line of the table", () => {
@@ -166,19 +202,34 @@ describe("what failures mean", () => {
       expect(classify(built(status), "input", false).kind).toMatch(/final|machinery/);
   });
 
-  it("takes a builder that fills its own quota on a roomy disk at its word", () => {
-    const log = { logTail: ["No space left on device"] };
-    expect(classify(built("PermanentFailure", "", { ...log, diskFreeBytes: 2 ** 40 }), "input", false).kind).toBe(
-      "final",
-    );
-    expect(classify(built("PermanentFailure", "", { ...log, diskFreeBytes: 1000 }), "input", false).effect).toBe(
-      "diskFull",
-    );
+  it.each(["PermanentFailure", "TransientFailure"] as const)(
+    "asks the machine, not the log, of a builder's %s",
+    (status) => {
+      const log = { logTail: ["test 3: expected error: No space left on device"] };
+      const verdict = (means: ClaimFailure["means"]) => classify(built(status, "", { ...log, means }), "fixed", false);
+      expect(blamesMachine(built(status, "", log))).toBe(true);
+      expect(verdict({ type: "notAsked" }).kind).toBe("final");
+      expect(verdict({ type: "noAnswer" }).kind).toBe("final");
+      expect(verdict({ type: "answered", freeBytes: 2 ** 40 }).kind).toBe("final");
+      expect(verdict({ type: "answered", freeBytes: 1000 }).effect).toBe("diskFull");
+    },
+  );
+
+  it("takes the daemon's own word for a full disk, unless the machine says otherwise", () => {
+    const full = (means: ClaimFailure["means"]) =>
+      classify(built("MiscFailure", "writing to file: No space left on device", { means }), "input", false).effect;
+    expect(full({ type: "notAsked" })).toBe("diskFull");
+    expect(full({ type: "answered", freeBytes: 2 ** 40 })).not.toBe("diskFull");
+  });
+
+  it("reads the reason and not the log that Nix appends to it", () => {
+    const message = "builder failed with exit code 1;\n last 1 log lines:\n > No space left on device";
+    expect(blamesMachine(built("PermanentFailure", message))).toBe(false);
   });
 
   it("tells a process that cannot be started from something that is merely not ready", () => {
     const verdict = (line: string) =>
-      classify(built("PermanentFailure", "exit 1", { logTail: [line] }), "input", false);
+      classify(built("PermanentFailure", "exit 1", { logTail: [line], means: { type: "noAnswer" } }), "input", false);
     for (const line of [
       "make: vfork: Resource temporarily unavailable",
       "sh: can't fork: Resource temporarily unavailable",

@@ -4,6 +4,7 @@ import { CONNECTION_LOST, failure, goal, machine, Scenario } from "./scenario.ts
 
 const target = (name: string) => goal(name, [], { isTarget: true });
 const MACHINERY = failure("something odd", { status: "MiscFailure" });
+const SICK = failure("Read-only file system", { status: "MiscFailure" });
 const states = (run: Scenario, name: string) =>
   run
     .happened("machineStateChanged")
@@ -211,15 +212,21 @@ describe("machinery that fails", () => {
       const start = run.starts("x").at(-1)!;
       expect(start.attempt).toBe(attempt);
       where.push(start.machine);
-      run.fails(start.claim, MACHINERY);
+      run.fails(start.claim, SICK);
       if (attempt < 5)
-        expect(run.waits("x")).toMatchObject({ type: "backOff", attempt: attempt + 1, lastFailure: "something odd" });
+        expect(run.waits("x")).toMatchObject({
+          type: "backOff",
+          attempt: attempt + 1,
+          lastFailure: "Read-only file system",
+        });
       run.tick(run.now + 200_000);
     }
     expect(where.slice(0, 2)).toEqual(["a", "b"]);
     const result = run.result("x");
     expect(result).toMatchObject({ failure: { kind: "machinery", exitClass: "other" } });
-    expect(result?.type === "failed" && result.failure.attempts).toEqual(where.map((name) => `${name}: something odd`));
+    expect(result?.type === "failed" && result.failure.attempts).toEqual(
+      where.map((name) => `${name}: Read-only file system`),
+    );
     expect(run.outcome?.exitStatus).toBe(1);
   });
 

@@ -64,7 +64,7 @@ export function failure(message: string, more: Partial<ClaimFailure> = {}): Clai
     logTail: [],
     logFile: null,
     keptDirectory: null,
-    diskFreeBytes: null,
+    means: { type: "notAsked" },
     ...more,
   };
 }

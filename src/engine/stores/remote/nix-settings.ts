@@ -1,8 +1,8 @@
 // What a machine's own Nix is set to: read by running `nix` there, since no protocol tells.
 //
 // SetOptions of the worker protocol replaces a machine's `cores`, whatever is sent; to keep the machine's own value it must be known.
-import { endForcedServer } from "../../transports/remote-command.ts";
-import type { Transport, TransportOpener } from "../../transports/transport.ts";
+import type { TransportOpener } from "../../transports/transport.ts";
+import { commandOutput } from "./command-output.ts";
 
 /** At most this much output (bytes) is read; a full configuration is some 10 KiB. */
 const MAX_OUTPUT = 1 << 20;
@@ -46,25 +46,10 @@ export function parseNixSettings(text: string): MachineNixSettings {
  * {@link UNKNOWN_SETTINGS}: never throws but for the signal.
  */
 export async function readNixSettings(opener: TransportOpener, signal: AbortSignal): Promise<MachineNixSettings> {
-  let transport: Transport | null = null;
-  const abort = (): void => transport?.close();
-  signal.addEventListener("abort", abort, { once: true });
   try {
-    transport = await opener.open(signal);
-    endForcedServer(transport);
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of transport.input) {
-      chunks.push(chunk);
-      size += chunk.length;
-      if (size > MAX_OUTPUT) break;
-    }
-    return parseNixSettings(Buffer.concat(chunks).toString("utf8"));
+    return parseNixSettings(await commandOutput(opener, MAX_OUTPUT, signal));
   } catch {
     signal.throwIfAborted();
     return UNKNOWN_SETTINGS;
-  } finally {
-    signal.removeEventListener("abort", abort);
-    transport?.close();
   }
 }
