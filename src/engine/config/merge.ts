@@ -25,6 +25,8 @@ export interface MergedSettings {
   readonly origins: ReadonlyMap<string, Where>;
   /** Canonical name → printed value of what the user (not the machine's nix.conf) set. */
   readonly userSettings: ReadonlyMap<string, string>;
+  /** Settings of Nix that mean nothing to this program, as the user set them: name (with `extra-`) → text. */
+  readonly foreignSettings: ReadonlyMap<string, string>;
   /** In Nix's words: `unknown setting 'x'`. */
   readonly warnings: readonly string[];
 }
@@ -39,6 +41,7 @@ export function mergeSettings(sources: readonly SettingSource[], surroundings: S
   for (const [name, row] of SETTING_ROWS) values.set(name, row.defaultValue(surroundings));
   const origins = new Map<string, Where>();
   const userNames = new Set<string>();
+  const foreignSettings = new Map<string, string>();
   const warnings = new Set<string>();
 
   for (const { level, settings } of sources) {
@@ -47,6 +50,7 @@ export function mergeSettings(sources: readonly SettingSource[], surroundings: S
       const row = found === null ? undefined : SETTING_ROWS.get(found.name);
       if (found === null || row === undefined) {
         if (!isForeignSetting(setting.name)) warnings.add(`unknown setting '${setting.name}'`);
+        else if (level === "user") foreignSettings.set(setting.name, setting.value);
         continue;
       }
       const value = row.kind.parse(setting.value);
@@ -64,7 +68,7 @@ export function mergeSettings(sources: readonly SettingSource[], surroundings: S
     [...userNames].map((name) => [name, SETTING_ROWS.get(name)?.kind.print(values.get(name)) ?? ""] as const),
   );
   // The table's rows give each key the type that `Settings` derives from the same rows.
-  return { settings: settings as unknown as Settings, origins, userSettings, warnings: [...warnings] };
+  return { settings: settings as unknown as Settings, origins, userSettings, foreignSettings, warnings: [...warnings] };
 }
 
 /** Settings from the command line as a source: `--option NAME VALUE` and the flags that stand for settings, in their order. */

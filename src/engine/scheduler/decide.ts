@@ -14,7 +14,7 @@ import { outcomeOf } from "./outcome.ts";
 import { type Plan, reviewAll } from "./plan.ts";
 import { ESTIMATE_EVERY_MS, publishEstimate } from "./progress.ts";
 import { onRequest } from "./requests.ts";
-import type { Now, Turn } from "./turn.ts";
+import { type Now, notice, type Turn } from "./turn.ts";
 import { tellWaiting } from "./waiting.ts";
 
 export interface Decision {
@@ -80,14 +80,18 @@ function onSubstitutionEnded(turn: Turn, fact: Extract<Fact, { type: "substituti
   const goal = plan.goals.get(fact.goal);
   if (goal === undefined || goal.phase.type !== "substituting") return;
   const { verdict } = goal.phase;
-  if (fact.failure === null && goal.spec.checkNext === true && verdict === null && plan.halt === null) {
+  const { failure } = fact;
+  if (failure === null && goal.spec.checkNext === true && verdict === null && plan.halt === null) {
     turnToCheck(goal);
     buildInstead(turn, goal);
-  } else if (fact.failure === null) finishGoal(turn, goal, { type: "substituted", outputs: goal.spec.outputPaths });
+  } else if (failure === null) finishGoal(turn, goal, { type: "substituted", outputs: goal.spec.outputPaths });
   else if (verdict !== null) finishGoal(turn, goal, verdict);
   else if (plan.halt !== null) finishGoal(turn, goal, cancelledBy(plan.halt));
-  else if (plan.options.fallback && goal.spec.kind === "derivation") buildInstead(turn, goal);
-  else finishGoal(turn, goal, noSubstitute(goal, fact.failure));
+  else if (goal.spec.kind === "derivation" && (plan.options.fallback || failure.type === "gone")) {
+    const message = `${failure.reason}; '${goal.spec.name}' is built instead`;
+    notice(turn, "warning", "SUBSTITUTE_PASSED_OVER", message, { goal: goal.id });
+    buildInstead(turn, goal);
+  } else finishGoal(turn, goal, noSubstitute(goal, failure.reason));
 }
 
 function fireTimers(turn: Turn): void {

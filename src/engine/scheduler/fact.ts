@@ -53,11 +53,18 @@ export type Fact =
   | { readonly type: "machineAdded"; readonly spec: MachineSpec }
   | MachineFact
   | ClaimFact
-  | { readonly type: "substitutionEnded"; readonly goal: GoalId; readonly failure: string | null }
+  | { readonly type: "substitutionEnded"; readonly goal: GoalId; readonly failure: SubstitutionFailure | null }
   | HookFact
   | RequestFact
   /** Time passed; sent at the time a `wakeAt` command asked for. */
   | { readonly type: "tick" };
+
+/** Why a goal was not fetched. */
+export interface SubstitutionFailure {
+  /** `gone`: what was offered cannot be had after all, as if it had never been offered. `failed`: fetching it went wrong. */
+  readonly type: "gone" | "failed";
+  readonly reason: string;
+}
 
 export type MachineFact =
   | {

@@ -1,10 +1,10 @@
 // Makes goals valid by substitution, as the plan asks, and says how that goes.
-import { messageOf } from "../errors.ts";
+import { EngineError, messageOf } from "../errors.ts";
 import type { EngineEvent, OutputPath } from "../events/event.ts";
 import type { GoalId } from "../events/ids.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import type { SubstitutingStore } from "../stores/store.ts";
-import type { Fact } from "./fact.ts";
+import type { Fact, SubstitutionFailure } from "./fact.ts";
 
 export interface SubstitutionsOptions {
   readonly store: SubstitutingStore;
@@ -27,7 +27,7 @@ export class Substitutions {
     const { store, publish, outputsOf, post } = this.#options;
     const abort = new AbortController();
     this.#running.set(goal, abort);
-    let failure: string | null = null;
+    let failure: SubstitutionFailure | null = null;
     // The goal's bytes are those of all its outputs, fetched one after the other.
     let before = { doneBytes: 0n, expectedBytes: 0n };
     try {
@@ -52,7 +52,8 @@ export class Substitutions {
         before = sum;
       }
     } catch (error) {
-      failure = messageOf(error);
+      const isGone = error instanceof EngineError && error.code === "SUBSTITUTE_NOT_FOUND";
+      failure = { type: isGone ? "gone" : "failed", reason: messageOf(error) };
     }
     this.#running.delete(goal);
     post({ type: "substitutionEnded", goal, failure });

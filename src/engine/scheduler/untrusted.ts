@@ -1,4 +1,4 @@
-// What is said to a user whom the local daemon does not trust, before the first build.
+// What is said before the first build of what the local daemon will not do for this user.
 import type { EngineEvent } from "../events/event.ts";
 
 /**
@@ -14,6 +14,23 @@ export function noticeUntrusted(store: string): Extract<EngineEvent, { type: "no
     hint:
       "let the machines sign what they build (secret-key-files there, trusted-public-keys here), or add this user to trusted-users in the daemon's nix.conf, " +
       "or keep a store of your own: --store ~/my-nix",
+    machine: null,
+    goal: null,
+  };
+}
+
+/** Settings that were given here, and that hold only where they stand in the daemon's own nix.conf. */
+export function noticeUnheeded(
+  store: string,
+  names: readonly string[],
+): Extract<EngineEvent, { type: "noticeRaised" }> {
+  const these = names.map((name) => `'${name}'`).join(", ");
+  return {
+    type: "noticeRaised",
+    level: "warning",
+    code: "STORE_SETTINGS_UNHEEDED",
+    message: `the Nix daemon of store '${store}' will not heed ${these} as set here: it takes ${names.length === 1 ? "that" : "those"} from its own nix.conf only`,
+    hint: "set it in the daemon's nix.conf, or keep a store of your own: --store ~/my-nix",
     machine: null,
     goal: null,
   };

@@ -10,6 +10,7 @@ import type { TransportPlace, Transports } from "../transports/open.ts";
 import type { TransportOpener } from "../transports/transport.ts";
 import type { Substituters } from "./binary-cache/substituters.ts";
 import { readFromDisk } from "./disk-reads.ts";
+import { buildingOverrides, daemonFlags, fetchingOverrides, unheededSettings } from "./local-nix-settings.ts";
 import { withOwnCaches } from "./own-caches.ts";
 import { queryOptions } from "./remote/client-options.ts";
 import { type DirectReader, WorkerStore } from "./remote/worker-store.ts";
@@ -36,6 +37,8 @@ export interface OpenedDestination {
   readonly nixStore: string | null;
   /** `embedded`: this program's own store and executor. */
   readonly kind: "nix" | "embedded";
+  /** Settings of the user that the store will not heed. */
+  readonly unheeded: readonly string[];
 }
 
 /**
@@ -57,6 +60,7 @@ export async function openDestination(
       root: place.root,
       nixStore: place.root,
       kind: "embedded",
+      unheeded: [],
     };
   }
   const opener = options.transports.opener(place.place);
@@ -67,7 +71,10 @@ export async function openDestination(
   const store = caches === null ? worker : withOwnCaches(worker, caches);
   try {
     const nixStore = reference.type === "auto" ? null : settings.store;
-    return { store, description: await store.describe(signal), root: null, nixStore, kind: "nix" };
+    const description = await store.describe(signal);
+    const isRunning = place.place.type === "unixSocket";
+    const unheeded = isRunning ? unheededSettings(options.config, description.trusted) : [];
+    return { store, description, root: null, nixStore, kind: "nix", unheeded };
   } catch (error) {
     await store.close();
     throw error;
@@ -86,14 +93,20 @@ async function placeOf(reference: StoreReference, options: OpenDestinationOption
       const daemon = await findProgram("nix-daemon", options.environment);
       const usable = (await isWritable(settings.stateDir)) || (process.getuid?.() === 0 && daemon !== null);
       if (daemon !== null && usable)
-        return { type: "nix", place: { type: "childProcess", command: [daemon, "--stdio"] } };
+        return {
+          type: "nix",
+          place: { type: "childProcess", command: [daemon, "--stdio", ...daemonFlags(options.config)] },
+        };
       return { type: "embedded", root: settings.embeddedRoot };
     }
     case "daemon":
       return socket(reference.socket ?? settings.daemonSocket);
     case "local":
       if (reference.root !== null) return { type: "embedded", root: reference.root };
-      return { type: "nix", place: { type: "childProcess", command: ["nix-daemon", "--stdio"] } };
+      return {
+        type: "nix",
+        place: { type: "childProcess", command: ["nix-daemon", "--stdio", ...daemonFlags(options.config)] },
+      };
     case "ssh":
     case "cache":
       throw new EngineError(
@@ -115,12 +128,8 @@ function workerStore(
   opener: TransportOpener,
   readDirectly: DirectReader | null,
 ): WorkerStore {
-  const { settings, userSettings } = options.config;
-  const overrides = new Map<string, string>();
-  for (const name of FORWARDED) {
-    const value = userSettings.get(name);
-    if (value !== undefined) overrides.set(name, value);
-  }
+  const { settings } = options.config;
+  const overrides = fetchingOverrides(options.config);
   return new WorkerStore({
     uri,
     opener,
@@ -132,25 +141,13 @@ function workerStore(
     // This machine's configuration is ours: what it says of cores has been read already.
     machineCores: async () => 0,
     buildOverrides: new Map([
+      ...buildingOverrides(options.config),
       ["build-poll-interval", String(Math.max(1, settings.buildPollInterval))],
       // The hook is run by this program, once for each build wherever it ran.
       ...(settings.postBuildHook === null ? [] : [["post-build-hook", ""] as const]),
     ]),
   });
 }
-
-/** What a user may set for the substitution a daemon does on our behalf. */
-const FORWARDED = [
-  "substituters",
-  "trusted-public-keys",
-  "require-sigs",
-  "connect-timeout",
-  "narinfo-cache-negative-ttl",
-  "narinfo-cache-positive-ttl",
-  "netrc-file",
-  "download-attempts",
-  "http-connections",
-];
 
 async function isThere(path: string): Promise<boolean> {
   return access(path, constants.F_OK).then(

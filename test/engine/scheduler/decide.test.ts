@@ -107,7 +107,7 @@ describe("substitution", () => {
 
   it("that fails is a failure, in Nix's words", () => {
     const run = new Scenario().machines(machine("a")).goals(...goals);
-    run.say({ type: "substitutionEnded", goal: drv("lib"), failure: "404" });
+    run.say({ type: "substitutionEnded", goal: drv("lib"), failure: { type: "failed", reason: "404" } });
     expect(run.result("lib")).toMatchObject({
       type: "failed",
       failure: {
@@ -118,9 +118,19 @@ describe("substitution", () => {
     expect(run.outcome?.exitStatus).toBe(1);
   });
 
+  it("that turns out not to be had is built without fallback, with a warning", () => {
+    const run = new Scenario().machines(machine("a")).goals(...goals);
+    run.say({ type: "substitutionEnded", goal: drv("lib"), failure: { type: "gone", reason: "nobody has it" } });
+    expect(run.happened("noticeRaised")).toMatchObject([
+      { level: "warning", code: "SUBSTITUTE_PASSED_OVER", message: "nobody has it; 'lib' is built instead" },
+    ]);
+    for (const name of ["compiler", "lib", "app"]) run.done(name);
+    expect(run.outcome).toMatchObject({ exitStatus: 0, built: 3 });
+  });
+
   it("that fails is built with fallback, and wakes the inputs for that", () => {
     const run = new Scenario({ fallback: true }).machines(machine("a")).goals(...goals);
-    run.say({ type: "substitutionEnded", goal: drv("lib"), failure: "404" });
+    run.say({ type: "substitutionEnded", goal: drv("lib"), failure: { type: "failed", reason: "404" } });
     expect(run.starts().map((start) => start.goal)).toEqual([drv("compiler")]);
     run.done("compiler");
     run.done("lib");

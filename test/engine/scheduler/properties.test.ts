@@ -316,7 +316,11 @@ function play({ goals: specs, machines: all, options: chosen, choices }: Case) {
       able.push(() => {
         const id = pick(substituting);
         substituting.delete(id);
-        say({ type: "substitutionEnded", goal: id, failure: choose(4) === 0 ? "404" : null });
+        say({
+          type: "substitutionEnded",
+          goal: id,
+          failure: choose(4) === 0 ? { type: choose(2) === 0 ? "gone" : "failed", reason: "404" } : null,
+        });
       });
     }
     if (hooks.size > 0) {

@@ -65,7 +65,7 @@ describe("cancelling one build", () => {
       .goals(goal("x", [], { isTarget: true, validity: "substitutable" }));
     run.ask({ type: "cancelGoal", goal: drv("x") });
     expect(run.of("cancelSubstitution")).toHaveLength(1);
-    run.say({ type: "substitutionEnded", goal: drv("x"), failure: "cancelled" });
+    run.say({ type: "substitutionEnded", goal: drv("x"), failure: { type: "failed", reason: "cancelled" } });
     expect(run.result("x")?.type).toBe("cancelled");
   });
 });

@@ -96,7 +96,7 @@ export class Substitution {
       } catch (error) {
         wanted.signal?.throwIfAborted();
         // When nobody else has it, the first failure is the one to tell.
-        failure ??= { error };
+        failure ??= { error: asNotFound(wanted.path, error) };
         if (this.#refusals === refusals) throw failure.error;
       }
     }
@@ -257,6 +257,15 @@ interface Needed {
   /** Whether substitutes are allowed and could be asked for. */
   readonly substitutable: boolean;
   readonly inputs: readonly DerivedPath[];
+}
+
+/** A narinfo whose file is gone is as good as none (Nix: `SubstituteGone`). */
+function asNotFound(path: StorePath, error: unknown): unknown {
+  if (!(error instanceof EngineError) || error.code !== "CACHE_NAR_MISSING") return error;
+  return new EngineError("store", "SUBSTITUTE_NOT_FOUND", `path '${path}' cannot be fetched: ${error.message}`, {
+    cause: error,
+    ...(error.hint === null ? {} : { hint: error.hint }),
+  });
 }
 
 /** @param untrusted the source that has it but is not believed */

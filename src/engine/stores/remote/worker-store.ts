@@ -4,6 +4,7 @@ import type { Clock } from "../../clock.ts";
 import { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import { STORE_DIR, type StorePath } from "../../formats/store-path.ts";
+import type { LogListener } from "../../protocols/log-frame.ts";
 import { isRemoteError } from "../../protocols/remote-error.ts";
 import { WorkerConnection } from "../../protocols/worker/client.ts";
 import type { ClientOptions, GcRequest, GcResult } from "../../protocols/worker/codec.ts";
@@ -24,6 +25,7 @@ import {
 import { type BuildMachine, buildFromClosure, buildOne } from "./build.ts";
 import { Connections, collect, streamWithLease, withLease, withSignal } from "./connections.ts";
 import { hearProgress } from "./hear-progress.ts";
+import { SubstituteReasons } from "./substitute-failure.ts";
 import { probeTrust } from "./trust.ts";
 
 /** Paths up to this size (bytes) are fetched on the shared connection, whole. */
@@ -228,7 +230,17 @@ export class WorkerStore implements DestinationStore {
     signal?: AbortSignal,
     copying: (path: StorePath, from: string) => void = () => undefined,
   ): Promise<void> {
-    await this.#transfer(true, signal, (connection) => connection.ensurePath(path, hearProgress(report, copying)));
+    const reasons = new SubstituteReasons();
+    const progress = hearProgress(report, copying);
+    const hear: LogListener = (frames) => {
+      reasons.hear(frames);
+      progress(frames);
+    };
+    try {
+      await this.#transfer(true, signal, (connection) => connection.ensurePath(path, hear));
+    } catch (error) {
+      throw reasons.explain(path, error);
+    }
   }
 
   /** All valid paths, in no order. */

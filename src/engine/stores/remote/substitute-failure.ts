@@ -1,0 +1,40 @@
+// Why a daemon could not fetch a path: whether what a substituter offered has turned out not to be had, or fetching it went wrong.
+import { EngineError } from "../../errors.ts";
+import type { StorePath } from "../../formats/store-path.ts";
+import type { LogListener } from "../../protocols/log-frame.ts";
+import { isRemoteError, plainMessage } from "../../protocols/remote-error.ts";
+
+/** Most lines a daemon's reasons are remembered for. */
+const MAX_LINES = 20;
+
+/** The words of `Store::ensurePath` and of a substitution goal that ended badly, whatever the reason (Nix 2.8 to 2.34). */
+const ENDED_BADLY =
+  /does not exist and cannot be created|no substituter that can build it|some references of path .* could not be realised/;
+
+/** What Nix takes as if it had never been offered (`SubstituteGone`, `NoSuchBinaryCacheFile`). */
+const GONE = /does not exist in binary cache/;
+
+/** Remembers what a daemon says beside its answer. */
+export class SubstituteReasons {
+  readonly #lines: string[] = [];
+
+  readonly hear: LogListener = (frames) => {
+    for (const frame of frames) {
+      if (frame.type === "next" && this.#lines.length < MAX_LINES) this.#lines.push(frame.text.trim());
+    }
+  };
+
+  /**
+   * The error of a path that could not be fetched, with the reasons: `SUBSTITUTE_NOT_FOUND` when nobody has it after all (not trusted, its file or
+   * something it refers to gone), `SUBSTITUTE_FAILED` when fetching went wrong. Any other error is left as it is.
+   */
+  explain(path: StorePath, error: unknown): unknown {
+    if (!isRemoteError(error) || !ENDED_BADLY.test(error.remoteMessage)) return error;
+    const isError = (line: string): boolean => /^(?:\u001b\[[\d;]*m)*error:/.test(line);
+    const failed = this.#lines.filter((line) => isError(line) && !GONE.test(line));
+    const said = (failed.length > 0 ? failed : this.#lines).map((line) => plainMessage(line).replace(/^warning: /, ""));
+    const reason = said.length === 0 ? error.remoteMessage : said.join("; ");
+    const code = failed.length > 0 ? "SUBSTITUTE_FAILED" : "SUBSTITUTE_NOT_FOUND";
+    return new EngineError("store", code, `path '${path}' cannot be fetched: ${reason}`, { cause: error });
+  }
+}
