@@ -139,8 +139,13 @@ export type WaitingReason =
   | { readonly type: "query" }
   /** Every slot of every machine that could take it is busy. */
   | { readonly type: "slots"; readonly machines: readonly MachineId[] }
-  /** A faster machine is worth waiting for. */
-  | { readonly type: "betterMachine"; readonly machine: MachineId; readonly expectedAt: number }
+  /** A faster machine is worth waiting for; `because` says in numbers why, and until when. */
+  | {
+      readonly type: "betterMachine";
+      readonly machine: MachineId;
+      readonly expectedAt: number;
+      readonly because: string;
+    }
   /** All machines that could take it are cooling down; `until` is wall time in ms. */
   | { readonly type: "coolingDown"; readonly machines: readonly MachineId[]; readonly until: number }
   /** The machines that could take it are still being connected to. */

@@ -33,8 +33,9 @@ export interface Claim {
   readonly compare: StartBuild["compare"];
   /** Monotonic ms. */
   readonly startedAt: number;
-  /** What was expected when it started, in ms: sending the inputs and the build. */
-  readonly expectedMs: number;
+  /** What sending the inputs was expected to take, and what is recorded of such a build there, in ms. */
+  readonly sendMs: number;
+  readonly recordedMs: number;
   state: ClaimState;
   /** Asked to stop. */
   cancelling: boolean;

@@ -1,16 +1,17 @@
 // The life of a claim as the driver tells it: stages, built, received, cancelled.
 import type { ClaimId } from "../events/ids.ts";
+import { noteActual } from "./belief.ts";
 import type { Claim } from "./claim.ts";
 import { closeClaim, releaseSlot } from "./claim-steps.ts";
-import { expectedMsFor } from "./expect.ts";
 import type { ClaimFact } from "./fact.ts";
 import { onFailed } from "./failures.ts";
 import { cancelledBy, concludeWhenQuiet, endGoal } from "./finish.ts";
 import { isUndecided } from "./goal.ts";
 import { laneOf } from "./goal-class.ts";
 import { leaveWhenIdle, noteSuccess } from "./health.ts";
-import { learn } from "./learned.ts";
+import { learn, spreadOf, typicalLog } from "./learned.ts";
 import { speedOf } from "./machine.ts";
+import { notePace } from "./pace.ts";
 import { advance, noteBuilt } from "./rounds.ts";
 import type { Turn } from "./turn.ts";
 
@@ -65,19 +66,17 @@ function onBuilt(turn: Turn, claim: Claim, fact: Extract<ClaimFact, { type: "cla
   leaveWhenIdle(turn, machine);
 }
 
-/** Learns from the length of a build. */
+/** Learns from the length of a build: what recorded durations and guesses are worth, and how fast the machine is. */
 function teach(turn: Turn, claim: Claim, durationMs: number): void {
-  const { plan } = turn;
-  const { goal, machine } = claim;
-  if (!goal.isKnown) {
-    learn(plan.learned, laneOf(goal), (durationMs * speedOf(machine)) / goal.work);
-    return;
-  }
-  const expected = expectedMsFor(plan, goal, machine);
-  if (expected === null) return;
-  plan.learned.known.count += 1;
-  plan.learned.known.actualMs += durationMs;
-  plan.learned.known.expectedMs += expected;
+  const { learned } = turn.plan;
+  const { goal, machine, recordedMs } = claim;
+  const lane = laneOf(goal);
+  const log = Math.log(Math.max(1, durationMs) / recordedMs);
+  const off = log - typicalLog(learned, lane);
+  const own = log - Math.log(machine.pace.slower);
+  notePace(machine, off, spreadOf(learned, goal.isKnown));
+  learn(learned, lane, log, own);
+  if (goal.isKnown) noteActual(turn.plan, goal.recorded, durationMs * speedOf(machine));
 }
 
 function onReceived(turn: Turn, claim: Claim): void {

@@ -29,7 +29,7 @@ const SHORT_LOOK_AHEAD = 6;
 const SHORT_PASSES = 16;
 
 /** A choice to wait for a machine is not reviewed sooner, unless something happens. */
-const REVIEW_AFTER_MS = 5000;
+const REVIEW_AFTER_MS = 500;
 
 /** Whether nothing may start now. */
 export function isHeld(plan: Plan): boolean {
@@ -153,7 +153,7 @@ function look(
   }
   if (choice.type === "wait") {
     plan.reviewAt = Math.min(plan.reviewAt, Math.max(choice.at, turn.now.mono + REVIEW_AFTER_MS));
-    tellWaitingForMachine(turn, goal, choice.machine, choice.at);
+    tellWaitingForMachine(turn, goal, choice);
   }
   return resumed === null ? "waits" : "waitsForItsOwn";
 }
@@ -235,7 +235,8 @@ function start(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }
     attempt: goal.failures.length + 1,
     compare: comparisonFor(goal, machine),
     startedAt: turn.now.mono,
-    expectedMs: choice.expectedMs,
+    sendMs: choice.sendMs,
+    recordedMs: choice.recordedMs,
     state: { type: "running" },
     cancelling: false,
     end: null,
@@ -244,6 +245,7 @@ function start(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }
   goal.phase.rounds[index] = { type: "running", claim };
   goal.open = [...goal.open, claim];
   goal.waiting = null;
+  goal.patience = null;
   noteInputs(plan, goal, machine);
   plan.claims.set(claim.id, claim);
   machine.lanes[claim.slot] = claim;

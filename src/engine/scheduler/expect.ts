@@ -1,13 +1,19 @@
 // How long a build is expected to take on a machine, before and while it runs.
+import { believedWork, noteRecorded } from "./belief.ts";
 import type { Claim } from "./claim.ts";
-import { type Goal, NO_TIMES } from "./goal.ts";
+import type { Goal } from "./goal.ts";
+import { laneOf } from "./goal-class.ts";
+import { typicalRatio } from "./learned.ts";
 import { type Machine, speedOf } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 
 /** Work in ms at speed 1 of a build nothing is known of, before any has ended. */
 export const UNKNOWN_WORK_MS = 60_000;
 
-/** A running build that is overdue is expected to take this share of its time so far again. */
+/** Recorded durations below this (ms) say no more than that the build is short. */
+const SHORTEST_MS = 100;
+
+/** A build that has run for some time is expected to go on for at least this share of it. */
 const OVERDUE_SHARE = 0.25;
 
 /** What opening a connection usually takes, in ms. */
@@ -25,39 +31,40 @@ export function guessedWork(inputBytes: number): number {
 export function assessWork(plan: Plan, goal: Goal, quickest: Machine | null): void {
   const duration = quickest === null ? null : plan.options.durations(goal.spec, quickest.spec);
   goal.isKnown = duration !== null;
-  goal.work = duration === null || quickest === null ? guessedWork(goal.spec.inputBytes) : duration * speedOf(quickest);
+  goal.recorded =
+    duration === null || quickest === null
+      ? guessedWork(goal.spec.inputBytes)
+      : Math.max(SHORTEST_MS, duration) * speedOf(quickest);
+  goal.work = goal.recorded;
+  if (!goal.isKnown) return;
+  noteRecorded(plan.belief, goal.recorded);
+  goal.work = believedWork(plan.belief, goal.recorded);
 }
 
-/** The known durations of a goal by machine index, in ms, or its guessed work by speed; asked for once while the goal waits. */
-export function usualTimes(plan: Plan, goal: Goal): readonly number[] {
-  const { machines, spareTimes } = plan;
-  if (goal.usual.length === machines.length) return goal.usual;
-  const times = spareTimes.pop() ?? [];
-  for (let index = 0; index < machines.length; index++) {
-    const machine = machines[index]!;
-    const known = goal.isKnown ? plan.options.durations(goal.spec, machine.spec) : null;
-    times[index] = known ?? goal.work / speedOf(machine);
-  }
-  goal.usual = times;
-  return times;
+/** What is believed of the recorded duration of a goal on a machine, in ms, or its guessed work at the machine's claimed speed: what ended builds are compared with. */
+export function recordedMs(plan: Plan, goal: Goal, machine: Machine): number {
+  const recorded = goal.isKnown ? plan.options.durations(goal.spec, machine.spec) : null;
+  return recorded === null
+    ? goal.work / speedOf(machine)
+    : (Math.max(SHORTEST_MS, recorded) * goal.work) / goal.recorded;
 }
 
-/** The goal has ended: another one may have its list of times. */
-export function giveBackTimes(plan: Plan, goal: Goal): void {
-  if (goal.usual.length > 0) plan.spareTimes.push(goal.usual);
-  goal.usual = NO_TIMES;
+/** What this run has shown of recorded durations, or of guesses, and of the machine: the factor between recorded and expected. */
+export function correctionOf(plan: Plan, goal: Goal, machine: Machine): number {
+  return typicalRatio(plan.learned, laneOf(goal)) * machine.pace.slower;
 }
 
 /** What is told to the user: only what is known. */
 export function expectedMsFor(plan: Plan, goal: Goal, machine: Machine): number | null {
-  if (!goal.isKnown) return null;
-  return goal.usual[machine.index] ?? plan.options.durations(goal.spec, machine.spec);
+  return goal.isKnown ? recordedMs(plan, goal, machine) * correctionOf(plan, goal, machine) : null;
 }
 
-/** When a running build is expected to end (monotonic ms); overdue ones later and later. */
-export function expectedEnd(claim: Claim, now: number): number {
-  const end = claim.startedAt + claim.expectedMs;
-  return end > now ? end : now + OVERDUE_SHARE * (now - claim.startedAt);
+/** When a running build is expected to end (monotonic ms): by what is known now, and the later the longer it has run. Never in the past. */
+export function expectedEnd(plan: Plan, claim: Claim, now: number): number {
+  const { goal, machine, recordedMs: recorded, sendMs: sending, startedAt } = claim;
+  const elapsed = now - startedAt;
+  const left = sending + recorded * correctionOf(plan, goal, machine) - elapsed;
+  return now + Math.max(left, OVERDUE_SHARE * elapsed, 0);
 }
 
 /** When a machine is expected to be connected (monotonic ms); one that lets us wait is expected later and later. */

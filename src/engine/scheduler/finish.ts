@@ -1,7 +1,6 @@
 // How goals end, and what that means for those that need them and for the run.
 import type { GoalResult } from "../events/event.ts";
 import type { MachineId } from "../events/ids.ts";
-import { giveBackTimes } from "./expect.ts";
 import { type Goal, isDone, isUndecided, roundClaims } from "./goal.ts";
 import { enqueue, laneOf } from "./goal-class.ts";
 import { dropHooks } from "./hook-queue.ts";
@@ -133,7 +132,6 @@ function settle(turn: Turn, goal: Goal, result: GoalResult): void {
   goal.phase = { type: "finished", result };
   goal.waiting = null;
   goal.pending = 0;
-  giveBackTimes(plan, goal);
   plan.unfinished -= 1;
   if (goal.goalClass !== null) {
     goal.goalClass.members -= 1;

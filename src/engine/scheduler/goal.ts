@@ -69,8 +69,10 @@ export interface Goal {
   /** Expected work in ms on a machine of speed factor 1; a guess unless `isKnown`. */
   work: number;
   isKnown: boolean;
-  /** Usual durations in ms by machine index, kept while they are of use. */
-  usual: number[];
+  /** The work that is recorded of it, whether it is believed or not; the guess where nothing is. */
+  recorded: number;
+  /** Until when (monotonic ms) it may wait for a busy machine while another one is free; null while it does not. */
+  patience: number | null;
   /** Work in ms of the longest chain of needed builds that wait for it, itself excluded. */
   below: number;
   /** Set while goals are gone through, so that each is visited once. */
@@ -114,7 +116,8 @@ export function createGoal(spec: GoalSpec, index: number, resumed: ResumedGoal |
     goalClass: null,
     work: 0,
     isKnown: false,
-    usual: NO_TIMES,
+    recorded: 0,
+    patience: null,
     below: 0,
     mark: 0,
     boost: boostOf(resumed),
@@ -141,7 +144,6 @@ function boostOf(resumed: ResumedGoal | null): number {
 const NO_GOALS: Goal[] = [];
 const NO_FAILURES: string[] = [];
 const NO_ANSWERS: readonly Answer[] = [];
-export const NO_TIMES: number[] = [];
 const NO_PLACES: number[] = [];
 const NO_CLAIMS: Claim[] = [];
 

@@ -55,6 +55,7 @@ export function onMachine(turn: Turn, fact: MachineFact): void {
       return;
     case "machineLoad":
       machine.load = { load1: fact.load1, cores: fact.cores };
+      turn.plan.outlook.stamp = -1;
       return;
     case "machineSent":
       learnRate(machine, fact.bytes, fact.durationMs);

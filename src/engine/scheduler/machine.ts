@@ -11,6 +11,14 @@ export type MachineCondition =
   /** Given up for this run. */
   | { readonly type: "off"; readonly reason: string };
 
+/** What a machine's builds say of its pace: logarithms of actual ÷ expected length, weighed by how much each tells. */
+export interface PaceEvidence {
+  weight: number;
+  sum: number;
+  /** How many times slower than its speed factor says the machine is, by that. */
+  slower: number;
+}
+
 export interface Machine {
   readonly id: MachineId;
   readonly index: number;
@@ -39,6 +47,8 @@ export interface Machine {
   streak: number;
   /** Failures of its machinery in a row: it cools down after a few. */
   suspicion: number;
+  /** What its builds say of its speed. */
+  readonly pace: PaceEvidence;
   /** Bytes per second that inputs were sent with lately, null before any were. */
   sendRate: number | null;
   load: { readonly load1: number; readonly cores: number } | null;
@@ -64,6 +74,7 @@ export function createMachine(spec: MachineSpec, index: number): Machine {
     failures: 0,
     streak: 0,
     suspicion: 0,
+    pace: { weight: 0, sum: 0, slower: 1 },
     sendRate: null,
     load: null,
     published: { type: "idle" },

@@ -1,6 +1,7 @@
 // The plan: the scheduler's whole state as one value, and how it begins.
 import type { Estimate, StopHow } from "../events/event.ts";
 import type { ClaimId, GoalId, HookId, MachineId } from "../events/ids.ts";
+import { type Belief, createBelief } from "./belief.ts";
 import type { Claim } from "./claim.ts";
 import type { Goal } from "./goal.ts";
 import type { GoalClass } from "./goal-class.ts";
@@ -8,7 +9,7 @@ import { Heap } from "./heap.ts";
 import { createLearned, type Learned } from "./learned.ts";
 import type { Machine } from "./machine.ts";
 import { DEFAULT_PLAN_OPTIONS, type PlanOptions } from "./options.ts";
-import { createOutlook, type Outlook } from "./policy-own.ts";
+import { createOutlook, type Outlook } from "./outlook.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import type { RandomState } from "./random.ts";
 
@@ -61,13 +62,12 @@ export interface Plan {
   readonly hooks: Map<HookId, QueuedHook>;
   readonly timers: Heap<Timer>;
   readonly learned: Learned;
+  readonly belief: Belief;
   /** Substitutions that wait for dispatch to go on. */
   readonly toSubstitute: Goal[];
   /** Goals that joined a queue in this decision and may have to be told why they wait. */
   fresh: Goal[];
   readonly outlook: Outlook;
-  /** Lists for usual times that no goal needs any more. */
-  readonly spareTimes: number[][];
   complete: boolean;
   paused: boolean;
   halt: Halt | null;
@@ -120,10 +120,10 @@ export function createPlan(options: Partial<PlanOptions> = {}): Plan {
     hooks: new Map(),
     timers: new Heap((a, b) => a.at < b.at || (a.at === b.at && a.order < b.order)),
     learned: createLearned(),
+    belief: createBelief(),
     toSubstitute: [],
     fresh: [],
     outlook: createOutlook(),
-    spareTimes: [],
     complete: false,
     paused: false,
     halt: null,

@@ -1,5 +1,6 @@
 // Nix's own order: goals as they come, machines by load over speed factor (build-remote.cc, Nix 2.8 to 2.34).
-import { expectedArrival } from "./expect.ts";
+import { expectedArrival, recordedMs } from "./expect.ts";
+import type { Goal } from "./goal.ts";
 import type { GoalOrder } from "./goal-class.ts";
 import { freeSlots, isArriving, type Machine, speedOf } from "./machine.ts";
 import type { Plan } from "./plan.ts";
@@ -23,17 +24,18 @@ export const nixPolicy: Policy = {
   waitsForArrivals: true,
   begin,
   choose,
-  start: (_plan, _goal, machine, explanation) => ({ type: "start", machine, expectedMs: 0, explanation }),
+  start: (plan, goal, machine, explanation) => begun(plan, goal, machine, explanation),
 };
 
-/** In a pass of this policy the outlook's first numbers are the slots that goals wait for on machines that are not there yet. */
+/** In a pass of this policy the outlook's numbers are the slots that goals wait for on machines that are not there yet. */
 function begin({ outlook, machines }: Plan, now: number): void {
   outlook.now = now;
-  if (outlook.first.length === machines.length) outlook.first.fill(0);
-  else outlook.first = new Float64Array(machines.length);
+  if (outlook.pace.length === machines.length) outlook.pace.fill(0);
+  else outlook.pace = new Float64Array(machines.length);
 }
 
-function choose({ outlook: { now, first } }: Plan, _goal: unknown, candidates: readonly Machine[]): Choice {
+function choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice {
+  const { now, pace: first } = plan.outlook;
   let best: Machine | null = null;
   for (const machine of candidates) {
     const isFree = freeSlots(machine) > 0 || isWorthWaiting(machine, first[machine.index]!, now);
@@ -42,10 +44,14 @@ function choose({ outlook: { now, first } }: Plan, _goal: unknown, candidates: r
   if (best === null) return { type: "busy" };
   if (best.link !== "up") {
     first[best.index]! += 1;
-    return { type: "wait", machine: best, at: expectedArrival(best, now) };
+    return { type: "wait", machine: best, at: expectedArrival(best, now), because: "it is being connected to" };
   }
   const explanation = `lowest load over speed factor: ${best.running} of ${best.slots} slots busy, speed factor ${speedOf(best)}`;
-  return { type: "start", machine: best, expectedMs: 0, explanation };
+  return begun(plan, goal, best, explanation);
+}
+
+function begun(plan: Plan, goal: Goal, machine: Machine, explanation: string): Choice {
+  return { type: "start", machine, sendMs: 0, recordedMs: recordedMs(plan, goal, machine), explanation };
 }
 
 function isWorthWaiting(machine: Machine, promised: number, now: number): boolean {

@@ -1,8 +1,12 @@
-// This program's own order: the longest chain of builds first, each where it ends earliest, waiting for a faster machine when that ends sooner.
-import { expectedArrival, expectedEnd, loadFactorOf, sendMs, slowdownOf, usualTimes } from "./expect.ts";
+// This program's own order: the longest chain of builds first, each on the free slot where it ends first; a faster machine that is busy is waited for
+// only where the run would otherwise end later, the gain is worth the doubt, and not beyond the time at which the wait has stopped to pay.
+import { candidatesFor } from "./eligibility.ts";
+import { recordedMs, sendMs } from "./expect.ts";
 import type { Goal } from "./goal.ts";
 import { type GoalOrder, laneOf } from "./goal-class.ts";
+import { eachPossibility, type Learned, spreadOf, typicalRatio } from "./learned.ts";
 import { freeSlots, type Machine, speedOf } from "./machine.ts";
+import { chainBelow, expectedOver, firstFree, lookAhead, promise } from "./outlook.ts";
 import type { Plan } from "./plan.ts";
 import type { Choice, Policy } from "./policy.ts";
 
@@ -17,158 +21,178 @@ export const OWN_ORDER: GoalOrder = {
   weigh: (goal) => (goal.boost > 0 ? Number.MAX_VALUE : goal.below + goal.work),
 };
 
-/** What a pass knows of machines, by index; kept with the plan only so that a pass allocates nothing. */
-export interface Outlook {
-  now: number;
-  /** When the first slot is expected to be free, promises of this pass included. */
-  first: Float64Array;
-  /** The same for every slot, earliest first; empty for machines that nothing was promised of. */
-  readonly slots: number[][];
-  slowdown: Float64Array;
-}
+/** A machine that is faster by less than this is not worth a thought. */
+const FASTER = 1.2;
 
-export function createOutlook(): Outlook {
-  return { now: 0, first: new Float64Array(0), slots: [], slowdown: new Float64Array(0) };
-}
+/** A gain must be more than what an idle slot costs by this share, and by this share of the time waited. */
+const SLOT_MARGIN = 0.2;
+const TIME_MARGIN = 0.005;
 
-export const ownPolicy: Policy = { waitsForArrivals: true, begin, choose, start };
+/** A wait goes on for at most so many times what it is expected to pay for: the awaited build may be a long one. */
+const PATIENCE = 3;
 
-function begin(plan: Plan, now: number): void {
-  const { outlook, machines } = plan;
-  if (outlook.first.length !== machines.length) {
-    outlook.first = new Float64Array(machines.length);
-    outlook.slowdown = new Float64Array(machines.length);
-    while (outlook.slots.length < machines.length) outlook.slots.push([]);
-  }
-  outlook.now = now;
-  const unmeasured = loadOfUnmeasured(machines);
-  for (let index = 0; index < machines.length; index++) {
-    const machine = machines[index]!;
-    outlook.first[index] = firstFree(machine, now);
-    outlook.slowdown[index] = slowdownOf(machine, unmeasured);
-    outlook.slots[index]!.length = 0;
-  }
-}
+/** So many busy machines that are faster are thought of, the fastest of them. */
+const FASTER_ONES = 24;
 
-/** What is not measured counts like the mean of what is: nobody is to wait for a machine only because nobody looked at it. */
-function loadOfUnmeasured(machines: readonly Machine[]): number {
-  let sum = 0;
-  let measured = 0;
-  for (let index = 0; index < machines.length; index++) {
-    const load = loadFactorOf(machines[index]!);
-    if (load === null) continue;
-    sum += load;
-    measured++;
-  }
-  return measured === 0 ? 1 : sum / measured;
-}
+/** This many free machines are looked at closely, the others by their pace alone. */
+const SHORTLIST = 8;
+
+export const ownPolicy: Policy = { waitsForArrivals: false, begin: lookAhead, choose, start };
 
 function choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice {
-  const { outlook } = plan;
-  const { now, first, slowdown } = outlook;
-  const usual = usualTimes(plan, goal);
-  // Where nothing is known: the mean to weigh machines by, the typical length for when the slot will be free again.
-  const mean = goal.isKnown ? 1 : plan.learned.mean[laneOf(goal)]!;
-  const isSent = plan.options.sendRate !== null;
-  let best: Machine | null = null;
-  let bestEnd = Number.POSITIVE_INFINITY;
-  let next: Machine | null = null;
-  let nextEnd = Number.POSITIVE_INFINITY;
-  for (let at = 0; at < candidates.length; at++) {
-    const machine = candidates[at]!;
-    const { index } = machine;
-    const end = first[index]! + (isSent ? sendMs(plan, goal, machine) : 0) + usual[index]! * mean * slowdown[index]!;
-    // Equal ends: a free slot before a promise, then Nix's order.
-    if (end < bestEnd - 1e-6 || (best !== null && end < bestEnd + 1e-6 && isBetterTie(machine, best))) {
-      next = best;
-      nextEnd = bestEnd;
-      best = machine;
-      bestEnd = end;
-    } else if (end < nextEnd) {
-      next = machine;
-      nextEnd = end;
-    }
-  }
-  if (best === null) return BUSY;
-  const startsAt = first[best.index]!;
-  if (startsAt <= now && freeSlots(best) > 0) {
-    return start(plan, goal, best, explain(goal, bestEnd - now, best, next, nextEnd - now));
-  }
-  promise(outlook, best, startsAt + typicalMs(plan, goal, best));
-  return { type: "wait", machine: best, at: startsAt };
+  const free = bestFree(plan, goal, candidates);
+  if (free === null) return BUSY;
+  const better = worthWaitingFor(plan, goal, candidates, free);
+  if (better === null) return start(plan, goal, free.machine, explain(plan, goal, free));
+  promise(plan, better.machine, better.endsAt);
+  const { machine, startsAt, endsAt } = better;
+  return { type: "wait", machine, at: startsAt, because: explainWait(plan, goal, free, endsAt) };
 }
 
 const BUSY: Choice = { type: "busy" };
 
-function start(plan: Plan, goal: Goal, machine: Machine, explanation: string): Choice {
-  const expectedMs = typicalMs(plan, goal, machine);
-  promise(plan.outlook, machine, plan.outlook.now + expectedMs);
-  return { type: "start", machine, expectedMs, explanation };
+interface Free {
+  readonly machine: Machine;
+  /** Sending and building, in ms. */
+  readonly takesMs: number;
+  readonly next: { readonly machine: Machine; readonly takesMs: number } | null;
 }
 
-/** Typical time to send the inputs and build, in ms. */
-function typicalMs(plan: Plan, goal: Goal, machine: Machine): number {
-  const typical = goal.isKnown ? 1 : plan.learned.typical[laneOf(goal)]!;
-  return (
-    sendMs(plan, goal, machine) +
-    usualTimes(plan, goal)[machine.index]! * typical * plan.outlook.slowdown[machine.index]!
-  );
-}
-
-/** Counts the machine's first slot as taken until a time. */
-function promise(outlook: Outlook, machine: Machine, until: number): void {
-  const { index } = machine;
-  const times = outlook.slots[index]!;
-  if (times.length === 0) fillSlotTimes(times, machine, outlook.now);
-  occupyFirst(times, until);
-  outlook.first[index] = times[0]!;
-}
-
-/** When the machine's first slot is expected to be free (monotonic ms). */
-function firstFree(machine: Machine, now: number): number {
-  if (machine.link !== "up") return expectedArrival(machine, now);
-  if (machine.running < machine.slots) return now;
-  if (machine.running > machine.slots) {
-    const times: number[] = [];
-    fillSlotTimes(times, machine, now);
-    return times[0] ?? Number.POSITIVE_INFINITY;
+/** The machine with a free slot where the goal ends first; equal ends in Nix's order. */
+function bestFree(plan: Plan, goal: Goal, candidates: readonly Machine[]): Free | null {
+  const shortlist = shortlisted(candidates);
+  let best: Machine | null = null;
+  let bestMs = Number.POSITIVE_INFINITY;
+  let next: Machine | null = null;
+  let nextMs = Number.POSITIVE_INFINITY;
+  for (const machine of shortlist) {
+    const takes = takesMs(plan, goal, machine);
+    if (takes < bestMs - 1e-6 || (best !== null && takes < bestMs + 1e-6 && isBetterTie(machine, best))) {
+      next = best;
+      nextMs = bestMs;
+      best = machine;
+      bestMs = takes;
+    } else if (takes < nextMs) {
+      next = machine;
+      nextMs = takes;
+    }
   }
-  let earliest = Number.POSITIVE_INFINITY;
-  for (const claim of machine.lanes) if (claim !== null) earliest = Math.min(earliest, expectedEnd(claim, now));
-  return earliest;
+  if (best === null) return null;
+  return { machine: best, takesMs: bestMs, next: next === null ? null : { machine: next, takesMs: nextMs } };
+}
+
+/** Those with a free slot, the fastest first; of many only some, half of them with nothing to do. */
+function shortlisted(candidates: readonly Machine[]): readonly Machine[] {
+  const list: Machine[] = [];
+  let busy = 0;
+  for (const machine of candidates) {
+    if (freeSlots(machine) === 0) continue;
+    if (machine.running > 0 && ++busy > SHORTLIST / 2) continue;
+    list.push(machine);
+    if (list.length === SHORTLIST) break;
+  }
+  return list;
+}
+
+/** Sending the inputs and building, in ms. */
+function takesMs(plan: Plan, goal: Goal, machine: Machine): number {
+  return sendMs(plan, goal, machine) + buildsMs(plan, goal, machine);
+}
+
+function buildsMs(plan: Plan, goal: Goal, machine: Machine): number {
+  const { outlook, learned } = plan;
+  // What is recorded holds for the machine as it was then; what its builds and its load say now comes on top.
+  const now = speedOf(machine) / outlook.pace[machine.index]!;
+  return recordedMs(plan, goal, machine) * typicalRatio(learned, laneOf(goal)) * now;
+}
+
+interface Better {
+  readonly machine: Machine;
+  readonly startsAt: number;
+  readonly endsAt: number;
+}
+
+/** A busy machine that is worth waiting for although another one has a free slot. */
+function worthWaitingFor(plan: Plan, goal: Goal, candidates: readonly Machine[], free: Free): Better | null {
+  const { outlook } = plan;
+  const { now, pace } = outlook;
+  const enough = pace[free.machine.index]! * FASTER;
+  const spread = spreadOf(plan.learned, goal.isKnown);
+  const mean = Math.exp(Math.min(spread * spread, 2) / 2);
+  let best: Better | null = null;
+  let bestMs = 0;
+  let left = FASTER_ONES;
+  const consider = (machine: Machine): void => {
+    const startsAt = firstFree(plan, machine);
+    const takes = takesMs(plan, goal, machine);
+    const endsAt = startsAt + takes * mean;
+    if (best !== null && endsAt >= best.endsAt) return;
+    best = { machine, startsAt, endsAt };
+    bestMs = takes;
+  };
+  for (const machine of candidates) {
+    if (pace[machine.index]! <= enough || left === 0) break;
+    if (hasFreeSlot(machine)) continue;
+    left -= 1;
+    consider(machine);
+  }
+  const arriving = goal.goalClass?.arriving ?? [];
+  if (arriving.length > 0) {
+    for (const machine of candidatesFor(plan, goal, arriving)) if (pace[machine.index]! > enough) consider(machine);
+  }
+  const better = best as Better | null;
+  if (better === null || better.startsAt - now >= free.takesMs * mean) return null;
+  const room = expectedOver(plan) - chainBelow(plan, goal);
+  const { startsAt } = better;
+  let gain = 0;
+  let likely = 0;
+  eachPossibility(plan.learned, laneOf(goal), (factor, weight) => {
+    const late = Math.max(0, now + free.takesMs * factor - room) - Math.max(0, startsAt + bestMs * factor - room);
+    gain += late * weight;
+    if (late > 0) likely += weight;
+  });
+  const idle = ((1 + SLOT_MARGIN) * pace[free.machine.index]!) / outlook.capacity + TIME_MARGIN;
+  const surplus = gain - idle * (startsAt - now);
+  if (surplus <= 0) return null;
+  goal.patience ??= startsAt + (PATIENCE * surplus) / (likely + idle);
+  return now < goal.patience ? better : null;
+}
+
+function hasFreeSlot(machine: Machine): boolean {
+  return freeSlots(machine) > 0;
+}
+
+function start(plan: Plan, goal: Goal, machine: Machine, explanation: string): Choice {
+  const sending = sendMs(plan, goal, machine);
+  return { type: "start", machine, sendMs: sending, recordedMs: recordedMs(plan, goal, machine), explanation };
 }
 
 function isBetterTie(machine: Machine, best: Machine): boolean {
-  const [free, bestFree] = [freeSlots(machine) > 0, freeSlots(best) > 0];
-  if (free !== bestFree) return free;
   if (speedOf(machine) !== speedOf(best)) return speedOf(machine) > speedOf(best);
   return machine.running / speedOf(machine) < best.running / speedOf(best);
 }
 
-/** When each slot of the machine is expected to be free (monotonic ms), earliest first. */
-function fillSlotTimes(times: number[], machine: Machine, now: number): void {
-  const from = machine.link === "up" ? now : expectedArrival(machine, now);
-  for (let slot = 0; slot < machine.slots; slot++) times.push(from);
-  if (machine.running === 0) return;
-  // After slots were taken away more builds may run than there are slots: the earliest ends free nothing.
-  for (const claim of machine.lanes) if (claim !== null) occupyFirst(times, expectedEnd(claim, now));
-}
-
-/** Occupies the earliest slot until `until`, keeping the order. */
-function occupyFirst(times: number[], until: number): void {
-  let at = 0;
-  while (at + 1 < times.length && times[at + 1]! < until) {
-    times[at] = times[at + 1]!;
-    at++;
-  }
-  times[at] = until;
-}
-
-function explain(goal: Goal, ms: number, machine: Machine, next: Machine | null, nextMs: number): string {
-  const basis = goal.isKnown ? "known from earlier builds" : "a guess, as nothing is known of it";
-  const other = next === null ? "no other machine can take it" : `next best ${next.id} in ${seconds(nextMs)}`;
+function explain(plan: Plan, goal: Goal, { machine, takesMs: takes, next }: Free): string {
+  const other = next === null ? "no other machine is free" : `next best ${next.machine.id} in ${seconds(next.takesMs)}`;
   const after = goal.below > 0 ? `; builds worth ${seconds(goal.below)} wait for it` : "";
-  return `ends first on ${machine.id}, in ${seconds(ms)} (${basis}); ${other}${after}`;
+  return `ends first on ${machine.id}, in ${seconds(takes)} (${evidence(plan, goal)}); ${other}${after}`;
+}
+
+function explainWait({ outlook: { now }, learned }: Plan, goal: Goal, free: Free, endsAt: number): string {
+  const until = goal.patience === null ? "" : `; not for longer than ${seconds(goal.patience - now)}`;
+  const there = `ends there in ${seconds(endsAt - now)}, on ${free.machine.id} in ${seconds(free.takesMs)} or later`;
+  return `${there}, and the run with it (${factor(learned, goal)} either way)${until}`;
+}
+
+/** What the expected length comes from, and how far off it may be. */
+function evidence({ learned }: Plan, goal: Goal): string {
+  return goal.isKnown
+    ? `known from earlier builds, within ${factor(learned, goal)}`
+    : `a guess, as nothing is known of it, within ${factor(learned, goal)}`;
+}
+
+function factor(learned: Learned, goal: Goal): string {
+  return `${Math.exp(spreadOf(learned, goal.isKnown)).toFixed(1)} times`;
 }
 
 function seconds(ms: number): string {

@@ -1,19 +1,20 @@
 // Which goal goes first and where it goes: what every policy answers.
 import type { Goal } from "./goal.ts";
-import { meanRatio } from "./learned.ts";
+import { typicalRatio } from "./learned.ts";
 import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 
 export type Choice =
-  /** `explanation` says why this machine, in words. `expectedMs` is what sending the inputs and the build will typically take. */
+  /** `explanation` says why this machine, in words; then what sending the inputs is expected to take and what is recorded of the build, in ms. */
   | {
       readonly type: "start";
       readonly machine: Machine;
-      readonly expectedMs: number;
+      readonly sendMs: number;
+      readonly recordedMs: number;
       readonly explanation: string;
     }
   /** A busy machine is worth waiting for; expected to be free at `at` (monotonic ms). */
-  | { readonly type: "wait"; readonly machine: Machine; readonly at: number }
+  | { readonly type: "wait"; readonly machine: Machine; readonly at: number; readonly because: string }
   /** All of them are busy, and none is to be waited for in particular. */
   | { readonly type: "busy" };
 
@@ -31,9 +32,5 @@ export interface Policy {
 /** Urgency of a goal against goals of other queues: the highest goes first. Within a queue the order never changes, between queues it may. */
 export function urgencyOf(plan: Plan, goal: Goal, lane: number): number {
   if (plan.options.policy === "nix") return goal.boost * 1e12 - goal.index;
-  const boost = goal.boost * 1e15;
-  if (lane === 0) return boost + goal.work + goal.below;
-  // Guesses keep their proportions; where all are guesses, what was learned scales them.
-  const scale = plan.learned.known.count === 0 ? meanRatio(plan.learned) : 1;
-  return boost + goal.work * plan.learned.mean[lane]! + goal.below * scale;
+  return goal.boost * 1e15 + (goal.work + goal.below) * typicalRatio(plan.learned, lane);
 }

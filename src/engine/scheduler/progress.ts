@@ -1,10 +1,9 @@
 // What is left of the run, kept as sums so that an estimate costs next to nothing.
 
 import { type EstimateInput, estimateRemaining } from "./estimate.ts";
-import { UNKNOWN_WORK_MS } from "./expect.ts";
 import type { Goal } from "./goal.ts";
-import { meanRatio } from "./learned.ts";
-import { isUsable, speedOf } from "./machine.ts";
+import { spreadOf } from "./learned.ts";
+import { lookAhead, workLeft } from "./outlook.ts";
 import type { Plan } from "./plan.ts";
 import type { Turn } from "./turn.ts";
 
@@ -17,23 +16,21 @@ export interface Progress {
   left: number;
   unknownLeft: number;
   knownWorkLeft: number;
-  /** Over all builds of known duration, ended ones included. */
-  knownWork: number;
-  knownCount: number;
+  guessedWorkLeft: number;
 }
 
 export function createProgress(): Progress {
-  return { done: 0, left: 0, unknownLeft: 0, knownWorkLeft: 0, knownWork: 0, knownCount: 0 };
+  return { done: 0, left: 0, unknownLeft: 0, knownWorkLeft: 0, guessedWorkLeft: 0 };
 }
 
 /** A goal is to be built; its work has been assessed. */
 export function noteToBuild(progress: Progress, goal: Goal): void {
   progress.left += 1;
-  if (goal.isKnown) {
-    progress.knownWorkLeft += goal.work;
-    progress.knownWork += goal.work;
-    progress.knownCount += 1;
-  } else progress.unknownLeft += 1;
+  if (goal.isKnown) progress.knownWorkLeft += goal.work;
+  else {
+    progress.unknownLeft += 1;
+    progress.guessedWorkLeft += goal.work;
+  }
 }
 
 /** A goal that was to be built has ended, in whatever way. */
@@ -41,7 +38,10 @@ export function noteEnded(progress: Progress, goal: Goal): void {
   progress.left -= 1;
   progress.done += 1;
   if (goal.isKnown) progress.knownWorkLeft = Math.max(0, progress.knownWorkLeft - goal.work);
-  else progress.unknownLeft -= 1;
+  else {
+    progress.unknownLeft -= 1;
+    progress.guessedWorkLeft = Math.max(0, progress.guessedWorkLeft - goal.work);
+  }
 }
 
 /** Publishes the estimate when it is due and has changed. */
@@ -62,53 +62,19 @@ export function publishEstimate(turn: Turn): void {
   turn.events.push({ type: "estimateChanged", remaining });
 }
 
-/** Work of the chain that a goal begins, of which `done` has been worked; guesses scaled by what was learned. */
-function chainLeft(goal: Goal, done: number, mean: number, scale: number): number {
-  const own = goal.isKnown ? goal.work : goal.work * mean;
-  return goal.below * scale + Math.max(0, own - done);
-}
-
 function estimateInput(plan: Plan, now: number): EstimateInput {
-  const { progress, learned } = plan;
-  let knownWork = progress.knownWorkLeft;
-  let chainWork = 0;
-  let fastest = 0;
-  let capacity = 0;
-  // Where all are guesses, the guesses' proportions hold, scaled by what was learned.
-  const mean = meanRatio(learned);
-  const scale = learned.known.count === 0 ? mean : 1;
-  for (const machine of plan.machines) {
-    if (isUsable(machine)) {
-      fastest = Math.max(fastest, speedOf(machine));
-      capacity += speedOf(machine) * machine.slots;
-    }
-    if (machine.running === 0) continue;
-    for (const claim of machine.lanes) {
-      if (claim === null) continue;
-      const { goal } = claim;
-      const done = (now - claim.startedAt) * speedOf(machine);
-      if (goal.isKnown) knownWork -= Math.min(goal.work, done);
-      const chain = chainLeft(goal, done, mean, scale);
-      if (chain > chainWork) chainWork = chain;
-    }
-  }
-  for (const goalClass of plan.classList) {
-    for (const lane of goalClass.lanes) {
-      const head = lane.at(0);
-      if (head !== undefined) chainWork = Math.max(chainWork, chainLeft(head, 0, mean, scale));
-    }
-  }
+  const { progress, learned, outlook } = plan;
+  lookAhead(plan, now);
+  const { workMs, chainMs } = workLeft(plan);
+  const unknown = progress.unknownLeft;
   return {
-    elapsedMs: plan.startedAt === null ? 0 : now - plan.startedAt,
-    done: progress.done,
     left: progress.left,
-    knownWork: Math.max(0, knownWork),
-    unknown: progress.unknownLeft,
-    averageWork: progress.knownCount === 0 ? null : progress.knownWork / progress.knownCount,
-    learnedWork: learned.all.count === 0 ? null : UNKNOWN_WORK_MS * meanRatio(learned),
-    actualOverRecorded: learned.known.expectedMs > 0 ? learned.known.actualMs / learned.known.expectedMs : null,
-    chainWork,
-    fastest,
-    capacity,
+    unknown,
+    workMs,
+    chainMs,
+    slowChainMs: outlook.topPace === 0 ? 0 : (chainMs * outlook.topPace * outlook.usableSlots) / outlook.capacity,
+    capacity: outlook.capacity,
+    spread: spreadOf(learned, unknown * 2 < progress.left),
+    seen: learned.known.count + learned.all.count,
   };
 }

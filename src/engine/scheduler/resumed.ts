@@ -11,6 +11,8 @@ const WAIT_MS = 20_000;
 /** A busy one is looked at again after this (ms), unless something happens before. */
 const LOOK_AGAIN_MS = 1000;
 
+const SENT_THERE = "an earlier run had sent it there";
+
 /** Whether an earlier run had sent the goal to this machine. */
 export function isResumedOn(goal: Goal, machine: Machine): boolean {
   return goal.resumed !== null && goal.resumed.machine === machine.id;
@@ -27,9 +29,9 @@ export function resumedChoice(turn: Turn, policy: Policy, goal: Goal): Choice | 
   if (machine.condition.type !== "open" || machine.hold !== "none" || machine.slots === 0) return null;
   if (machine.link === "connecting") {
     if (now.mono - machine.connectingSince > WAIT_MS) return null;
-    return { type: "wait", machine, at: expectedArrival(machine, now.mono) };
+    return { type: "wait", machine, at: expectedArrival(machine, now.mono), because: SENT_THERE };
   }
   if (machine.link !== "up") return null;
-  if (freeSlots(machine) > 0) return policy.start(plan, goal, machine, "an earlier run had sent it there");
-  return goal.resumed.isBuilt ? { type: "wait", machine, at: now.mono + LOOK_AGAIN_MS } : null;
+  if (freeSlots(machine) > 0) return policy.start(plan, goal, machine, SENT_THERE);
+  return goal.resumed.isBuilt ? { type: "wait", machine, at: now.mono + LOOK_AGAIN_MS, because: SENT_THERE } : null;
 }

@@ -6,6 +6,7 @@ import { type Goal, isDone, wantsSlot } from "./goal.ts";
 import type { GoalClass } from "./goal-class.ts";
 import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
+import type { Choice } from "./policy.ts";
 import { type Turn, wallAt } from "./turn.ts";
 
 /** Reasons that change with every build that ends are not told more often than this. */
@@ -37,12 +38,16 @@ export function tellInputs(turn: Turn, goal: Goal): void {
 }
 
 /** Says that a faster machine is waited for. */
-export function tellWaitingForMachine(turn: Turn, goal: Goal, machine: Machine, at: number): void {
+export function tellWaitingForMachine(
+  turn: Turn,
+  goal: Goal,
+  { machine, at, because }: Extract<Choice, { type: "wait" }>,
+): void {
   const { waiting } = goal;
   if (waiting?.type === "betterMachine") {
     if (waiting.machine === machine.id || turn.now.mono - goal.waitingSince < TELL_EVERY_MS) return;
   }
-  tell(turn, goal, { type: "betterMachine", machine: machine.id, expectedAt: wallAt(turn, at) });
+  tell(turn, goal, { type: "betterMachine", machine: machine.id, expectedAt: wallAt(turn, at), because });
 }
 
 /** Says of every goal that has joined a queue, or whose queue waits for another reason than before, why it waits. */

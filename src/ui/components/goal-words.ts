@@ -113,7 +113,8 @@ export function waitingText(board: Board, goal: Goal, now: number): string {
     case "slots":
       return `${label}${reason.machines.length > 1 ? ` on ${sanitizeText(reason.machines.join(" or "))}` : ""}`;
     case "betterMachine":
-      return `${label}, free in ${formatClock(reason.expectedAt - now)}`;
+      // Runs recorded before reasons were given have none.
+      return `${label}, free in ${formatClock(reason.expectedAt - now)}${(reason.because ?? "") === "" ? "" : `: ${sanitizeText(reason.because)}`}`;
     case "coolingDown":
       return `${label}, in ${formatClock(reason.until - now)}`;
     case "backOff":

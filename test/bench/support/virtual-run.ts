@@ -1,4 +1,5 @@
 // Runs a plan in virtual time: builds take what they are told to take, and nothing else does; only the scheduler's own work is real.
+import type { Estimate } from "../../../src/engine/events/event.ts";
 import type { Command } from "../../../src/engine/scheduler/command.ts";
 import { type Decision, decide } from "../../../src/engine/scheduler/decide.ts";
 import type { Fact, GoalSpec, MachineSpec } from "../../../src/engine/scheduler/fact.ts";
@@ -16,6 +17,8 @@ export interface VirtualRun {
   readonly events: number;
   /** Largest resident set seen, in MiB. */
   readonly peakMiB: number;
+  /** Share of the run's time in which the stated range of the time left held the true end; null when none was ever stated. */
+  readonly rangeHeld: number | null;
 }
 
 interface Due {
@@ -38,9 +41,12 @@ export function runVirtually(
   let tickAt = Number.POSITIVE_INFINITY;
   let [builds, decisions, events, peak] = [0, 0, 0, 0];
   let exitStatus: number | null = null;
+  const stated: { readonly at: number; readonly range: Estimate | null }[] = [];
   const post = (at: number, fact: Fact) => due.push({ at, order: order++, fact });
   const perform = (decision: Decision): void => {
     events += decision.events.length;
+    for (const event of decision.events)
+      if (event.type === "estimateChanged") stated.push({ at: now, range: event.remaining });
     for (const command of decision.commands) {
       switch (command.type) {
         case "startBuild": {
@@ -109,5 +115,23 @@ export function runVirtually(
     decisions,
     events,
     peakMiB: peak / 1048576,
+    rangeHeld: shareHeld(stated, now),
   };
+}
+
+/** A range counts for as long as it stands, counting down as the board shows it. */
+function shareHeld(
+  stated: readonly { readonly at: number; readonly range: Estimate | null }[],
+  end: number,
+): number | null {
+  let held = 0;
+  let all = 0;
+  for (const [index, { at, range }] of stated.entries()) {
+    if (range === null) continue;
+    const until = stated[index + 1]?.at ?? end;
+    all += until - at;
+    const left = end - at;
+    if (range.lowMs <= left && left <= range.highMs) held += until - at;
+  }
+  return all === 0 ? null : held / all;
 }

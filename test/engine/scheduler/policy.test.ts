@@ -140,8 +140,13 @@ describe("our own policy", () => {
     run.goals(goal("x", [], { isTarget: true }), goal("y", [], { isTarget: true }));
     expect(run.machineOf("x")).toBe("fast");
     expect(run.machineOf("y")).toBeNull();
-    expect(run.waits("y")).toEqual({ type: "betterMachine", machine: "fast", expectedAt: 1_000_000 + 10_000 });
-    // A quarter of the time so far is what an overdue build is expected to take yet: at some point the slow machine ends sooner.
+    expect(run.waits("y")).toEqual({
+      type: "betterMachine",
+      machine: "fast",
+      expectedAt: 1_000_000 + 10_000,
+      because: expect.stringMatching(/^ends there in 2\d s, on slow in 100 s or later, .*; not for longer than \d+ s$/),
+    });
+    // The wait has an end: the idle slot is taken when the wait has stopped to pay.
     for (let now = 1000; now <= 600_000 && run.machineOf("y") === null; now += 1000) run.tick(now);
     expect(run.machineOf("y")).toBe("slow");
     expect(run.now).toBeGreaterThan(100_000);
@@ -159,7 +164,7 @@ describe("our own policy", () => {
     slow.goals(goal("x", [], { isTarget: true, inputBytes: 2_000_000 }));
     expect(slow.machineOf("x")).toBe("b");
     expect(slow.happened("buildAssigned")[0]!.explanation).toBe(
-      "ends first on b, in 12 s (known from earlier builds); next best a in 18 s",
+      "ends first on b, in 12 s (known from earlier builds, within 1.5 times); next best a in 18 s",
     );
   });
 
@@ -214,7 +219,7 @@ describe("our own policy", () => {
       .goals(goal("lib"), goal("x", ["lib"], { isTarget: true }));
     expect(run.happened("buildAssigned")[0]).toMatchObject({
       explanation:
-        "ends first on fast, in 15 s (known from earlier builds); next best slow in 30 s; builds worth 30 s wait for it",
+        "ends first on fast, in 15 s (known from earlier builds, within 1.5 times); next best slow in 30 s; builds worth 30 s wait for it",
       expectedMs: 15_000,
     });
   });
