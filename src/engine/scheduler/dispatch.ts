@@ -20,7 +20,7 @@ import type { Turn } from "./turn.ts";
 import { tellWaiting, tellWaitingForMachine } from "./waiting.ts";
 
 /** Goals of one class looked at in a pass while slots are free: those behind rarely make better use of a slot, and the cost stays bounded. */
-const LOOK_AHEAD = 32;
+const LOOK_AHEAD = 24;
 
 /** The same in a pass that looks only at slots just freed. */
 const SHORT_LOOK_AHEAD = 6;

@@ -19,7 +19,7 @@ const OVERDUE_SHARE = 0.25;
 /** What opening a connection usually takes, in ms. */
 const CONNECT_MS = 1000;
 
-/** Each failed build in a row makes a machine look this much slower, at most 16 times: what fails at once must not attract all the work. */
+/** Each failed build in a row after the first makes a machine look this much slower, at most 16 times: what fails at once must not attract all the work. */
 const FAILURE_FACTOR = 2;
 
 /** The guess at a build nothing is known of: heavier with more sources (bytes). */
@@ -101,5 +101,5 @@ export function loadFactorOf({ load, spec, running }: Machine): number | null {
 /** How much slower than its speed factor a machine works: load that is not ours (`unmeasured` where it is not known), and failures in a row. */
 export function slowdownOf(machine: Machine, unmeasured: number): number {
   const factor = loadFactorOf(machine) ?? unmeasured;
-  return machine.streak === 0 ? factor : factor * FAILURE_FACTOR ** Math.min(machine.streak, 4);
+  return machine.streak < 2 ? factor : factor * FAILURE_FACTOR ** Math.min(machine.streak - 1, 4);
 }

@@ -40,7 +40,7 @@ const KNOWN_SPREAD = 0.4;
 const GUESSED_SPREAD = 1.2;
 
 /** The first spread weighs as much as this many builds; later ones are forgotten at the second rate. */
-const SPREAD_PRIOR = 6;
+const SPREAD_PRIOR = 3;
 const SPREAD_MEMORY = 40;
 
 /** No single build teaches more than this (logarithm of the ratio). */
@@ -71,7 +71,10 @@ export function learn(learned: Learned, lane: number, log: number, own: number):
   const bounded = Math.min(MOST, Math.max(-MOST, log));
   const ratios = lane === 0 ? [learned.known] : [learned.all, learned.lanes[lane]!];
   for (const each of ratios) {
-    const off = Math.min(MOST, Math.max(-MOST, own)) - typicalLog(learned, lane);
+    // The first one says how far off the guess is, not how far builds are from each other.
+    if (each.count === 0 && lane !== 0) continue;
+    const middle = lane === 0 ? typicalLog(learned, lane) : each.sum / each.count;
+    const off = Math.min(MOST, Math.max(-MOST, own)) - middle;
     const rate = 1 / Math.min(SPREAD_PRIOR + each.count + 1, SPREAD_MEMORY);
     each.variance += rate * (off * off - each.variance);
     // The first ones stand beside what was supposed, then take its place.
@@ -125,20 +128,49 @@ export function spreadOf(learned: Learned, isKnown: boolean): number {
 /** What is longer than any of the last ones: standard deviations above the middle, and how likely. */
 const TAIL: readonly (readonly [deviations: number, weight: number])[] = [
   [2.5, 0.01],
-  [3.3, 0.001],
+  [3.5, 0.003],
+  [5, 0.001],
 ];
 
-/** Calls back with each of the lengths that a build of a lane may turn out to have; their weights come to one. */
-export function eachPossibility(learned: Learned, lane: number, hear: (factor: number, weight: number) => void): void {
+/** A build that begins at a time and takes what is expected times a factor nobody knows yet (ms). */
+export interface Prospect {
+  readonly startsAt: number;
+  readonly takesMs: number;
+}
+
+/** What having the second instead of the first gains, over all lengths that a build of the lane may turn out to have. */
+export interface Gain {
+  /** Mean of how much less the end lies behind `room`, in ms. */
+  readonly ms: number;
+  /** How likely it is that there is any. */
+  readonly chance: number;
+}
+
+export function gainOf(learned: Learned, lane: number, first: Prospect, second: Prospect, room: number): Gain {
   const own = lane === 0 ? learned.known : learned.lanes[lane]!;
   const ratios = lane === 0 || own.count >= LANE_ENOUGH ? own : learned.all;
   const spread = Math.sqrt(ratios.variance);
+  const headFirst = first.startsAt - room;
+  const headSecond = second.startsAt - room;
+  let ms = 0;
+  let chance = 0;
   let left = 1;
   for (const [deviations, weight] of TAIL) {
-    hear(Math.exp(deviations * spread), weight);
+    const factor = Math.exp(deviations * spread);
+    const gained = Math.max(0, headFirst + first.takesMs * factor) - Math.max(0, headSecond + second.takesMs * factor);
+    ms += gained * weight;
+    if (gained > 0) chance += weight;
     left -= weight;
   }
-  for (const factor of ratios.factors) hear(factor, left / ratios.factors.length);
+  const { factors } = ratios;
+  const weight = left / factors.length;
+  for (let at = 0; at < factors.length; at++) {
+    const factor = factors[at]!;
+    const gained = Math.max(0, headFirst + first.takesMs * factor) - Math.max(0, headSecond + second.takesMs * factor);
+    ms += gained * weight;
+    if (gained > 0) chance += weight;
+  }
+  return { ms, chance };
 }
 
 /** A kind of goal speaks for itself from so many builds on. */

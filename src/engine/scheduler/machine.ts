@@ -17,6 +17,8 @@ export interface PaceEvidence {
   sum: number;
   /** How many times slower than its speed factor says the machine is, by that. */
   slower: number;
+  /** How many times slower it may be than all that says, as long as little is known. */
+  doubt: number;
 }
 
 export interface Machine {
@@ -74,7 +76,7 @@ export function createMachine(spec: MachineSpec, index: number): Machine {
     failures: 0,
     streak: 0,
     suspicion: 0,
-    pace: { weight: 0, sum: 0, slower: 1 },
+    pace: { weight: 0, sum: 0, slower: 1, doubt: 2 },
     sendRate: null,
     load: null,
     published: { type: "idle" },

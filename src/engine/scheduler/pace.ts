@@ -4,6 +4,9 @@ import { type Machine, speedOf } from "./machine.ts";
 /** How far off speed factors are taken to be (standard deviation of the logarithm): a few builds do not refute one, many do. */
 const CLAIM_SPREAD = 0.1;
 
+/** So many times slower than it claims to be is a machine taken to be that has shown nothing, where its speed is bet on. */
+export const CLAIM_DOUBT = 2;
+
 /** However well lengths are known, no single build says more than one of this spread. */
 const LEAST_SPREAD = 0.15;
 
@@ -13,6 +16,12 @@ export function notePace({ pace }: Machine, log: number, spread: number): void {
   pace.weight += weight;
   pace.sum += weight * log;
   pace.slower = Math.exp(pace.sum / (pace.weight + 1 / CLAIM_SPREAD ** 2));
+  pace.doubt = CLAIM_DOUBT ** (1 / (1 + pace.weight * CLAIM_SPREAD ** 2));
+}
+
+/** What a machine is taken to need where its being faster is bet on: the gain that is claimed counts as far as it is borne out. */
+export function doubtedMs(takesMs: number, machine: Machine, otherMs: number, other: Machine): number {
+  return takesMs >= otherMs ? takesMs : Math.min(otherMs, takesMs * Math.max(machine.pace.doubt, other.pace.doubt));
 }
 
 /** Work per time: the speed factor as far as it has been borne out. */

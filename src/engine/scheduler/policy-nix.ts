@@ -44,7 +44,7 @@ function choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice 
   if (best === null) return { type: "busy" };
   if (best.link !== "up") {
     first[best.index]! += 1;
-    return { type: "wait", machine: best, at: expectedArrival(best, now), because: "it is being connected to" };
+    return { type: "wait", machine: best, at: expectedArrival(best, now), because: () => "it is being connected to" };
   }
   const explanation = `lowest load over speed factor: ${best.running} of ${best.slots} slots busy, speed factor ${speedOf(best)}`;
   return begun(plan, goal, best, explanation);

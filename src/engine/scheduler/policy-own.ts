@@ -4,9 +4,10 @@ import { candidatesFor } from "./eligibility.ts";
 import { recordedMs, sendMs } from "./expect.ts";
 import type { Goal } from "./goal.ts";
 import { type GoalOrder, laneOf } from "./goal-class.ts";
-import { eachPossibility, type Learned, spreadOf, typicalRatio } from "./learned.ts";
+import { gainOf, type Learned, spreadOf, typicalRatio } from "./learned.ts";
 import { freeSlots, type Machine, speedOf } from "./machine.ts";
 import { chainBelow, expectedOver, firstFree, lookAhead, promise } from "./outlook.ts";
+import { doubtedMs } from "./pace.ts";
 import type { Plan } from "./plan.ts";
 import type { Choice, Policy } from "./policy.ts";
 
@@ -32,7 +33,7 @@ const TIME_MARGIN = 0.005;
 const PATIENCE = 3;
 
 /** So many busy machines that are faster are thought of, the fastest of them. */
-const FASTER_ONES = 24;
+const FASTER_ONES = 10;
 
 /** This many free machines are looked at closely, the others by their pace alone. */
 const SHORTLIST = 8;
@@ -46,7 +47,7 @@ function choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice 
   if (better === null) return start(plan, goal, free.machine, explain(plan, goal, free));
   promise(plan, better.machine, better.endsAt);
   const { machine, startsAt, endsAt } = better;
-  return { type: "wait", machine, at: startsAt, because: explainWait(plan, goal, free, endsAt) };
+  return { type: "wait", machine, at: startsAt, because: () => explainWait(plan, goal, free, endsAt) };
 }
 
 const BUSY: Choice = { type: "busy" };
@@ -124,7 +125,7 @@ function worthWaitingFor(plan: Plan, goal: Goal, candidates: readonly Machine[],
   let left = FASTER_ONES;
   const consider = (machine: Machine): void => {
     const startsAt = firstFree(plan, machine);
-    const takes = takesMs(plan, goal, machine);
+    const takes = doubtedMs(takesMs(plan, goal, machine), machine, free.takesMs, free.machine);
     const endsAt = startsAt + takes * mean;
     if (best !== null && endsAt >= best.endsAt) return;
     best = { machine, startsAt, endsAt };
@@ -144,17 +145,17 @@ function worthWaitingFor(plan: Plan, goal: Goal, candidates: readonly Machine[],
   if (better === null || better.startsAt - now >= free.takesMs * mean) return null;
   const room = expectedOver(plan) - chainBelow(plan, goal);
   const { startsAt } = better;
-  let gain = 0;
-  let likely = 0;
-  eachPossibility(plan.learned, laneOf(goal), (factor, weight) => {
-    const late = Math.max(0, now + free.takesMs * factor - room) - Math.max(0, startsAt + bestMs * factor - room);
-    gain += late * weight;
-    if (late > 0) likely += weight;
-  });
+  const gain = gainOf(
+    plan.learned,
+    laneOf(goal),
+    { startsAt: now, takesMs: free.takesMs },
+    { startsAt, takesMs: bestMs },
+    room,
+  );
   const idle = ((1 + SLOT_MARGIN) * pace[free.machine.index]!) / outlook.capacity + TIME_MARGIN;
-  const surplus = gain - idle * (startsAt - now);
+  const surplus = gain.ms - idle * (startsAt - now);
   if (surplus <= 0) return null;
-  goal.patience ??= startsAt + (PATIENCE * surplus) / (likely + idle);
+  goal.patience ??= startsAt + (PATIENCE * surplus) / (gain.chance + idle);
   return now < goal.patience ? better : null;
 }
 

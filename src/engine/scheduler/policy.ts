@@ -14,7 +14,7 @@ export type Choice =
       readonly explanation: string;
     }
   /** A busy machine is worth waiting for; expected to be free at `at` (monotonic ms). */
-  | { readonly type: "wait"; readonly machine: Machine; readonly at: number; readonly because: string }
+  | { readonly type: "wait"; readonly machine: Machine; readonly at: number; readonly because: () => string }
   /** All of them are busy, and none is to be waited for in particular. */
   | { readonly type: "busy" };
 

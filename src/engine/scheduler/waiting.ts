@@ -47,7 +47,7 @@ export function tellWaitingForMachine(
   if (waiting?.type === "betterMachine") {
     if (waiting.machine === machine.id || turn.now.mono - goal.waitingSince < TELL_EVERY_MS) return;
   }
-  tell(turn, goal, { type: "betterMachine", machine: machine.id, expectedAt: wallAt(turn, at), because });
+  tell(turn, goal, { type: "betterMachine", machine: machine.id, expectedAt: wallAt(turn, at), because: because() });
 }
 
 /** Says of every goal that has joined a queue, or whose queue waits for another reason than before, why it waits. */

@@ -5,7 +5,7 @@ import { type Decision, decide } from "../../../src/engine/scheduler/decide.ts";
 import type { Fact, GoalSpec, MachineSpec } from "../../../src/engine/scheduler/fact.ts";
 import { Heap } from "../../../src/engine/scheduler/heap.ts";
 import type { PlanOptions } from "../../../src/engine/scheduler/options.ts";
-import { createPlan } from "../../../src/engine/scheduler/plan.ts";
+import { createPlan, type Plan } from "../../../src/engine/scheduler/plan.ts";
 
 export interface VirtualRun {
   /** Virtual ms from start to end. */
@@ -27,12 +27,16 @@ interface Due {
   readonly fact: Fact;
 }
 
-/** Builds all goals on machines that are there at once; `durationMs` says how long a build really takes. Throws when the run does not succeed. */
+/**
+ * Builds all goals on machines that are there at once; `durationMs` says how long a build really takes. `seen` is shown the plan after every
+ * decision. Throws when the run does not succeed.
+ */
 export function runVirtually(
   goals: readonly GoalSpec[],
   machines: readonly MachineSpec[],
   options: Partial<PlanOptions>,
   durationMs: (command: Extract<Command, { type: "startBuild" }>) => number,
+  seen: (plan: Plan, now: number) => void = () => undefined,
 ): VirtualRun {
   const plan = createPlan(options);
   const due = new Heap<Due>((a, b) => a.at < b.at || (a.at === b.at && a.order < b.order));
@@ -82,6 +86,7 @@ export function runVirtually(
     decisions += 1;
     if (decisions % 4096 === 0) peak = Math.max(peak, process.memoryUsage.rss());
     perform(decision);
+    seen(plan, now);
   };
   // Time on the CPU, not on the clock: other programs on the machine must not count.
   const before = process.threadCpuUsage();

@@ -144,7 +144,7 @@ describe("our own policy", () => {
       type: "betterMachine",
       machine: "fast",
       expectedAt: 1_000_000 + 10_000,
-      because: expect.stringMatching(/^ends there in 2\d s, on slow in 100 s or later, .*; not for longer than \d+ s$/),
+      because: expect.stringMatching(/^ends there in 3\d s, on slow in 100 s or later, .*; not for longer than \d+ s$/),
     });
     // The wait has an end: the idle slot is taken when the wait has stopped to pay.
     for (let now = 1000; now <= 600_000 && run.machineOf("y") === null; now += 1000) run.tick(now);
