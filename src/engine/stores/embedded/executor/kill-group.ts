@@ -17,6 +17,11 @@ export function killGroup(leader: number): void {
   for (const child of children) signal(child, "SIGKILL");
 }
 
+/** Kills the children of a process; those of its group that it did not start live on. */
+export function killChildren(pid: number): void {
+  for (const child of childrenOf(pid)) signal(child, "SIGKILL");
+}
+
 /** The state letter of a process, null when it is gone or only its status is left. */
 function stateOf(pid: number): string | null {
   const stat = read(`/proc/${pid}/stat`);
