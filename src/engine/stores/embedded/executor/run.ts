@@ -1,11 +1,10 @@
 // Runs a builder's process tree: its log, its limits, and its end, whatever it has started.
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { constants } from "node:os";
 import { finished } from "node:stream/promises";
 import type { Clock } from "../../../clock.ts";
 import { EngineError, messageOf } from "../../../errors.ts";
-import { killChildren, killGroup } from "./kill-group.ts";
+import { childrenOf, killGroup, killRunning } from "./kill-group.ts";
 import type { LogPipe } from "./log-pipe.ts";
 import { LOG_DESCRIPTOR } from "./sandbox-start.ts";
 
@@ -91,15 +90,12 @@ export async function run(request: RunRequest, clock: Clock, signal: AbortSignal
   });
   for (const words of [child.stdout, child.stderr]) words?.on("data", hear).on("error", () => undefined);
   let exited = false;
-  let logClosed = false;
+  let endedHere = false;
   const logEnded = new Promise<void>((resolve) => {
     pipe.input.once("end", () => {
       // Nobody can write to the log any more, so there is no builder, or one that hides (Nix ends it, too).
-      if (!exited && request.start !== null && child.pid !== undefined) {
-        logClosed = true;
-        if (request.staysOutside) killChildren(child.pid);
-        else kill();
-      }
+      if (exited || request.start === null || child.pid === undefined) return;
+      endedHere = killRunning(request.staysOutside ? childrenOf(child.pid) : [child.pid]);
     });
     pipe.input.once("close", () => resolve());
     pipe.input.once("error", () => resolve());
@@ -126,8 +122,8 @@ export async function run(request: RunRequest, clock: Clock, signal: AbortSignal
         exited = true;
         stopWriting();
         if (killedBy !== null) resolve({ type: "killed", signal: killedBy });
-        // bubblewrap tells in this way that the builder was killed.
-        else if (logClosed && code === 128 + constants.signals.SIGKILL) resolve({ type: "killed", signal: "SIGKILL" });
+        // What stays outside cannot say it as it was: bubblewrap ends with 137 then, unshare with 1.
+        else if (endedHere && code !== 0) resolve({ type: "killed", signal: "SIGKILL" });
         else resolve({ type: "exited", code: code ?? 0 });
       });
     });

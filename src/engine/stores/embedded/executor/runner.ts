@@ -59,7 +59,7 @@ export interface BuilderLeavings {
 }
 
 /** What is found out once for all builds. */
-interface Surroundings {
+export interface Surroundings {
   readonly capability: Capability;
   /** The users builders may run as, null where they run as this process's. */
   readonly ids: IdRange | null;
@@ -94,8 +94,7 @@ export class Runner {
     const builtin = build.request.derivation.builder.startsWith("builtin:");
     let user: BuildUser | null = null;
     try {
-      this.#surroundings ??= this.#lookAround();
-      const surroundings = await this.#surroundings;
+      const surroundings = await this.surroundings();
       if (surroundings.capability.type === "chroot" && !builtin) this.#warn(build.report);
       if (surroundings.ids !== null && !builtin) user = await takeBuildUser(surroundings.ids);
       const uid = user?.uid ?? null;
@@ -129,6 +128,12 @@ export class Runner {
       work.discard(dir);
       throw error;
     }
+  }
+
+  /** What is found out once. Throws `EXECUTOR_NO_SANDBOX` and what keeps builds from running here. */
+  surroundings(): Promise<Surroundings> {
+    this.#surroundings ??= this.#lookAround();
+    return this.#surroundings;
   }
 
   async #lookAround(): Promise<Surroundings> {
@@ -317,6 +322,7 @@ export class Runner {
       const context = {
         target: `${scratch.store}/${baseNameOf(out)}`,
         hashedMirrors: settings.hashedMirrors,
+        sandboxPaths: settings.sandboxPaths ?? [],
         environment: settings.environment,
         log: say,
         pause: (milliseconds: number) => new Promise<void>((resolve) => clock.after(milliseconds, resolve)),

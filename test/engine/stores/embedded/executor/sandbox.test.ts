@@ -134,7 +134,7 @@ describe("the filter of system calls", () => {
   const eperm = 0x0005_0001;
   const enotsup = 0x0005_005f;
 
-  it("forbids setuid bits and extended attributes, and nothing else", () => {
+  it("forbids setuid bits, extended attributes and keyrings, and nothing else", () => {
     const filter = seccompFilter("x64")!;
     const x64 = (number: number, ...args: number[]): number => verdict(filter, number, 0xc000_003e, args);
     expect([x64(90, 0, 0o755), x64(90, 0, 0o4755), x64(91, 3, 0o2755), x64(268, 0, 0, 0o6755)]).toEqual([
@@ -143,6 +143,7 @@ describe("the filter of system calls", () => {
     expect([x64(268, 0, 0o6755, 0o755), x64(452, 0, 0, 0o4000), x64(188), x64(190), x64(1), x64(0)]).toEqual([
       ...[allow, eperm, enotsup, enotsup, allow, allow],
     ]);
+    expect([x64(248), x64(249), x64(250), x64(251)]).toEqual([0x0005_0026, 0x0005_0026, 0x0005_0026, allow]);
     expect(x64(90 | 0x4000_0000, 0, 0o4755)).toBe(eperm);
     expect(verdict(filter, 15, 0x4000_0003, [0, 0o4755])).toBe(eperm);
     expect(verdict(filter, 90, 0x4000_0003, [0, 0o4755])).toBe(allow);
