@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { basename } from "node:path";
 import type { DerivationOptions } from "../../../derivation/options.ts";
 import { outputPlaceholder } from "../../../derivation/placeholders.ts";
 import { EngineError } from "../../../errors.ts";
@@ -29,7 +30,7 @@ import { namesShell, resolveSandboxPaths } from "./sandbox-paths.ts";
 import type { SandboxCommand, SandboxPlan, Scratch } from "./sandbox-plan.ts";
 import { findSandboxShell, findStaticBusybox, type SandboxShell } from "./sandbox-shell.ts";
 import { unshareCommand } from "./sandbox-unshare.ts";
-import { makeEtc, makeScratch, placeInputs, writeBuildFiles } from "./scratch.ts";
+import { makeDirectory, makeEtc, makeScratch, placeInputs, writeBuildFiles } from "./scratch.ts";
 import { strayDescriptors } from "./stray-descriptors.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -61,6 +62,8 @@ export interface BuilderLeavings {
 /** What is found out once for all builds. */
 export interface Surroundings {
   readonly capability: Capability;
+  /** The directory builds have theirs in: open to the users builders run as, in one that is not. */
+  readonly room: string;
   /** The users builders may run as, null where they run as this process's. */
   readonly ids: IdRange | null;
   readonly shell: SandboxShell | null;
@@ -90,11 +93,11 @@ export class Runner {
    */
   async run(build: BuilderRun): Promise<BuilderLeavings> {
     const work = await this.#core.workDir();
-    const dir = work.fresh("build");
+    const surroundings = await this.surroundings();
+    const dir = `${surroundings.room}/${basename(work.fresh("build"))}`;
     const builtin = build.request.derivation.builder.startsWith("builtin:");
     let user: BuildUser | null = null;
     try {
-      const surroundings = await this.surroundings();
       if (surroundings.capability.type === "chroot" && !builtin) this.#warn(build.report);
       if (surroundings.ids !== null && !builtin) user = await takeBuildUser(surroundings.ids);
       const uid = user?.uid ?? null;
@@ -141,11 +144,14 @@ export class Runner {
     const ids = buildIds(process.geteuid?.() === 0, readFileSync("/proc/self/uid_map", "latin1"));
     const capability = probeCapability(settings.sandboxProgram, ids?.first ?? null);
     const work = await this.#core.workDir();
-    const etc = work.fresh("etc");
+    const room = work.fresh("room");
+    makeDirectory(room, 0o755);
+    const etc = `${room}/etc`;
     makeEtc(etc, false);
     return {
       capability,
       ids,
+      room,
       starter: findStaticBusybox(),
       stray: strayDescriptors(),
       shell: namesShell(settings.sandboxPaths ?? []) ? null : findSandboxShell(),

@@ -30,6 +30,8 @@ export interface Bubblewrap {
 
 /** Where things of the host are gathered for a bubblewrap that could not reach them by their own paths, or not by so many. */
 const GATHERED = "/tmp";
+/** Directories of the system that are open to everyone. */
+const SYSTEM = /^\/(?:usr|bin|sbin|lib\w*|dev)\//;
 
 /**
  * The command line. Options travel in a file. Where the builder runs as another user than this process, and where there are too many inputs
@@ -138,44 +140,45 @@ function optionsOf(plan: SandboxPlan): string[] {
   return options;
 }
 
-/** The script that gathers what the plan mounts, and the plan as it is seen then. */
+/** The script that gathers what the plan mounts, and the plan as it is seen then: below the directory the build's own lies in, which is all one mount. */
 function gathered(plan: SandboxPlan): { readonly lines: string[]; readonly seen: SandboxPlan } {
-  const { scratch } = plan;
-  const lines = [
-    "set -e",
-    `mount -t tmpfs -o mode=0755 none ${quote(scratch.root)}`,
-    `cd ${quote(scratch.root)}`,
-    ...MOUNT_FUNCTIONS,
-  ];
+  const { dir } = plan.scratch;
+  const room = dirname(dir);
+  const lines = ["set -e", ...MOUNT_FUNCTIONS];
+  const moved = (path: string): string => GATHERED + path.slice(room.length);
   const place = (source: string, name: string): string => {
-    lines.push(`bind ${quote(source)} ${name}`);
-    return `${GATHERED}/${name}`;
+    if (source.startsWith(`${room}/`)) return moved(source);
+    if (SYSTEM.test(source)) return source;
+    lines.push(`bind ${quote(source)} ${quote(`${dir}/${name}`)}`);
+    return moved(`${dir}/${name}`);
   };
-  const seenScratch = {
-    ...scratch,
-    store: place(scratch.store, "store"),
-    build: place(scratch.build, "build"),
-    tmp: place(scratch.tmp, "tmp"),
-  };
+  const { scratch } = plan;
+  const seenScratch = { ...scratch, store: moved(scratch.store), build: moved(scratch.build), tmp: moved(scratch.tmp) };
   const etc = place(plan.etc, "etc");
-  const mounts = plan.mounts.map((mount, index) => ({ ...mount, source: place(mount.source, `mount${index}`) }));
-  const starter = plan.starter === null || plan.busyboxShell ? plan.starter : place(plan.starter, "starter");
+  const mounts = plan.mounts.map((mount, index) => ({ ...mount, source: place(mount.source, `mount-${index}`) }));
+  const starter = plan.starter === null ? null : place(plan.starter, "starter");
+  // Nearly always there is one, the store; for it there is a directory already.
+  const placeInputs = (directory: string, index: number): string => {
+    if (index > 0) return place(directory, `inputs-${index}`);
+    lines.push(`mount --bind ${quote(directory)} ${quote(scratch.root)}`);
+    return moved(scratch.root);
+  };
   const inputs: SandboxInput[] = [];
   if (fitsBubblewrap(plan)) {
     // The directory they lie in is one mount, where each of them would be one.
     const directories = new Map<string, string>();
     for (const { path, real } of plan.inputs) {
       const directory = dirname(real);
-      const known = directories.get(directory) ?? place(directory, `inputs${directories.size}`);
+      const known = directories.get(directory) ?? placeInputs(directory, directories.size);
       directories.set(directory, known);
       inputs.push({ path, real: known + real.slice(directory.length) });
     }
   } else {
     for (const { path, real } of plan.inputs) {
-      lines.push(`bindro ${quote(real)} ${quote(`store${path.slice(path.lastIndexOf("/"))}`)}`);
+      lines.push(`bindro ${quote(real)} ${quote(scratch.store + path.slice(path.lastIndexOf("/")))}`);
     }
   }
-  lines.push("cd /", `mount --move ${quote(scratch.root)} ${GATHERED}`);
+  lines.push(`mount --rbind ${quote(room)} ${GATHERED}`);
   return { lines, seen: { ...plan, scratch: seenScratch, etc, mounts, starter, inputs } };
 }
 

@@ -42,7 +42,7 @@ export function makeScratch(dir: string, insideRoot: boolean, uid: number | null
 }
 
 /** Makes a directory of exactly this mode, whatever this process's umask says. */
-function makeDirectory(path: string, mode: number): void {
+export function makeDirectory(path: string, mode: number): void {
   mkdirSync(path);
   chmodSync(path, mode);
 }

@@ -14,8 +14,8 @@ import { seccompFilter } from "../../../../../src/engine/stores/embedded/executo
 
 const input = parseStorePath("/nix/store/00000000000000000000000000000000-in");
 const plan: SandboxPlan = {
-  scratch: { dir: "/w", store: "/w/store", build: "/w/build", tmp: "/w/tmp", root: "/w/root" },
-  etc: "/w/etc",
+  scratch: { dir: "/b/w", store: "/b/w/store", build: "/b/w/build", tmp: "/b/w/tmp", root: "/b/w/root" },
+  etc: "/b/w/etc",
   inputs: [{ path: input, real: `/root/it's${input}` }],
   mounts: [
     { target: "/bin/sh", source: "/usr/bin/busybox", writable: false },
@@ -29,7 +29,7 @@ const plan: SandboxPlan = {
   starter: "/usr/bin/busybox",
   uid: null,
   strayDescriptors: [40],
-  logPipe: "/w/log",
+  logPipe: "/b/w/log",
   shmSize: "50%",
 };
 
@@ -50,7 +50,7 @@ describe("bubblewrap", () => {
     const text = optionsOf(alone).join(" ");
     expect(text).toContain("--unshare-net");
     expect(text).toContain(`--ro-bind /root/it's${input} ${input}`);
-    expect(text).toContain("--bind /w/store /nix/store");
+    expect(text).toContain("--bind /b/w/store /nix/store");
     expect(text).toContain("--dev-bind /var/cache /cache");
     expect(text).toContain("--setenv a \xff 'x'");
     expect(text).toContain("--die-with-parent");
@@ -82,7 +82,7 @@ describe("bubblewrap", () => {
     expect([fitsBubblewrap(plan), fitsBubblewrap(many)]).toEqual([true, false]);
     const { program, args, inputs } = bubblewrapCommand({ program: "bwrap", setsName: false, filter: null }, many);
     expect([program, args.slice(0, 3)]).toEqual(["unshare", ["--user", "--map-root-user", "--mount"]]);
-    expect(textOf(inputs[0])).toContain(`bindro '/root/it'\\''s${input}' 'store/${input.slice(11)}'`);
+    expect(textOf(inputs[0])).toContain(`bindro '/root/it'\\''s${input}' '/b/w/store/${input.slice(11)}'`);
     expect(textOf(inputs[1])).not.toContain(input);
   });
 
@@ -104,7 +104,7 @@ describe("bubblewrap", () => {
     expect(textOf(inputs[0])).toMatch(
       /exec 'setpriv' '--reuid=77' '--regid=77' '--clear-groups' '--no-new-privs' .* 'bwrap' '--args' '4'/,
     );
-    expect(textOf(inputs[1])).not.toMatch(/\/w\/|\/root\/it/);
+    expect(textOf(inputs[1])).not.toMatch(/\/b\/w\/|\/root\/it/);
   });
 });
 
@@ -230,8 +230,8 @@ describe("chroot", () => {
         "--no-new-privs",
         "--",
         "nsenter",
-        "--root=/w/root",
-        "--wd=/w/root/build",
+        "--root=/b/w/root",
+        "--wd=/b/w/root/build",
         "--setgid=77",
         "--setuid=77",
         "--",
@@ -239,7 +239,7 @@ describe("chroot", () => {
       ],
     });
     const { args, start } = chrootCommand({ ...plan, uid: 77, busyboxShell: false }, false);
-    expect(args.slice(2)).toEqual(["chroot", "--userspec=77:77", "--groups=", "/w/root", "/.start/sh"]);
+    expect(args.slice(2)).toEqual(["chroot", "--userspec=77:77", "--groups=", "/b/w/root", "/.start/sh"]);
     expect(textOf(start)).toMatch(/^\{\ncd \/build\n/);
     expect(() => chrootCommand(plan, true)).toThrow(/needs a user/);
   });
@@ -247,17 +247,17 @@ describe("chroot", () => {
   it("begins in the build directory by nsenter, whatever the shell", () => {
     const script = scriptOf({ ...plan, busyboxShell: false }, true);
     expect(script).toContain(
-      "'--root=/w/root' '--wd=/w/root/build' '--setgid=77' '--setuid=77' '--' '/nix/store/x/bin/bash' '-e' 'it'\\''s'",
+      "'--root=/b/w/root' '--wd=/b/w/root/build' '--setgid=77' '--setuid=77' '--' '/nix/store/x/bin/bash' '-e' 'it'\\''s'",
     );
     expect(script).toContain("env -i 'a=\xff '\\''x'\\''' ");
   });
 
   it("begins there without nsenter, too, where busybox can change to it", () => {
     expect(scriptOf(plan, false)).toContain(
-      `'/w/root' '/bin/sh' '-c' 'cd /build; unset SHLVL OLDPWD; exec "$@"' 'sh' '/nix/store/x/bin/bash'`,
+      `'/b/w/root' '/bin/sh' '-c' 'cd /build; unset SHLVL OLDPWD; exec "$@"' 'sh' '/nix/store/x/bin/bash'`,
     );
     expect(scriptOf({ ...plan, busyboxShell: false }, false)).toContain(
-      "'--groups=' '/w/root' '/nix/store/x/bin/bash'",
+      "'--groups=' '/b/w/root' '/nix/store/x/bin/bash'",
     );
   });
 });
