@@ -6,7 +6,7 @@ import { EngineError, messageOf } from "./errors.ts";
 import { openSubstituters } from "./open-substituters.ts";
 import { readSshOptions } from "./ssh-environment.ts";
 import { type EmbeddedStore, openEmbeddedStore } from "./stores/embedded/embedded-store.ts";
-import { DEFAULT_EMBEDDED_SETTINGS } from "./stores/embedded/settings.ts";
+import { DEFAULT_EMBEDDED_SETTINGS, type SandboxProgram } from "./stores/embedded/settings.ts";
 
 /** Opens an embedded store with the settings of the configuration. */
 export async function openEmbedded(
@@ -38,9 +38,23 @@ export async function openEmbedded(
       keepDerivations: settings.keepDerivations,
       keepOutputs: settings.keepOutputs,
       environment,
+      sandboxProgram: sandboxProgram(environment.TSBUILD_TOP_SANDBOX),
     },
   });
   return substituters.closeWith(store);
+}
+
+/** What shuts builds in, where the environment says so and not what works here. */
+function sandboxProgram(text: string | undefined): SandboxProgram {
+  if (text === undefined || text === "") return "auto";
+  const known = (["auto", "bwrap", "unshare", "chroot"] as const).find((program) => program === text);
+  if (known !== undefined) return known;
+  throw new EngineError(
+    "config",
+    "SANDBOX_UNKNOWN",
+    `TSBUILD_TOP_SANDBOX: expected auto, bwrap, unshare or chroot, found '${text.slice(0, 100)}'`,
+    { hint: "unset it; the best that works here is used then" },
+  );
 }
 
 function readKeyFile(path: string): string {

@@ -12,6 +12,7 @@ import { EngineError } from "../errors.ts";
 import { openEmbedded } from "../open-embedded.ts";
 import { serveServe } from "../protocols/serve/server.ts";
 import { serveWorker } from "../protocols/worker/server.ts";
+import type { EmbeddedStore } from "../stores/embedded/embedded-store.ts";
 import { type ExposeOptions, exposeStore } from "../stores/expose.ts";
 import { StreamTransport } from "../transports/stream-transport.ts";
 import type { Transport } from "../transports/transport.ts";
@@ -32,7 +33,7 @@ const LAST_WORDS_PATIENCE = 2_000;
 
 /**
  * Serves until the client hangs up or this process is told to end, which kills the builds under way. Resolves with the exit status.
- * @throws EngineError `STORE_NOT_SERVABLE`, `SERVE_NOT_ALLOWED`, those of opening the store, and `PROTOCOL_…` for what is no client
+ * @throws EngineError `STORE_NOT_SERVABLE`, `SERVE_NOT_ALLOWED`, `SERVE_NO_SANDBOX`, those of opening the store, and `PROTOCOL_…` for what is no client
  */
 export async function serveStore(
   request: ServeRequest,
@@ -44,6 +45,7 @@ export async function serveStore(
   const store = await openEmbedded(root, config, surroundings.environment, clock);
   try {
     const trusted = isTrustedClient(config, root);
+    if (!trusted) await demandSandbox(store);
     const handler = exposeStore(store, exposeOptions(config));
     const standard = standardTransport();
     const hangUp = (): void => standard.transport.close();
@@ -66,6 +68,18 @@ export async function serveStore(
   } finally {
     await store.close();
   }
+}
+
+/** Strangers do not get to build where nothing keeps builds apart from the machine. Where nothing can be built they may come. */
+async function demandSandbox(store: EmbeddedStore): Promise<void> {
+  const kind = await store.sandboxKind().catch(() => null);
+  if (kind !== "chroot") return;
+  throw new EngineError(
+    "store",
+    "SERVE_NO_SANDBOX",
+    "builds are not sandboxed on this machine (only a private root directory), so that only trusted users are served",
+    { hint: "install bubblewrap or allow user namespaces here, or name the user in trusted-users of nix.conf" },
+  );
 }
 
 /** What serving heeds of the settings. */

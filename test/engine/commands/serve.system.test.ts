@@ -13,7 +13,7 @@ import { hearBuild } from "../../../src/engine/protocols/build-log.ts";
 import { WorkerConnection } from "../../../src/engine/protocols/worker/client.ts";
 import { openChildProcess } from "../../../src/engine/transports/child-process.ts";
 import { hostSystem } from "../../support/builders.ts";
-import { processesWith, until } from "../../support/processes.ts";
+import { collect, processesWith, type RunResult, until } from "../../support/processes.ts";
 import { removeDirectory, temporaryDirectory } from "../../support/temporary-directory.ts";
 import { buildOptions } from "../protocols/real-nix.ts";
 import { infoOf, narOf, pathOf } from "../protocols/support.ts";
@@ -216,6 +216,17 @@ describe("serve", () => {
     const results = await client.buildPathsWithResults([{ type: "built", drvPath, outputs: "all" }], "normal");
     expect([...results.values()].map(({ status }) => status)).toEqual(["Built"]);
     expect(await client.isValidPath(out)).toBe(true);
+  });
+
+  it.skipIf(process.getuid?.() !== 0)("turns strangers away where builds are not sandboxed", async () => {
+    const environment = { PATH: process.env.PATH, HOME: root, TSBUILD_TOP_SANDBOX: "chroot" };
+    const serve = (...more: readonly string[]): Promise<RunResult> =>
+      collect(process.execPath, [PROGRAM, "serve", "--stdio", "--store", root, ...more], { env: environment });
+    const refused = await serve("--trusted-users", "nobody");
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toContain("builds are not sandboxed on this machine");
+    expect(refused.stderr).toContain("install bubblewrap");
+    expect((await serve()).stderr).not.toContain("not sandboxed");
   });
 
   it("adds texts, files and trees as an evaluator sends them", async () => {

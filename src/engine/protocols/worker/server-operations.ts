@@ -150,10 +150,13 @@ export const SERVED: Readonly<Record<WorkerOperation, ReadRequest>> = {
         writer.string(info.path),
       );
   },
-  addSignatures: async (reader, { handler }) => {
+  addSignatures: async (reader, { handler, trusted }) => {
     const path = await readStorePath(reader);
     const signatures = await readNames(reader, "signatures");
-    return (call) => answer(handler.addSignatures(path, signatures, call), DONE);
+    return (call) => {
+      if (!trusted) throw notPrivileged("add signatures");
+      return answer(handler.addSignatures(path, signatures, call), DONE);
+    };
   },
   addBuildLog: async (reader, session) => {
     const drvPath = checked(reader, `${STORE_DIR}/${await reader.readString(MAX_NAME_BYTES, "a derivation's name")}`);

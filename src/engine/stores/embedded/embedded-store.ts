@@ -100,6 +100,11 @@ export class EmbeddedStore implements DestinationStore {
     return this.#core.layout;
   }
 
+  /** How builders are shut in here. Throws `EXECUTOR_NO_SANDBOX`. */
+  sandboxKind(): Promise<"bwrap" | "unshare" | "chroot"> {
+    return this.#executor.sandboxKind();
+  }
+
   async describe(): Promise<StoreDescription> {
     return { uri: this.uri, nixVersion: null, protocol: "embedded", trusted: true };
   }

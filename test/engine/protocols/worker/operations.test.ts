@@ -400,6 +400,9 @@ describe("a connection", () => {
       client.addMultipleToStore(1, [{ info, nar: () => [nar] }], { repair: false, checkSignatures: false }),
     ).rejects.toThrow("lacks a signature");
     await expect(client.addBuildLog(drvPath, [Buffer.from("log")])).rejects.toThrow("not privileged to add logs");
+    await expect(client.addSignatures(info.path, ["key:def"])).rejects.toThrow(
+      "you are not privileged to add signatures",
+    );
     await expect(client.verifyStore(false, true)).rejects.toThrow("not privileged to repair");
     await expect(client.addPermRoot(info.path, "/x")).rejects.toThrow("not privileged");
     await expect(

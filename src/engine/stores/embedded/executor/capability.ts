@@ -3,12 +3,13 @@ import { spawnSync } from "node:child_process";
 import { EngineError } from "../../../errors.ts";
 import { searchPath } from "../flock.ts";
 import type { SandboxProgram } from "../settings.ts";
+import { asUser, rightsOf, WITHOUT_NEW_RIGHTS } from "./drop-rights.ts";
 import type { Bubblewrap } from "./sandbox-bwrap.ts";
 import { seccompFilter } from "./seccomp.ts";
 
 /** What makes sandboxes here. */
 export type Capability =
-  | { readonly type: "bwrap"; readonly bubblewrap: Bubblewrap; readonly unshare: boolean }
+  | { readonly type: "bwrap"; readonly bubblewrap: Bubblewrap }
   | { readonly type: "unshare" }
   /** Only a private root directory; say so loudly. `nsenter`, where it can be used, enters it at the right directory, chroot only at its top. */
   | { readonly type: "chroot"; readonly nsenter: boolean };
@@ -24,18 +25,32 @@ const PATIENCE = 10_000;
 /** Runs a program and says whether it ended with status 0, and what it printed. */
 export type Try = (program: string, args: readonly string[]) => { readonly ok: boolean; readonly output: string };
 
-/** Tries what may be used; `wish` leaves out all but one. Throws `EXECUTOR_NO_SANDBOX` with the way out. */
-export function probeCapability(wish: SandboxProgram, isRoot: boolean, attempt: Try = tryProgram): Capability {
+/**
+ * Tries what may be used; `wish` leaves out all but one.
+ * @param uid a user as which builders would run, null where they run as this process's, which a private root directory is not enough for
+ * @throws EngineError `EXECUTOR_NO_SANDBOX` with the way out.
+ */
+export function probeCapability(wish: SandboxProgram, uid: number | null, attempt: Try = tryProgram): Capability {
   const wanted = (program: SandboxProgram): boolean => wish === "auto" || wish === program;
-  const canUnshare = (wanted("unshare") || wanted("bwrap")) && unshareWorks(attempt);
   if (wanted("bwrap")) {
-    const bubblewrap = probeBubblewrap(attempt);
-    if (bubblewrap !== null) return { type: "bwrap", bubblewrap, unshare: canUnshare };
+    const bubblewrap = probeBubblewrap(uid, attempt);
+    if (bubblewrap !== null) return { type: "bwrap", bubblewrap };
   }
-  if (wanted("unshare") && canUnshare) return { type: "unshare" };
+  if (wanted("unshare") && unshareWorks(uid, attempt)) return { type: "unshare" };
   const trivial = ["/bin/sh", "-c", ":"];
-  if (wanted("chroot") && isRoot && attempt("chroot", ["/", ...trivial]).ok) {
-    const nsenter = attempt("nsenter", ["--root=/", "--wd=/", "--setgid=0", "--setuid=0", "--", ...trivial]).ok;
+  if (
+    wanted("chroot") &&
+    uid !== null &&
+    attempt("setpriv", [...WITHOUT_NEW_RIGHTS.slice(1), "chroot", "/", ...trivial]).ok
+  ) {
+    const nsenter = attempt("nsenter", [
+      "--root=/",
+      "--wd=/",
+      `--setgid=${uid}`,
+      `--setuid=${uid}`,
+      "--",
+      ...trivial,
+    ]).ok;
     return { type: "chroot", nsenter };
   }
   throw new EngineError(
@@ -52,56 +67,33 @@ export function probeCapability(wish: SandboxProgram, isRoot: boolean, attempt: 
   );
 }
 
-function probeBubblewrap(attempt: Try): Bubblewrap | null {
+function probeBubblewrap(uid: number | null, attempt: Try): Bubblewrap | null {
   const version = attempt("bwrap", ["--version"]);
   const match = /(\d+)\.(\d+)/.exec(version.output);
   if (!version.ok || match === null) return null;
-  const works = attempt("bwrap", [
-    ...[
-      "--unshare-user",
-      "--unshare-pid",
-      "--unshare-ipc",
-      "--unshare-uts",
-      "--unshare-net",
-      "--uid",
-      "1000",
-      "--gid",
-      "100",
-    ],
-    ...[
-      "--die-with-parent",
-      "--as-pid-1",
-      "--ro-bind",
-      "/",
-      "/",
-      "--proc",
-      "/proc",
-      "--dev",
-      "/dev",
-      "--",
-      "/bin/sh",
-      "-c",
-      ":",
-    ],
-  ]);
+  const command = [
+    ...["bwrap", "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net"],
+    ...["--uid", "1000", "--gid", "100", "--die-with-parent", "--as-pid-1", "--ro-bind", "/", "/"],
+    ...["--proc", "/proc", "--dev", "/dev", "--", "/bin/sh", "-c", ":"],
+  ];
+  const works =
+    uid === null
+      ? attempt("bwrap", command.slice(1))
+      : attempt("unshare", [
+          ...["--mount", "--propagation", "private", "--", "/bin/sh", "-c"],
+          `mount -t tmpfs none /tmp && exec ${[...asUser(uid), ...command].map((word) => (word === ":" ? "':'" : word)).join(" ")}`,
+        ]);
   if (!works.ok) return null;
   const filter = seccompFilter(process.arch);
   return { program: "bwrap", setsName: Number(match[1]) > 0 || Number(match[2]) >= 9, filter };
 }
 
-function unshareWorks(attempt: Try): boolean {
-  const inner = "exec unshare --user --map-user=1000 --map-group=100 --root=/ --wd=/ -- /bin/sh -c :";
+function unshareWorks(uid: number | null, attempt: Try): boolean {
+  const inner = `exec ${rightsOf(uid).join(" ")} unshare --user --map-user=1000 --map-group=100 --root=/ --wd=/ -- /bin/sh -c :`;
   return attempt("unshare", [
-    ...["--user", "--map-root-user", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL"],
-    ...[
-      "--ipc",
-      "--uts",
-      "--net",
-      "--",
-      "/bin/sh",
-      "-c",
-      `mount -t tmpfs none /tmp && mount -t proc none /proc && ${inner}`,
-    ],
+    ...(uid === null ? ["--user", "--map-root-user"] : []),
+    ...["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL", "--ipc", "--uts", "--net"],
+    ...["--", "/bin/sh", "-c", `mount -t tmpfs none /tmp && mount -t proc none /proc && ${inner}`],
   ]).ok;
 }
 

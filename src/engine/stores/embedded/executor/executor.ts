@@ -36,6 +36,11 @@ export class Executor {
     this.#runner = new Runner(core);
   }
 
+  /** How builders are shut in here. Throws `EXECUTOR_NO_SANDBOX`. */
+  async sandboxKind(): Promise<"bwrap" | "unshare" | "chroot"> {
+    return (await this.#runner.surroundings()).capability.type;
+  }
+
   /** See {@link BuildStore.build}. Never rejects but when the signal aborts it or the store itself is broken. */
   async build(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
     signal.throwIfAborted();
@@ -129,6 +134,7 @@ export class Executor {
       const made = await examineOutputs({
         ...{ drvPath, derivation, options, store: build.store, scratchPaths, wanted, inputs },
         owner: build.uid === null ? null : { uid: build.uid, seen: new Set() },
+        copied: isOpen(derivation) && !derivation.builder.startsWith("builtin:"),
         ...{ fresh, discard },
       });
       signal.throwIfAborted();
@@ -141,8 +147,11 @@ export class Executor {
       const fault = outputFault(options, new Map(made.map(({ name, info }) => [name, info])), find);
       if (fault !== null) throw new BuildFailure("OutputRejected", fault);
       const locked = new Set([...known.values()].flatMap(({ path }) => path ?? []));
-      const installed = await installOutputs(core, made, locked);
       const lie = made.find((output) => output.fault !== null);
+      // What a builder made is kept under its own hash, as by Nix; what a stranger's server sent is not.
+      if (lie !== undefined && derivation.builder.startsWith("builtin:"))
+        throw new BuildFailure("OutputRejected", lie.fault!);
+      const installed = await installOutputs(core, made, locked);
       if (lie !== undefined) throw new BuildFailure("OutputRejected", lie.fault!);
       failed = false;
       return new Map([...this.#infos(known), ...installed]);

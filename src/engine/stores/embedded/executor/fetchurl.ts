@@ -3,12 +3,12 @@ import { chmodSync, createReadStream, createWriteStream } from "node:fs";
 import { Agent as HttpAgent, get as httpGet, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, get as httpsGet } from "node:https";
 import { pipeline } from "node:stream/promises";
-import { fileURLToPath } from "node:url";
 import type { BasicDerivation } from "../../../derivation/derivation.ts";
 import { EngineError, messageOf } from "../../../errors.ts";
 import { type ByteString, textOf } from "../../../formats/byte-string.ts";
 import { parseHash, printHash } from "../../../formats/hash.ts";
 import { restorePath } from "../restore.ts";
+import { fileBehind } from "./file-address.ts";
 
 const MAX_REDIRECTS = 20;
 /** Tries of one address (`download-attempts`), and the pause (milliseconds) before the second; it doubles. */
@@ -22,6 +22,8 @@ export interface FetchContext {
   /** Where the output goes on disk. */
   readonly target: string;
   readonly hashedMirrors: readonly string[];
+  /** Below these a `file://` address may lie (`sandbox-paths`). */
+  readonly sandboxPaths: readonly string[];
   /** Proxy settings (`http_proxy` and so on). */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Told what happens, as log lines. */
@@ -79,15 +81,15 @@ export async function fetchUrl(derivation: BasicDerivation, context: FetchContex
 async function fetchOne(address: string, unpack: boolean, context: FetchContext, signal: AbortSignal): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const body = address.startsWith("file://")
-        ? createReadStream(fileURLToPath(address))
+      const body = address.startsWith("file:")
+        ? createReadStream(allowedFile(address, context))
         : await open(new URL(address), context, signal);
       if (unpack) await restorePath(body as AsyncIterable<Uint8Array>, context.target);
       else await pipeline(body, createWriteStream(context.target, { mode: 0o644 }), { signal });
       return;
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      const again = error instanceof DownloadError ? error.again : !address.startsWith("file://") && !unpack;
+      const again = error instanceof DownloadError ? error.again : !address.startsWith("file:") && !unpack;
       if (!again || attempt >= ATTEMPTS)
         throw new DownloadError(`unable to download '${address}': ${messageOf(error)}`, false);
       const pause = FIRST_PAUSE * 2 ** (attempt - 1);
@@ -97,7 +99,14 @@ async function fetchOne(address: string, unpack: boolean, context: FetchContext,
   }
 }
 
-/** The body behind an address, redirects followed. */
+/** The file behind an address; throws where it may not be read. */
+function allowedFile(address: string, { sandboxPaths }: FetchContext): string {
+  const answer = fileBehind(address, sandboxPaths);
+  if (answer.type === "refused") throw new DownloadError(answer.reason, false);
+  return answer.path;
+}
+
+/** The body behind an address, redirects followed; these lead to http and https only. */
 async function open(address: URL, context: FetchContext, signal: AbortSignal): Promise<IncomingMessage> {
   let url = address;
   for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
@@ -131,7 +140,7 @@ function request(url: URL, context: FetchContext, signal: AbortSignal): Promise<
           ? httpGet(url, { ...options, agent: new HttpAgent({ proxyEnv }) }, resolve)
           : null;
     if (started === null) {
-      reject(new DownloadError(`expected http://, https:// or file://, found '${url.protocol}'`, false));
+      reject(new DownloadError(`expected http:// or https://, found '${url.protocol}'`, false));
       return;
     }
     started.once("timeout", () => started.destroy(new DownloadError("no data for five minutes", true)));

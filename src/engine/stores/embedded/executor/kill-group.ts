@@ -17,6 +17,20 @@ export function killGroup(leader: number): void {
   for (const child of children) signal(child, "SIGKILL");
 }
 
+/** Kills processes that are not ending by themselves already, and says whether there were any: their status is then this signal. */
+export function killRunning(pids: readonly number[]): boolean {
+  const running = pids.filter((pid) => !isEnding(pid));
+  for (const pid of running) signal(pid, "SIGKILL");
+  return running.length > 0;
+}
+
+/** Whether a process is on its way out (PF_EXITING): it has closed its files, but its parent has not heard of it yet. */
+function isEnding(pid: number): boolean {
+  const stat = read(`/proc/${pid}/stat`);
+  const flags = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[6];
+  return flags === undefined || (Number(flags) & 4) !== 0;
+}
+
 /** The state letter of a process, null when it is gone or only its status is left. */
 function stateOf(pid: number): string | null {
   const stat = read(`/proc/${pid}/stat`);
@@ -25,7 +39,8 @@ function stateOf(pid: number): string | null {
   return state === "" || state === "Z" || state === "X" ? null : state;
 }
 
-function childrenOf(pid: number): number[] {
+/** What a process has started and what still runs of it. */
+export function childrenOf(pid: number): number[] {
   const text = read(`/proc/${pid}/task/${pid}/children`).trim();
   return text === "" ? [] : text.split(" ").map(Number);
 }

@@ -14,7 +14,7 @@ import { makeStorePath, outputPathName } from "../../../formats/make-store-path.
 import type { PathInfo } from "../../../formats/path-info.ts";
 import { ReferenceScanner } from "../../../formats/references.ts";
 import { baseNameOf, hashPartOf, type StorePath } from "../../../formats/store-path.ts";
-import { canonicalise, type ExpectedOwner } from "../canonicalise.ts";
+import { canonicalise, type ExpectedOwner, moveObject } from "../canonicalise.ts";
 import { dumpPath, hashPath } from "../dump.ts";
 import { hasCode } from "../file-tree.ts";
 import { restorePath } from "../restore.ts";
@@ -46,6 +46,11 @@ export interface OutputSource {
   readonly inputs: ReadonlySet<StorePath>;
   /** Whom the files must belong to, where the builder did not run as this process's user. */
   readonly owner: ExpectedOwner | null;
+  /**
+   * Whether the outputs are copied before they are hashed: a builder with network may have handed a writable descriptor to a process outside
+   * (CVE-2024-27297), which then changes the old files and not what is registered.
+   */
+  readonly copied: boolean;
   /** Gives unused names on the store's file system. */
   readonly fresh: (kind: string) => string;
   readonly discard: (path: string) => void;
@@ -113,6 +118,10 @@ async function lookAt(source: OutputSource, name: string, candidates: readonly S
     if (hasCode(error, "STORE_BAD_FILE_TYPE", "STORE_FOREIGN_FILE") && error instanceof Error)
       throw rejected(error.message);
     throw error;
+  }
+  if (source.copied) {
+    await copyAfresh(source, real);
+    stats = lstatSync(real);
   }
   const scanner = new ReferenceScanner(candidates);
   const { narHash, narSize } = await hashPath(real, (chunk) => scanner.push(chunk));
@@ -273,6 +282,16 @@ async function replace(
   const old = source.fresh("old");
   renameSync(real, old);
   renameSync(other, real);
+  source.discard(old);
+}
+
+/** Puts a copy of all bytes, in files nobody has ever had open, in the place of what lies at `real`. */
+async function copyAfresh(source: OutputSource, real: string): Promise<void> {
+  const copy = source.fresh("copy");
+  await restorePath(dumpPath(real), copy);
+  const old = source.fresh("old");
+  moveObject(real, old);
+  moveObject(copy, real);
   source.discard(old);
 }
 

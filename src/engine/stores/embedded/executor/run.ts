@@ -1,10 +1,12 @@
 // Runs a builder's process tree: its log, its limits, and its end, whatever it has started.
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
+import { finished } from "node:stream/promises";
 import type { Clock } from "../../../clock.ts";
 import { EngineError, messageOf } from "../../../errors.ts";
-import { killGroup } from "./kill-group.ts";
+import { childrenOf, killGroup, killRunning } from "./kill-group.ts";
 import type { LogPipe } from "./log-pipe.ts";
+import { LOG_DESCRIPTOR } from "./sandbox-start.ts";
 
 /** How long (milliseconds) the log of a builder that has ended may still stay open: its processes are being killed. */
 const LOG_PATIENCE = 2_000;
@@ -17,6 +19,13 @@ export interface RunRequest {
   readonly environment: Readonly<Record<string, string>>;
   /** Open files the child gets as descriptors 3, 4, …; closed here when it runs. */
   readonly descriptors: readonly number[];
+  /** What descriptors the child would inherit from whoever started this program are hidden behind. */
+  readonly strayDescriptors: readonly number[];
+  /** The script of the starter, which the child gets as standard input; closed here, too. Null where the child is the builder at once. */
+  readonly start: number | null;
+  /** See {@link SandboxCommand}. */
+  readonly staysOutside: boolean;
+  readonly opensLog: boolean;
   readonly pipe: LogPipe;
   /** Seconds, 0 for none. */
   readonly timeout: number;
@@ -25,7 +34,8 @@ export interface RunRequest {
   readonly maxLogSize: bigint;
   /** Hears the output as it comes. */
   readonly output: (bytes: Uint8Array) => void;
-  readonly started: () => void;
+  /** Told the leader of the process group; the function it answers is called when that has ended. */
+  readonly started: (leader: number) => () => void;
   /** Kills what the process group does not reach; called whenever the builder has ended or shall end. */
   readonly killRest: () => void;
 }
@@ -45,22 +55,24 @@ export type RunOutcome =
 export async function run(request: RunRequest, clock: Clock, signal: AbortSignal): Promise<RunOutcome> {
   const { pipe } = request;
   let child: ChildProcess;
+  let writing = true;
+  // Until then this process writes to the log, too, so that it does not end before the builder has it.
+  const stopWriting = (): void => {
+    if (writing) closeSync(pipe.descriptor);
+    writing = false;
+  };
   try {
     signal.throwIfAborted();
-    child = spawn(request.program, request.args, {
-      stdio: ["ignore", pipe.descriptor, pipe.descriptor, ...request.descriptors],
-      env: { ...request.environment },
-      cwd: "/",
-      // A process group of its own, so that a terminal's interrupt does not reach it and it can be killed whole.
-      detached: true,
-    });
+    child = start(request);
   } catch (error) {
+    stopWriting();
     pipe.input.destroy();
     throw error;
   } finally {
-    closeSync(pipe.descriptor);
     for (const descriptor of request.descriptors) closeSync(descriptor);
+    if (request.start !== null) closeSync(request.start);
   }
+  if (!request.opensLog) stopWriting();
 
   const limits = new Limits(request, clock, () => kill());
   const kill = (): void => {
@@ -68,17 +80,37 @@ export async function run(request: RunRequest, clock: Clock, signal: AbortSignal
     request.killRest();
   };
   signal.addEventListener("abort", kill, { once: true });
-  pipe.input.on("data", (bytes: Buffer) => {
+  const hear = (bytes: Buffer): void => {
     if (limits.heard(bytes.length)) request.output(bytes);
+  };
+  pipe.input.on("data", (bytes: Buffer) => {
+    const mark = writing ? 1 : 0;
+    stopWriting();
+    if (bytes.length > mark) hear(bytes.subarray(mark));
   });
+  for (const words of [child.stdout, child.stderr]) words?.on("data", hear).on("error", () => undefined);
+  let exited = false;
+  let endedHere = false;
   const logEnded = new Promise<void>((resolve) => {
+    pipe.input.once("end", () => {
+      // Nobody can write to the log any more, so there is no builder, or one that hides (Nix ends it, too).
+      if (exited || request.start === null || child.pid === undefined) return;
+      endedHere = killRunning(request.staysOutside ? childrenOf(child.pid) : [child.pid]);
+    });
     pipe.input.once("close", () => resolve());
     pipe.input.once("error", () => resolve());
   });
+  const spoken = Promise.all(
+    [child.stdout, child.stderr].map(
+      (words) => words === null || finished(words, { writable: false }).catch(() => undefined),
+    ),
+  );
+  let ended = (): void => undefined;
   try {
     const outcome = await new Promise<RunOutcome>((resolve, reject) => {
-      child.once("spawn", request.started);
+      if (child.pid !== undefined) ended = request.started(child.pid);
       child.once("error", (cause) => {
+        stopWriting();
         pipe.input.destroy();
         reject(
           new EngineError("build", "EXECUTOR_CANNOT_START", `cannot run '${request.program}': ${messageOf(cause)}`, {
@@ -87,20 +119,61 @@ export async function run(request: RunRequest, clock: Clock, signal: AbortSignal
         );
       });
       child.once("exit", (code, killedBy) => {
-        resolve(killedBy === null ? { type: "exited", code: code ?? 0 } : { type: "killed", signal: killedBy });
+        exited = true;
+        stopWriting();
+        if (killedBy !== null) resolve({ type: "killed", signal: killedBy });
+        // What stays outside cannot say it as it was: bubblewrap ends with 137 then, unshare with 1.
+        else if (endedHere && code !== 0) resolve({ type: "killed", signal: "SIGKILL" });
+        else resolve({ type: "exited", code: code ?? 0 });
       });
     });
     // The group's number is free again, so only what is known in other ways may be killed now.
     request.killRest();
-    const tired = clock.after(LOG_PATIENCE, () => pipe.input.destroy());
+    const tired = clock.after(LOG_PATIENCE, () => {
+      pipe.input.destroy();
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    });
     await logEnded;
+    await spoken;
     tired();
     if (pipe.input.readableEnded) pipe.reuse();
     signal.throwIfAborted();
     return limits.exceeded ?? outcome;
   } finally {
+    ended();
     limits.stop();
     signal.removeEventListener("abort", kill);
+  }
+}
+
+/** Starts the child with exactly the descriptors that are meant for it. */
+function start(request: RunRequest): ChildProcess {
+  const { pipe } = request;
+  const nothing = openSync("/dev/null", "r+");
+  try {
+    const stdio: ("ignore" | "pipe" | number)[] =
+      request.start === null
+        ? ["ignore", pipe.descriptor, pipe.descriptor, ...request.descriptors]
+        : // The words of the sandbox's own programs come apart from the log, which only the builder may hold open.
+          [request.start, "pipe", "pipe", ...request.descriptors];
+    if (request.start !== null) {
+      while (stdio.length < LOG_DESCRIPTOR) stdio.push("ignore");
+      stdio.push(request.opensLog ? nothing : pipe.descriptor, nothing);
+    }
+    for (const stray of request.strayDescriptors) {
+      while (stdio.length <= stray) stdio.push("ignore");
+      if (stdio[stray] === "ignore") stdio[stray] = nothing;
+    }
+    return spawn(request.program, request.args, {
+      stdio,
+      env: { ...request.environment },
+      cwd: "/",
+      // A process group of its own, so that a terminal's interrupt does not reach it and it can be killed whole.
+      detached: true,
+    });
+  } finally {
+    closeSync(nothing);
   }
 }
 

@@ -1,7 +1,8 @@
 // Runs one builder in what this machine offers: prepares its directories and environment, and hands back what it left.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, openSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { basename } from "node:path";
 import type { DerivationOptions } from "../../../derivation/options.ts";
 import { outputPlaceholder } from "../../../derivation/placeholders.ts";
 import { EngineError } from "../../../errors.ts";
@@ -10,25 +11,28 @@ import type { StorePath } from "../../../formats/store-path.ts";
 import { baseNameOf } from "../../../formats/store-path.ts";
 import type { BuildReporter, BuildRequest } from "../../store.ts";
 import type { StoreCore } from "../core.ts";
-import { hasCode } from "../file-tree.ts";
 import { searchPath } from "../flock.ts";
 import { BuildLog } from "./build-log.ts";
+import { type BuildUser, buildIds, endAllOf, type IdRange, takeBuildUser } from "./build-users.ts";
 import { type Capability, probeCapability, UNSANDBOXED_NOTICE } from "./capability.ts";
 import { makeEnvironment } from "./environment.ts";
 import { BuildFailure } from "./failure.ts";
 import { fetchUrl } from "./fetchurl.ts";
 import { hostMounts, notCovered } from "./host-paths.ts";
-import { LogPipes } from "./log-pipe.ts";
+import { keepBuildDir } from "./keep.ts";
+import { type LogPipe, LogPipes } from "./log-pipe.ts";
 import { exportedPaths, type GraphSource, printGraphJson, printGraphText } from "./references-graph.ts";
 import { type Rewrites, rewriteText } from "./rewrite.ts";
 import { type RunOutcome, run } from "./run.ts";
-import { bubblewrapCommand, fitsBubblewrap } from "./sandbox-bwrap.ts";
+import { bubblewrapCommand } from "./sandbox-bwrap.ts";
 import { chrootCommand, fillChroot, killInside } from "./sandbox-chroot.ts";
 import { namesShell, resolveSandboxPaths } from "./sandbox-paths.ts";
-import { SANDBOX_UID, type SandboxCommand, type SandboxPlan, type Scratch } from "./sandbox-plan.ts";
-import { findSandboxShell, type SandboxShell } from "./sandbox-shell.ts";
+import type { SandboxCommand, SandboxPlan, Scratch } from "./sandbox-plan.ts";
+import { findSandboxShell, findStaticBusybox, type SandboxShell } from "./sandbox-shell.ts";
 import { unshareCommand } from "./sandbox-unshare.ts";
-import { makeEtc, makeScratch, placeInputs, writeBuildFiles } from "./scratch.ts";
+import { makeDirectory, makeEtc, makeScratch, placeInputs, writeBuildFiles } from "./scratch.ts";
+import { strayDescriptors } from "./stray-descriptors.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** One run. */
 export interface BuilderRun {
@@ -47,7 +51,7 @@ export interface BuilderLeavings {
   readonly outcome: RunOutcome;
   /** The directory that was `/nix/store`. */
   readonly store: string;
-  /** The user the builder ran as, null when it was this process's. */
+  /** The user the builder ran as, null when it was this process's; nobody else is it until {@link BuilderLeavings.discard}. */
   readonly uid: number | null;
   /** Moves the build directory to where it stays, and says where that is. */
   keep(): string;
@@ -56,9 +60,15 @@ export interface BuilderLeavings {
 }
 
 /** What is found out once for all builds. */
-interface Surroundings {
+export interface Surroundings {
   readonly capability: Capability;
+  /** The directory builds have theirs in: open to the users builders run as, in one that is not. */
+  readonly room: string;
+  /** The users builders may run as, null where they run as this process's. */
+  readonly ids: IdRange | null;
   readonly shell: SandboxShell | null;
+  readonly starter: string | null;
+  readonly stray: readonly number[];
   readonly pipes: LogPipes;
   /** `/etc` of builders without network. */
   readonly etc: string;
@@ -70,6 +80,7 @@ interface Surroundings {
 export class Runner {
   readonly #core: StoreCore;
   #surroundings: Promise<Surroundings> | null = null;
+  readonly #watchdog = new Watchdog();
   #noticed = false;
 
   constructor(core: StoreCore) {
@@ -82,13 +93,15 @@ export class Runner {
    */
   async run(build: BuilderRun): Promise<BuilderLeavings> {
     const work = await this.#core.workDir();
-    const dir = work.fresh("build");
+    const surroundings = await this.surroundings();
+    const dir = `${surroundings.room}/${basename(work.fresh("build"))}`;
     const builtin = build.request.derivation.builder.startsWith("builtin:");
+    let user: BuildUser | null = null;
     try {
-      this.#surroundings ??= this.#lookAround();
-      const surroundings = await this.#surroundings;
       if (surroundings.capability.type === "chroot" && !builtin) this.#warn(build.report);
-      const scratch = makeScratch(dir, surroundings.capability.type === "chroot");
+      if (surroundings.ids !== null && !builtin) user = await takeBuildUser(surroundings.ids);
+      const uid = user?.uid ?? null;
+      const scratch = makeScratch(dir, surroundings.capability.type === "chroot", uid);
       const log = new BuildLog(
         this.#core.layout,
         build.request.drvPath,
@@ -99,31 +112,48 @@ export class Runner {
       try {
         outcome = builtin
           ? await this.#runBuiltin(build, scratch, log)
-          : await this.#runProgram(build, scratch, surroundings, log);
+          : await this.#runProgram(build, scratch, uid, surroundings, log);
       } finally {
         log.close();
       }
       return {
         outcome,
         store: scratch.store,
-        uid: surroundings.capability.type === "chroot" && !builtin ? SANDBOX_UID : null,
-        keep: () => this.#keep(build.request, scratch),
-        discard: () => work.discard(dir),
+        uid,
+        keep: () => keepBuildDir(this.#core.layout, build.request.derivation.name, scratch.build),
+        discard: () => {
+          work.discard(dir);
+          user?.release();
+        },
       };
     } catch (error) {
+      user?.release();
       work.discard(dir);
       throw error;
     }
   }
 
+  /** What is found out once. Throws `EXECUTOR_NO_SANDBOX` and what keeps builds from running here. */
+  surroundings(): Promise<Surroundings> {
+    this.#surroundings ??= this.#lookAround();
+    return this.#surroundings;
+  }
+
   async #lookAround(): Promise<Surroundings> {
     const { settings } = this.#core;
-    const capability = probeCapability(settings.sandboxProgram, process.geteuid?.() === 0);
+    const ids = buildIds(process.geteuid?.() === 0, readFileSync("/proc/self/uid_map", "latin1"));
+    const capability = probeCapability(settings.sandboxProgram, ids?.first ?? null);
     const work = await this.#core.workDir();
-    const etc = work.fresh("etc");
+    const room = work.fresh("room");
+    makeDirectory(room, 0o755);
+    const etc = `${room}/etc`;
     makeEtc(etc, false);
     return {
       capability,
+      ids,
+      room,
+      starter: findStaticBusybox(),
+      stray: strayDescriptors(),
       shell: namesShell(settings.sandboxPaths ?? []) ? null : findSandboxShell(),
       pipes: new LogPipes((kind) => work.fresh(kind)),
       etc,
@@ -140,48 +170,69 @@ export class Runner {
   async #runProgram(
     build: BuilderRun,
     scratch: Scratch,
+    uid: number | null,
     surroundings: Surroundings,
     log: BuildLog,
   ): Promise<RunOutcome> {
     const { request, report, signal } = build;
     const { capability } = surroundings;
-    const plan = this.#plan(build, scratch, surroundings);
+    const pipe = await surroundings.pipes.open();
+    const plan = this.#plan(build, scratch, uid, pipe, surroundings);
     const inRoot = capability.type === "chroot";
     const command = wrapped(commandFor(capability, plan), surroundings.setarch, request.derivation.platform);
-    const pipe = await surroundings.pipes.open();
-    if (inRoot) await fillChroot(plan, pipe.path);
-    const descriptors = command.inputs.map((input, index) => {
-      const file = `${scratch.dir}/input-${index}`;
-      writeFileSync(file, input, { mode: 0o600 });
+    if (inRoot) await fillChroot(plan);
+    const descriptorOf = (bytes: Uint8Array, name: string): number => {
+      const file = `${scratch.dir}/${name}`;
+      writeFileSync(file, bytes, { mode: 0o600 });
       return openSync(file, "r");
-    });
-    return run(
-      {
-        program: command.program,
-        args: command.args,
-        environment: { PATH: searchPath() },
-        descriptors,
-        pipe,
-        ...request.options,
-        output: (bytes) => log.write(bytes),
-        started: () => report.started(),
-        killRest: () => {
-          if (inRoot) killInside(scratch.root);
+    };
+    // Told before anything runs; a process of this user's own can only be named once it is there.
+    const unwatch = uid === null ? () => undefined : this.#watchdog.watch({ type: "user", uid });
+    try {
+      return await run(
+        {
+          ...command,
+          environment: { PATH: searchPath() },
+          descriptors: command.inputs.map((input, index) => descriptorOf(input, `input-${index}`)),
+          start: command.start === null ? null : descriptorOf(command.start, "start"),
+          strayDescriptors: surroundings.stray,
+          pipe,
+          ...request.options,
+          output: (bytes) => log.write(bytes),
+          started: (leader) => {
+            report.started();
+            // bubblewrap dies with its parent by itself.
+            const dies = uid !== null || capability.type === "bwrap";
+            return dies ? () => undefined : this.#watchdog.watch({ type: "group", leader });
+          },
+          killRest: () => {
+            if (inRoot) killInside(scratch.root);
+          },
         },
-      },
-      this.#core.clock,
-      signal,
-    );
+        this.#core.clock,
+        signal,
+      );
+    } finally {
+      // Before anything it left is looked at; the namespaces have ended with the builder.
+      if (inRoot && uid !== null) await endAllOf(uid);
+      unwatch();
+    }
   }
 
-  #plan(build: BuilderRun, scratch: Scratch, surroundings: Surroundings): SandboxPlan {
+  #plan(
+    build: BuilderRun,
+    scratch: Scratch,
+    uid: number | null,
+    pipe: LogPipe,
+    surroundings: Surroundings,
+  ): SandboxPlan {
     const { layout, database, settings } = this.#core;
     const { derivation } = build.request;
     const types = new Set([...derivation.outputs.values()].map((output) => output.type));
     const network = types.has("fixed") || types.has("impure");
     const rewrites = rewritesFor(build.scratchPaths);
     const { variables, files } = this.#environment(build, rewrites, types.has("fixed"), types.has("impure"));
-    writeBuildFiles(scratch, files, surroundings.capability.type === "chroot" ? SANDBOX_UID : null);
+    writeBuildFiles(scratch, files, uid);
 
     let etc = surroundings.etc;
     if (network) {
@@ -212,6 +263,10 @@ export class Runner {
       variables,
       builder: commandText(derivation.builder, rewrites),
       args: derivation.args.map((argument) => commandText(argument, rewrites)),
+      starter: surroundings.starter,
+      uid,
+      strayDescriptors: surroundings.stray,
+      logPipe: pipe.path,
       busyboxShell: shellMounts.length > 0 && (surroundings.shell?.busybox ?? false),
       shmSize: settings.shmSize,
     };
@@ -273,6 +328,7 @@ export class Runner {
       const context = {
         target: `${scratch.store}/${baseNameOf(out)}`,
         hashedMirrors: settings.hashedMirrors,
+        sandboxPaths: settings.sandboxPaths ?? [],
         environment: settings.environment,
         log: say,
         pause: (milliseconds: number) => new Promise<void>((resolve) => clock.after(milliseconds, resolve)),
@@ -286,24 +342,6 @@ export class Runner {
       throw error;
     } finally {
       cancel();
-    }
-  }
-
-  /** Moves the build directory beside the store's state, under the name Nix gives it. */
-  #keep(request: BuildRequest, scratch: Scratch): string {
-    const parent = `${this.#core.layout.stateDir}/builds`;
-    mkdirSync(parent, { recursive: true });
-    for (let number = 0; ; number++) {
-      const kept = `${parent}/nix-build-${request.derivation.name}.drv-${number}`;
-      try {
-        // Making it first keeps two processes from choosing the same; renaming replaces it.
-        mkdirSync(kept, 0o755);
-      } catch (error) {
-        if (hasCode(error, "EEXIST")) continue;
-        throw error;
-      }
-      renameSync(scratch.build, kept);
-      return kept;
     }
   }
 }
@@ -327,8 +365,7 @@ function commandText(word: ByteString, rewrites: Rewrites): string {
 function commandFor(capability: Capability, plan: SandboxPlan): SandboxCommand {
   switch (capability.type) {
     case "bwrap":
-      if (fitsBubblewrap(plan) || !capability.unshare) return bubblewrapCommand(capability.bubblewrap, plan);
-      return unshareCommand(plan);
+      return bubblewrapCommand(capability.bubblewrap, plan);
     case "unshare":
       return unshareCommand(plan);
     case "chroot":
@@ -340,9 +377,9 @@ function commandFor(capability: Capability, plan: SandboxPlan): SandboxCommand {
 function wrapped(command: SandboxCommand, setarch: boolean, platform: string): SandboxCommand {
   const before = setarch ? ["setarch", ...(platform === "i686-linux" ? ["linux32"] : []), "-R"] : [];
   return {
+    ...command,
     program: "/bin/sh",
-    args: ["-c", 'ulimit -Sc 0; exec "$@"', "sh", ...before, command.program, ...command.args],
-    inputs: command.inputs,
+    args: ["-c", 'umask 022; ulimit -Sc 0; exec "$@"', "sh", ...before, command.program, ...command.args],
   };
 }
 

@@ -1,14 +1,20 @@
 // The sandbox made by bubblewrap: user, mount, process, network, IPC and UTS namespaces (Nix 2.8 `startBuilder`, `runChild`); pure.
+import { dirname } from "node:path";
+import { EngineError } from "../../../errors.ts";
 import type { ByteString } from "../../../formats/byte-string.ts";
+import { rightsOf } from "./drop-rights.ts";
 import { BUILD_DIR } from "./environment.ts";
+import { MOUNT_FUNCTIONS } from "./mount-script.ts";
 import {
   namedCommand,
   programName,
   SANDBOX_GID,
   SANDBOX_UID,
   type SandboxCommand,
+  type SandboxInput,
   type SandboxPlan,
 } from "./sandbox-plan.ts";
+import { quote, STARTER, starterOf, startScript } from "./sandbox-start.ts";
 
 /** bubblewrap takes no more arguments than this, whichever way they are passed (bubblewrap.c, MAX_ARGS). */
 export const MAX_BWRAP_ARGUMENTS = 9000;
@@ -22,15 +28,68 @@ export interface Bubblewrap {
   readonly filter: Uint8Array | null;
 }
 
-/** Whether the plan is small enough for bubblewrap. */
-export function fitsBubblewrap(plan: SandboxPlan): boolean {
-  return (
-    60 + 3 * (plan.inputs.length + plan.mounts.length + plan.variables.size) + plan.args.length < MAX_BWRAP_ARGUMENTS
-  );
+/** Where things of the host are gathered for a bubblewrap that could not reach them by their own paths, or not by so many. */
+const GATHERED = "/tmp";
+/** Directories of the system that are open to everyone. */
+const SYSTEM = /^\/(?:usr|bin|sbin|lib\w*|dev)\//;
+
+/**
+ * The command line. Options travel in a file. Where the builder runs as another user than this process, and where there are too many inputs
+ * for bubblewrap, a first step with this process's rights gathers what is to be mounted, in a mount namespace of its own.
+ * @throws EngineError `EXECUTOR_NEEDS_BUSYBOX` for more variables than bubblewrap takes where nothing else can set them
+ */
+export function bubblewrapCommand(bubblewrap: Bubblewrap, plan: SandboxPlan): SandboxCommand {
+  if (plan.uid === null && fitsBubblewrap(plan)) return command(bubblewrap, plan, 3);
+  const { lines, seen } = gathered(plan);
+  const inner = command(bubblewrap, seen, 4);
+  const last = [...rightsOf(plan.uid), inner.program, ...inner.args].map(quote).join(" ");
+  const script = Buffer.from(`${[...lines, `exec ${last} 3<&-`].join("\n")}\n`, "latin1");
+  const outer = plan.uid === null ? ["--user", "--map-root-user"] : [];
+  return {
+    ...inner,
+    program: "unshare",
+    args: [...outer, "--mount", "--propagation", "private", "--", "/bin/sh", "/proc/self/fd/3"],
+    inputs: [script, ...inner.inputs],
+  };
 }
 
-/** The command line. Options travel in a file, so that values of variables may be any bytes and are seen by no other user. */
-export function bubblewrapCommand(bubblewrap: Bubblewrap, plan: SandboxPlan): SandboxCommand {
+/** Whether the inputs are few enough for bubblewrap. */
+export function fitsBubblewrap(plan: SandboxPlan): boolean {
+  const variables = plan.starter === null ? plan.variables.size : 0;
+  return 80 + 3 * (plan.inputs.length + 2 * plan.mounts.length + variables) + plan.args.length < MAX_BWRAP_ARGUMENTS;
+}
+
+/** bubblewrap itself, its options on descriptor `first`, its filter on the next. */
+function command(bubblewrap: Bubblewrap, plan: SandboxPlan, first: number): SandboxCommand {
+  const options = optionsOf(plan);
+  if (bubblewrap.filter !== null) options.push("--seccomp", String(first + 1));
+  const { starter } = plan;
+  let start: Uint8Array | null = null;
+  let inside: readonly string[] = [plan.builder, ...plan.args];
+  if (starter !== null) {
+    start = startScript(plan, false);
+    inside = [starterOf(plan)];
+  } else {
+    if (3 * plan.variables.size + plan.args.length > MAX_BWRAP_ARGUMENTS - 1000) throw needsBusybox(plan);
+    for (const [name, value] of plan.variables) options.push("--setenv", name, value);
+    if (bubblewrap.setsName) options.push("--argv0", bytesOf(programName(plan.builder)));
+    else inside = namedCommand(plan);
+  }
+  return {
+    program: bubblewrap.program,
+    args: ["--args", String(first), "--", ...inside],
+    inputs: [
+      Buffer.from(options.map((option) => `${option}\0`).join(""), "latin1"),
+      ...(bubblewrap.filter === null ? [] : [bubblewrap.filter]),
+    ],
+    start,
+    staysOutside: true,
+    opensLog: false,
+  };
+}
+
+function optionsOf(plan: SandboxPlan): string[] {
+  const starter = plan.starter === null || plan.busyboxShell ? [] : [{ source: plan.starter, target: STARTER }];
   const options: string[] = [
     "--unshare-user",
     "--unshare-pid",
@@ -52,7 +111,7 @@ export function bubblewrapCommand(bubblewrap: Bubblewrap, plan: SandboxPlan): Sa
     "--new-session",
     "--clearenv",
     // Made here, because bubblewrap gives the directories it makes by itself to nobody but the builder.
-    ...parentsOf(["/nix/store", ...plan.mounts.map(({ target }) => target)]).flatMap((dir) => [
+    ...parentsOf(["/nix/store", ...[...plan.mounts, ...starter].map(({ target }) => target)]).flatMap((dir) => [
       "--perms",
       "0755",
       "--dir",
@@ -76,18 +135,51 @@ export function bubblewrapCommand(bubblewrap: Bubblewrap, plan: SandboxPlan): Sa
   for (const { target, source, writable } of plan.mounts) {
     options.push(writable ? "--dev-bind" : "--ro-bind", bytesOf(source), bytesOf(target));
   }
+  for (const { source, target } of starter) options.push("--ro-bind", bytesOf(source), target);
   for (const { path, real } of plan.inputs) options.push("--ro-bind", bytesOf(real), path);
-  for (const [name, value] of plan.variables) options.push("--setenv", name, value);
-  if (bubblewrap.filter !== null) options.push("--seccomp", "4");
-  if (bubblewrap.setsName) options.push("--argv0", bytesOf(programName(plan.builder)));
-  return {
-    program: bubblewrap.program,
-    args: ["--args", "3", "--", ...(bubblewrap.setsName ? [plan.builder, ...plan.args] : namedCommand(plan))],
-    inputs: [
-      Buffer.from(options.map((option) => `${option}\0`).join(""), "latin1"),
-      ...(bubblewrap.filter === null ? [] : [bubblewrap.filter]),
-    ],
+  return options;
+}
+
+/** The script that gathers what the plan mounts, and the plan as it is seen then: below the directory the build's own lies in, which is all one mount. */
+function gathered(plan: SandboxPlan): { readonly lines: string[]; readonly seen: SandboxPlan } {
+  const { dir } = plan.scratch;
+  const room = dirname(dir);
+  const lines = ["set -e", ...MOUNT_FUNCTIONS];
+  const moved = (path: string): string => GATHERED + path.slice(room.length);
+  const place = (source: string, name: string): string => {
+    if (source.startsWith(`${room}/`)) return moved(source);
+    if (SYSTEM.test(source)) return source;
+    lines.push(`bind ${quote(source)} ${quote(`${dir}/${name}`)}`);
+    return moved(`${dir}/${name}`);
   };
+  const { scratch } = plan;
+  const seenScratch = { ...scratch, store: moved(scratch.store), build: moved(scratch.build), tmp: moved(scratch.tmp) };
+  const etc = place(plan.etc, "etc");
+  const mounts = plan.mounts.map((mount, index) => ({ ...mount, source: place(mount.source, `mount-${index}`) }));
+  const starter = plan.starter === null ? null : place(plan.starter, "starter");
+  // Nearly always there is one, the store; for it there is a directory already.
+  const placeInputs = (directory: string, index: number): string => {
+    if (index > 0) return place(directory, `inputs-${index}`);
+    lines.push(`mount --bind ${quote(directory)} ${quote(scratch.root)}`);
+    return moved(scratch.root);
+  };
+  const inputs: SandboxInput[] = [];
+  if (fitsBubblewrap(plan)) {
+    // The directory they lie in is one mount, where each of them would be one.
+    const directories = new Map<string, string>();
+    for (const { path, real } of plan.inputs) {
+      const directory = dirname(real);
+      const known = directories.get(directory) ?? placeInputs(directory, directories.size);
+      directories.set(directory, known);
+      inputs.push({ path, real: known + real.slice(directory.length) });
+    }
+  } else {
+    for (const { path, real } of plan.inputs) {
+      lines.push(`bindro ${quote(real)} ${quote(scratch.store + path.slice(path.lastIndexOf("/")))}`);
+    }
+  }
+  lines.push(`mount --rbind ${quote(room)} ${GATHERED}`);
+  return { lines, seen: { ...plan, scratch: seenScratch, etc, mounts, starter, inputs } };
 }
 
 /** The directories above some paths, those nearer to the root first. */
@@ -102,6 +194,15 @@ function parentsOf(paths: readonly string[]): string[] {
     .filter((dir) => !/^\/(?:etc|dev|proc|tmp|build)(?:\/|$)|^\/nix\/store/.test(dir))
     .map(bytesOf)
     .sort();
+}
+
+function needsBusybox(plan: SandboxPlan): EngineError {
+  return new EngineError(
+    "build",
+    "EXECUTOR_NEEDS_BUSYBOX",
+    `bubblewrap cannot pass ${plan.variables.size} variables and ${plan.args.length} arguments to a builder`,
+    { hint: "Install a static busybox (Debian: busybox-static), which sets them inside of the sandbox." },
+  );
 }
 
 function bytesOf(text: string): ByteString {

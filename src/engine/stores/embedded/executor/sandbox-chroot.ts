@@ -2,8 +2,10 @@
 // Not a sandbox: the builder sees the host's network and processes. The command is pure; filling the directory is not.
 import { spawnSync } from "node:child_process";
 import {
+  chmodSync,
   copyFileSync,
   cpSync,
+  existsSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -12,33 +14,43 @@ import {
   realpathSync,
   symlinkSync,
 } from "node:fs";
-import { dirname } from "node:path";
 import type { ByteString } from "../../../formats/byte-string.ts";
 import { hasCode, pathBytes, pathString, readEntries, Turns } from "../file-tree.ts";
 import { searchPath } from "../flock.ts";
+import { WITHOUT_NEW_RIGHTS } from "./drop-rights.ts";
 import { BUILD_DIR } from "./environment.ts";
-import { namedCommand, SANDBOX_GID, SANDBOX_UID, type SandboxCommand, type SandboxPlan } from "./sandbox-plan.ts";
-import { refuseLoaderVariables } from "./sandbox-unshare.ts";
+import { refuseLoaderVariables } from "./loader-variables.ts";
+import { namedCommand, type SandboxCommand, type SandboxPlan } from "./sandbox-plan.ts";
+import { quote, quoteBytes, STARTER, starterOf, startScript } from "./sandbox-start.ts";
 
 const DEVICES = ["full", "null", "random", "tty", "urandom", "zero"];
 
 /**
  * The command line: by `nsenter`, which enters a root directory without any namespace, else by `chroot`, which begins at its top. Throws
- * `EXECUTOR_NEEDS_BWRAP`.
+ * `EXECUTOR_NEEDS_BUSYBOX`.
  */
 export function chrootCommand(plan: SandboxPlan, nsenter: boolean): SandboxCommand {
-  refuseLoaderVariables(plan);
   const { root } = plan.scratch;
-  const variables = [...plan.variables].map(([name, value]) => `'${`${name}=${value}`.replaceAll("'", "'\\''")}'`);
-  const flags = nsenter
-    ? [`--root=${root}`, `--wd=${root}${BUILD_DIR}`, `--setgid=${SANDBOX_GID}`, `--setuid=${SANDBOX_UID}`, "--"]
-    : [`--userspec=${SANDBOX_UID}:${SANDBOX_GID}`, "--groups=", root];
+  const { starter, uid } = plan;
+  if (uid === null) throw new Error("a private root directory needs a user for the builder");
+  const enter = nsenter
+    ? ["nsenter", `--root=${root}`, `--wd=${root}${BUILD_DIR}`, `--setgid=${uid}`, `--setuid=${uid}`, "--"]
+    : ["chroot", `--userspec=${uid}:${uid}`, "--groups=", root];
+  const common = { staysOutside: false, opensLog: false };
+  if (starter !== null) {
+    const [program = "", ...args] = [...WITHOUT_NEW_RIGHTS, ...enter, starterOf(plan)];
+    return { program, args, inputs: [], start: startScript(plan, !nsenter), ...common };
+  }
+  refuseLoaderVariables(plan.variables);
+  const variables = [...plan.variables].map(([name, value]) => quoteBytes(`${name}=${value}` as ByteString)).join(" ");
+  const [entering = "", ...rest] = [...enter, ...(nsenter ? namedCommand(plan) : fromTheTop(plan))];
   const script = [
     "exec 3<&-",
-    `program=$(command -v ${nsenter ? "nsenter" : "chroot"})`,
-    `exec env -i ${variables.join(" ")} "$program" ${[...flags, ...(nsenter ? namedCommand(plan) : fromTheTop(plan))].map(quoted).join(" ")}`,
+    `program=$(command -v ${entering})`,
+    `exec ${WITHOUT_NEW_RIGHTS.join(" ")} env -i ${variables} "$program" ${rest.map(quote).join(" ")}`,
   ].join("\n");
-  return { program: "/bin/sh", args: ["/proc/self/fd/3"], inputs: [Buffer.from(`${script}\n`, "latin1")] };
+  const inputs = [Buffer.from(`${script}\n`, "latin1")];
+  return { program: "/bin/sh", args: ["/proc/self/fd/3"], inputs, start: null, ...common };
 }
 
 /** The builder started in the build directory by a shell, where that leaves no trace; another shell than busybox's adds variables. */
@@ -48,26 +60,24 @@ function fromTheTop(plan: SandboxPlan): readonly string[] {
   return ["/bin/sh", "-c", `cd ${BUILD_DIR}; unset SHLVL OLDPWD; exec "$@"`, "sh", ...builder];
 }
 
-function quoted(text: string): ByteString {
-  return `'${Buffer.from(text, "utf8").toString("latin1").replaceAll("'", "'\\''")}'` as ByteString;
-}
-
 /**
  * Fills the private root: inputs and mounted directories as hard links, mounted files as copies, devices where root may make them, and the log as what `/dev/stdout` and
  * `/dev/stderr` name, since there is no `/proc` to find them by.
  */
-export async function fillChroot(plan: SandboxPlan, logPipe: string): Promise<void> {
+export async function fillChroot(plan: SandboxPlan): Promise<void> {
   const { root } = plan.scratch;
   const turns = new Turns();
   for (const name of readdirSync(plan.etc)) cpSync(`${plan.etc}/${name}`, `${root}/etc/${name}`, { recursive: true });
   for (const { path, real } of plan.inputs) await linkTree(pathString(real), pathString(`${root}${path}`), turns);
-  for (const { source, target } of plan.mounts) {
-    mkdirSync(dirname(`${root}${target}`), { recursive: true });
+  const { starter } = plan;
+  const own = starter === null || plan.busyboxShell ? [] : [{ source: starter, target: STARTER }];
+  for (const { source, target } of [...plan.mounts, ...own]) {
+    makeParents(root, target);
     const real = realpathSync(source);
     if (lstatSync(real).isDirectory()) await linkTree(pathString(real), pathString(`${root}${target}`), turns);
     else copyFileSync(real, `${root}${target}`);
   }
-  for (const name of ["stdout", "stderr"]) linkSync(logPipe, `${root}/dev/${name}`);
+  for (const name of ["stdout", "stderr"]) linkSync(plan.logPipe, `${root}/dev/${name}`);
   // A failure leaves them out: most builders need none but null.
   spawnSync("cp", ["-a", ...DEVICES.map((name) => `/dev/${name}`), `${root}/dev/`], {
     stdio: "ignore",
@@ -94,6 +104,16 @@ export function killInside(root: string): void {
   }
 }
 
+/** Makes the directories above a path inside, open to the builder whatever this process's umask says. */
+function makeParents(root: string, target: string): void {
+  for (let slash = target.indexOf("/", 1); slash > 0; slash = target.indexOf("/", slash + 1)) {
+    const directory = `${root}${target.slice(0, slash)}`;
+    if (existsSync(directory)) continue;
+    mkdirSync(directory);
+    chmodSync(directory, 0o755);
+  }
+}
+
 /** Copies a tree as hard links; what cannot be linked is copied. */
 async function linkTree(from: ByteString, to: ByteString, turns: Turns): Promise<void> {
   const source = pathBytes(from);
@@ -102,6 +122,8 @@ async function linkTree(from: ByteString, to: ByteString, turns: Turns): Promise
   if (turns.due()) await turns.pause();
   if (stats.isDirectory()) {
     mkdirSync(target, { recursive: true });
+    // Whatever this process's umask says, the builder may look into it.
+    chmodSync(target, 0o755);
     for (const { name } of readEntries(from)) {
       await linkTree(`${from}/${name}` as ByteString, `${to}/${name}` as ByteString, turns);
     }

@@ -43,6 +43,14 @@ export interface SandboxPlan {
   readonly args: readonly string[];
   /** Whether `/bin/sh` inside is busybox's, which can run a program under another name. */
   readonly busyboxShell: boolean;
+  /** A static busybox of this machine, which is the last step before the builder; null where there is none. */
+  readonly starter: string | null;
+  /** The user the builder runs as, null when it is this process's. */
+  readonly uid: number | null;
+  /** Descriptors whoever started this process left open for its children. */
+  readonly strayDescriptors: readonly number[];
+  /** The named pipe of the log. */
+  readonly logPipe: string;
   readonly shmSize: string;
 }
 
@@ -52,6 +60,12 @@ export interface SandboxCommand {
   readonly args: readonly string[];
   /** What the program finds on descriptors 3, 4, … */
   readonly inputs: readonly Uint8Array[];
+  /** What it finds on standard input: the script of the starter; null where there is no starter. */
+  readonly start: Uint8Array | null;
+  /** Whether a process of the sandbox's program stays outside and waits for the builder, its child. */
+  readonly staysOutside: boolean;
+  /** Whether it opens the log by its name, and says so with one byte; else it is given it. */
+  readonly opensLog: boolean;
 }
 
 /** `/etc/passwd` of a sandbox (Nix 2.8 `startBuilder`). */
@@ -83,11 +97,13 @@ export function programName(builder: string): string {
  */
 export function namedCommand(plan: SandboxPlan): readonly string[] {
   const plain = [plan.builder, ...plan.args];
-  if (!plan.busyboxShell || programName(plan.builder) === "") return plain;
-  for (const name of plan.variables.keys()) {
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || SHELL_OWN.has(name)) return plain;
-  }
+  if (!plan.busyboxShell || programName(plan.builder) === "" || !hasPlainNames(plan.variables)) return plain;
   return ["/bin/sh", "-c", 'unset SHLVL; exec -a "$0" "$@"', programName(plan.builder), ...plain];
+}
+
+/** Whether busybox's shell hands on all of these variables as they are. */
+export function hasPlainNames(variables: SandboxPlan["variables"]): boolean {
+  return [...variables.keys()].every((name) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !SHELL_OWN.has(name));
 }
 
 /** Variables busybox's shell sets or reads itself. */

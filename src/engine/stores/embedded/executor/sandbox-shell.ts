@@ -13,14 +13,8 @@ export interface SandboxShell {
 
 /** Looks for a shell; throws `EXECUTOR_NO_SHELL`, `EXECUTOR_NO_LIBRARIES` when it needs some and nobody says which. */
 export function findSandboxShell(): SandboxShell {
-  for (const directory of searchPath().split(":")) {
-    for (const name of ["busybox", "busybox.static", "busybox-static"]) {
-      const program = `${directory}/${name}`;
-      if (!existsSync(program)) continue;
-      const source = realpathSync(program);
-      if (isStatic(source)) return { mounts: [{ target: "/bin/sh", source, writable: false }], busybox: true };
-    }
-  }
+  const busybox = findStaticBusybox();
+  if (busybox !== null) return { mounts: [{ target: "/bin/sh", source: busybox, writable: false }], busybox: true };
   if (!existsSync("/bin/sh")) {
     throw new EngineError("build", "EXECUTOR_NO_SHELL", "no shell found for '/bin/sh' in the sandbox", {
       hint: "Install a static busybox, or set sandbox-paths.",
@@ -32,6 +26,19 @@ export function findSandboxShell(): SandboxShell {
     mounts.push({ target: library, source: realpathSync(library), writable: false });
   }
   return { mounts, busybox: false };
+}
+
+/** A busybox that needs no libraries, null where there is none. */
+export function findStaticBusybox(): string | null {
+  for (const directory of searchPath().split(":")) {
+    for (const name of ["busybox", "busybox.static", "busybox-static"]) {
+      const program = `${directory}/${name}`;
+      if (!existsSync(program)) continue;
+      const source = realpathSync(program);
+      if (isStatic(source)) return source;
+    }
+  }
+  return null;
 }
 
 /** Libraries a program is linked with, as `ldd` says, the loader among them. */

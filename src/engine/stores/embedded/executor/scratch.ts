@@ -13,65 +13,68 @@ import {
 import { type ByteString, toBytes } from "../../../formats/byte-string.ts";
 import { baseNameOf, type StorePath } from "../../../formats/store-path.ts";
 import { realPathOf, type StoreLayout } from "../layout.ts";
-import {
-  GROUP,
-  HOSTS,
-  NSSWITCH,
-  PASSWD,
-  SANDBOX_GID,
-  SANDBOX_UID,
-  type SandboxInput,
-  type Scratch,
-} from "./sandbox-plan.ts";
+import { GROUP, HOSTS, NSSWITCH, PASSWD, type SandboxInput, type Scratch } from "./sandbox-plan.ts";
 
 /** Files of the host a builder with network resolves names by. */
 const NETWORK_FILES = ["resolv.conf", "services", "hosts"];
 
 /**
  * Makes the directories of one build at `dir`, which must not exist. With `insideRoot` (the private root without namespaces) they lie
- * where the builder sees them, and belong to the ids it runs as.
+ * where the builder sees them. They belong to the user the builder runs as; null is this process's.
  */
-export function makeScratch(dir: string, insideRoot: boolean): Scratch {
+export function makeScratch(dir: string, insideRoot: boolean, uid: number | null): Scratch {
   const root = `${dir}/root`;
   const scratch: Scratch = insideRoot
     ? { dir, root, store: `${root}/nix/store`, build: `${root}/build`, tmp: `${root}/tmp` }
     : { dir, root, store: `${dir}/store`, build: `${dir}/build`, tmp: `${dir}/tmp` };
-  mkdirSync(dir, 0o755);
-  mkdirSync(root, 0o755);
-  if (insideRoot) for (const name of ["nix", "etc", "dev", "bin"]) mkdirSync(`${root}/${name}`, 0o755);
+  makeDirectory(dir, 0o755);
+  makeDirectory(root, 0o755);
+  if (insideRoot) for (const name of ["nix", "etc", "dev", "bin"]) makeDirectory(`${root}/${name}`, 0o755);
   for (const [path, mode] of [
     [scratch.store, 0o1775],
     [scratch.build, 0o700],
     [scratch.tmp, 0o1777],
   ] as const) {
-    mkdirSync(path);
-    chmodSync(path, mode);
-    if (insideRoot) chownSync(path, SANDBOX_UID, SANDBOX_GID);
+    makeDirectory(path, mode);
+    if (uid !== null) chownSync(path, uid, uid);
   }
   return scratch;
 }
 
+/** Makes a directory of exactly this mode, whatever this process's umask says. */
+export function makeDirectory(path: string, mode: number): void {
+  mkdirSync(path);
+  chmodSync(path, mode);
+}
+
+/** Writes a file everyone may read, whatever this process's umask says. */
+function writeOpenFile(path: string, contents: string | Uint8Array): void {
+  writeFileSync(path, contents);
+  chmodSync(path, 0o644);
+}
+
 /** Writes what stands in `/etc` inside. With network also what names are resolved by. */
 export function makeEtc(dir: string, network: boolean): void {
-  mkdirSync(dir, 0o755);
-  writeFileSync(`${dir}/passwd`, PASSWD);
-  writeFileSync(`${dir}/group`, GROUP);
-  writeFileSync(`${dir}/hosts`, HOSTS);
+  makeDirectory(dir, 0o755);
+  writeOpenFile(`${dir}/passwd`, PASSWD);
+  writeOpenFile(`${dir}/group`, GROUP);
+  writeOpenFile(`${dir}/hosts`, HOSTS);
   if (!network) return;
-  writeFileSync(`${dir}/nsswitch.conf`, NSSWITCH);
+  writeOpenFile(`${dir}/nsswitch.conf`, NSSWITCH);
   // Their place in /etc may be a symlink to where nothing is mounted inside, so they are copied.
   for (const name of NETWORK_FILES) {
-    if (existsSync(`/etc/${name}`)) writeFileSync(`${dir}/${name}`, readFileSync(`/etc/${name}`));
+    if (existsSync(`/etc/${name}`)) writeOpenFile(`${dir}/${name}`, readFileSync(`/etc/${name}`));
   }
-  mkdirSync(`${dir}/ssl/certs`, { recursive: true });
+  makeDirectory(`${dir}/ssl`, 0o755);
+  makeDirectory(`${dir}/ssl/certs`, 0o755);
 }
 
 /** Writes a build's files into its build directory. */
 export function writeBuildFiles(scratch: Scratch, files: ReadonlyMap<string, ByteString>, owner: number | null): void {
   for (const [name, contents] of files) {
     const path = `${scratch.build}/${name}`;
-    writeFileSync(path, toBytes(contents));
-    if (owner !== null) chownSync(path, owner, SANDBOX_GID);
+    writeOpenFile(path, toBytes(contents));
+    if (owner !== null) chownSync(path, owner, owner);
   }
 }
 

@@ -1,10 +1,12 @@
 // The system calls builders may not make: setting setuid and setgid bits fails with EPERM, setting extended attributes with ENOTSUP
-// (Nix: `setupSeccomp`), so that a builder finds out by itself what a store cannot hold. As a classic BPF program; pure.
+// (Nix: `setupSeccomp`), so that a builder finds out by itself what a store cannot hold; and the kernel's keyrings, which no namespace
+// divides, with ENOSYS. As a classic BPF program; pure.
 
 const ALLOW = 0x7fff_0000;
 const ERRNO = 0x0005_0000;
 const EPERM = 1;
 const ENOTSUP = 95;
+const ENOSYS = 38;
 /** S_ISUID and S_ISGID. */
 const SET_ID_BITS = 0o6000;
 
@@ -25,6 +27,8 @@ interface Calls {
   readonly architecture: number;
   readonly changesMode: readonly { readonly number: number; readonly mode: 1 | 2 }[];
   readonly setsAttribute: readonly number[];
+  /** `add_key`, `request_key`, `keyctl`. */
+  readonly keys: readonly number[];
 }
 
 const FCHMODAT2 = { number: 452, mode: 2 } as const;
@@ -34,21 +38,25 @@ const X86_64: Calls = {
   architecture: 0xc000_003e,
   changesMode: [{ number: 90, mode: 1 }, { number: 91, mode: 1 }, { number: 268, mode: 2 }, FCHMODAT2],
   setsAttribute: [188, 189, 190, SETXATTRAT],
+  keys: [248, 249, 250],
 };
 const I386: Calls = {
   architecture: 0x4000_0003,
   changesMode: [{ number: 15, mode: 1 }, { number: 94, mode: 1 }, { number: 306, mode: 2 }, FCHMODAT2],
   setsAttribute: [226, 227, 228, SETXATTRAT],
+  keys: [286, 287, 288],
 };
 const AARCH64: Calls = {
   architecture: 0xc000_00b7,
   changesMode: [{ number: 52, mode: 1 }, { number: 53, mode: 2 }, FCHMODAT2],
   setsAttribute: [5, 6, 7, SETXATTRAT],
+  keys: [217, 218, 219],
 };
 const ARM: Calls = {
   architecture: 0x4000_0028,
   changesMode: [{ number: 15, mode: 1 }, { number: 94, mode: 1 }, { number: 333, mode: 2 }, FCHMODAT2],
   setsAttribute: [226, 227, 228, SETXATTRAT],
+  keys: [309, 310, 311],
 };
 
 const BY_MACHINE: Readonly<Record<string, readonly Calls[]>> = { x64: [X86_64, I386], arm64: [AARCH64, ARM] };
@@ -87,14 +95,19 @@ function returning(value: number): Instruction {
 }
 
 /** What is decided once the architecture is known; every way through it returns. */
-function callsProgram({ changesMode, setsAttribute }: Calls): Instruction[] {
+function callsProgram({ changesMode, setsAttribute, keys }: Calls): Instruction[] {
   const program: Instruction[] = [
     { code: LOAD, yes: 0, no: 0, value: NUMBER },
     // x32 calls carry a mark beside the number.
     { code: AND, yes: 0, no: 0, value: 0xbfff_ffff },
   ];
-  for (const number of setsAttribute) {
-    program.push({ code: JUMP_EQUAL, yes: 0, no: 1, value: number }, returning(ERRNO | ENOTSUP));
+  for (const [numbers, error] of [
+    [setsAttribute, ENOTSUP],
+    [keys, ENOSYS],
+  ] as const) {
+    for (const number of numbers) {
+      program.push({ code: JUMP_EQUAL, yes: 0, no: 1, value: number }, returning(ERRNO | error));
+    }
   }
   for (const { number, mode } of changesMode) {
     program.push(

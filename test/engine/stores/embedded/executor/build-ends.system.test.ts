@@ -1,6 +1,17 @@
 // How builds end: failures with Nix's statuses and words, checks, content-addressed outputs, downloads.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,6 +22,7 @@ import type { EmbeddedStore } from "../../../../../src/engine/stores/embedded/em
 import { realPathOf } from "../../../../../src/engine/stores/embedded/layout.ts";
 import { removeTree } from "../../../../../src/engine/stores/embedded/remove.ts";
 import type { EmbeddedSettings } from "../../../../../src/engine/stores/embedded/settings.ts";
+import { until } from "../../../../support/processes.ts";
 import { buildDrv, Heard, instantiate, openTestStore, shellDerivation } from "../support.ts";
 
 const nix = existsSync("/usr/bin/nix-store");
@@ -261,6 +273,70 @@ describe.skipIf(!nix)("content-addressed derivations", () => {
 });
 
 describe.skipIf(!nix)("the network", () => {
+  it("takes no file of this machine along, and nothing with a wrong hash", async () => {
+    const hash = execFileSync("sh", ["-c", "printf secret | sha256sum"], { encoding: "utf8" }).split(" ")[0]!;
+    const opened = join(root, "opened");
+    mkdirSync(opened);
+    writeFileSync(join(opened, "file"), "secret");
+    const fetched = (name: string, url: string, sha256: string): string =>
+      `derivation { name = "${name}"; system = "builtin"; builder = "builtin:fetchurl"; url = "${url}"; outputHashMode = "flat"; outputHash = "${sha256}"; outputHashAlgo = "sha256"; }`;
+    const server = createServer((request, response) => {
+      if (request.url === "/away") response.writeHead(302, { location: `file://${opened}/file` }).end();
+      else response.end("wrong");
+    }).listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    try {
+      const store = await openStore();
+      for (const [name, url, said] of [
+        ["closed", `file://${opened}/file`, /fetched only below what 'sandbox-paths' names/],
+        ["redirected", `${address}/away`, /expected http:\/\/ or https:\/\/, found 'file:'/],
+        ["other", "ftp://127.0.0.1/file", /expected http:\/\/ or https:\/\/, found 'ftp:'/],
+      ] as const) {
+        const heard = new Heard();
+        const { result } = await buildDrv(store, drvOf(store, fetched(name, url, hash)), { heard });
+        expect(result.errorMessage, name).toMatch(/failed with exit code 1$/);
+        expect(heard.lines.join("\n"), name).toMatch(said);
+      }
+      const wrong = await buildDrv(store, drvOf(store, fetched("wrong", `${address}/file`, hash)));
+      expect(wrong.result.errorMessage).toMatch(/^hash mismatch in fixed-output derivation/);
+      expect((await store.queryAllValidPaths()).filter((path) => !path.endsWith(".drv"))).toEqual([]);
+      const files = readdirSync(store.layout.storeDir).filter((name) => !/^\.|\.(?:drv|lock)$/.test(name));
+      expect(files).toEqual([]);
+      const other = await openStore({ sandboxPaths: [`/cache=${opened}`] });
+      const allowed = await buildDrv(other, drvOf(other, fetched("allowed", "file:///cache/file", hash)));
+      expect([allowed.result.status, allowed.result.errorMessage]).toEqual(["Built", ""]);
+    } finally {
+      server.close();
+    }
+  });
+
+  it("gives nobody a descriptor of what is registered", async () => {
+    const meeting = join(root, "meeting");
+    mkdirSync(meeting);
+    chmodSync(meeting, 0o777);
+    const store = await openStore({ sandboxPaths: [`/meeting=${meeting}`] });
+    const hash = execFileSync("sh", ["-c", "echo right | sha256sum"], { encoding: "utf8" }).split(" ")[0]!;
+    const script = `: meeting-${process.pid}; echo right > $out; echo > /meeting/written; until [ -e /meeting/taken ]; do :; done`;
+    const drv = drvOf(store, shellDerivation("handed", script, `outputHash = "${hash}"; outputHashAlgo = "sha256";`));
+    const building = buildDrv(store, drv);
+    await until("the output to be written", () => existsSync(join(meeting, "written")));
+    // What a builder hands out through an abstract socket, this test takes by itself.
+    const work = join(root, "nix/var/nix/tsbuild-top");
+    const output = execFileSync("find", [work, "-type", "f", "-name", "*-handed"], { encoding: "utf8" }).trim();
+    const descriptor = openSync(output, "r+");
+    try {
+      writeFileSync(join(meeting, "taken"), "");
+      const { result, outputs } = await building;
+      expect([result.status, result.errorMessage]).toEqual(["Built", ""]);
+      writeSync(descriptor, "wrong", 0);
+      expect(read(store, outputs.get("out")!.path)).toBe("right\n");
+      expect((await store.verify({ checkContents: true })).faults).toEqual([]);
+    } finally {
+      closeSync(descriptor);
+    }
+  });
+
   it("is there for fixed outputs and builtin:fetchurl, and for nobody else", async () => {
     const server = createServer((request, response) => {
       if (request.url === "/moved") response.writeHead(302, { location: "/file" }).end();

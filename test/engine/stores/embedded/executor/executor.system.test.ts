@@ -246,7 +246,8 @@ describe.skipIf(!nix)("beside real Nix", () => {
 
   it("sandbox-paths open what they name", async () => {
     const shared = join(root, "shared");
-    execFileSync("mkdir", [shared]);
+    // Builders are nobody's user, so a directory they shall write to is open to them, as with Nix's build users.
+    execFileSync("mkdir", ["-m", "0777", shared]);
     const store = await openStore({ sandboxPaths: ["/bin/sh=/usr/bin/busybox", `/shared=${shared}`, "/missing?"] });
     const { result } = await buildDrv(
       store,

@@ -1,19 +1,21 @@
 import { describe, expect, it } from "vitest";
 import { type ByteString, byteStringOf } from "../../../../../src/engine/formats/byte-string.ts";
 import { parseStorePath } from "../../../../../src/engine/formats/store-path.ts";
+import { buildIds, isNobodys } from "../../../../../src/engine/stores/embedded/executor/build-users.ts";
 import { probeCapability, type Try } from "../../../../../src/engine/stores/embedded/executor/capability.ts";
 import { bubblewrapCommand, fitsBubblewrap } from "../../../../../src/engine/stores/embedded/executor/sandbox-bwrap.ts";
 import { chrootCommand } from "../../../../../src/engine/stores/embedded/executor/sandbox-chroot.ts";
 import { namesShell, parseSandboxPath } from "../../../../../src/engine/stores/embedded/executor/sandbox-paths.ts";
 import { namedCommand, type SandboxPlan } from "../../../../../src/engine/stores/embedded/executor/sandbox-plan.ts";
 import { isStaticElf, parseLibraries } from "../../../../../src/engine/stores/embedded/executor/sandbox-shell.ts";
+import { startScript } from "../../../../../src/engine/stores/embedded/executor/sandbox-start.ts";
 import { unshareCommand } from "../../../../../src/engine/stores/embedded/executor/sandbox-unshare.ts";
 import { seccompFilter } from "../../../../../src/engine/stores/embedded/executor/seccomp.ts";
 
 const input = parseStorePath("/nix/store/00000000000000000000000000000000-in");
 const plan: SandboxPlan = {
-  scratch: { dir: "/w", store: "/w/store", build: "/w/build", tmp: "/w/tmp", root: "/w/root" },
-  etc: "/w/etc",
+  scratch: { dir: "/b/w", store: "/b/w/store", build: "/b/w/build", tmp: "/b/w/tmp", root: "/b/w/root" },
+  etc: "/b/w/etc",
   inputs: [{ path: input, real: `/root/it's${input}` }],
   mounts: [
     { target: "/bin/sh", source: "/usr/bin/busybox", writable: false },
@@ -24,20 +26,31 @@ const plan: SandboxPlan = {
   builder: "/nix/store/x/bin/bash",
   args: ["-e", "it's"],
   busyboxShell: true,
+  starter: "/usr/bin/busybox",
+  uid: null,
+  strayDescriptors: [40],
+  logPipe: "/b/w/log",
   shmSize: "50%",
 };
 
+const alone: SandboxPlan = { ...plan, starter: null };
+
 function optionsOf(of: SandboxPlan, setsName = false): string[] {
   const { inputs } = bubblewrapCommand({ program: "bwrap", setsName, filter: null }, of);
-  return Buffer.from(inputs[0]!).toString("latin1").split("\0");
+  return textOf(inputs.at(-1)).split("\0");
+}
+
+function textOf(bytes: Uint8Array | null | undefined): string {
+  return Buffer.from(bytes ?? []).toString("latin1");
 }
 
 describe("bubblewrap", () => {
-  it("mounts the inputs read-only and passes variables byte by byte", () => {
-    const text = optionsOf(plan).join(" ");
+  it("mounts the inputs read-only and passes variables byte by byte, by itself only where there is no starter", () => {
+    expect(optionsOf(plan)).not.toContain("--setenv");
+    const text = optionsOf(alone).join(" ");
     expect(text).toContain("--unshare-net");
     expect(text).toContain(`--ro-bind /root/it's${input} ${input}`);
-    expect(text).toContain("--bind /w/store /nix/store");
+    expect(text).toContain("--bind /b/w/store /nix/store");
     expect(text).toContain("--dev-bind /var/cache /cache");
     expect(text).toContain("--setenv a \xff 'x'");
     expect(text).toContain("--die-with-parent");
@@ -47,9 +60,12 @@ describe("bubblewrap", () => {
     expect(optionsOf({ ...plan, network: true })).not.toContain("--unshare-net");
   });
 
-  it("names the builder as Nix does, by itself or through the shell", () => {
-    expect(optionsOf(plan, true)).toContain("--argv0");
-    expect(bubblewrapCommand({ program: "bwrap", setsName: true, filter: null }, plan).args).toEqual([
+  it("names the builder as Nix does, by the starter, by itself or through the shell", () => {
+    expect(textOf(bubblewrapCommand({ program: "bwrap", setsName: true, filter: null }, plan).start)).toContain(
+      "exec -a 'bash' '/nix/store/x/bin/bash' '-e' 'it'\\''s'",
+    );
+    expect(optionsOf(alone, true)).toContain("--argv0");
+    expect(bubblewrapCommand({ program: "bwrap", setsName: true, filter: null }, alone).args).toEqual([
       ...["--args", "3", "--", "/nix/store/x/bin/bash", "-e", "it's"],
     ]);
     expect(namedCommand(plan).slice(3)).toEqual(["bash", "/nix/store/x/bin/bash", "-e", "it's"]);
@@ -61,9 +77,34 @@ describe("bubblewrap", () => {
     expect(namedCommand({ ...plan, busyboxShell: false })[0]).toBe("/nix/store/x/bin/bash");
   });
 
-  it("is not asked for more than it takes", () => {
-    expect(fitsBubblewrap(plan)).toBe(true);
-    expect(fitsBubblewrap({ ...plan, inputs: Array.from({ length: 3000 }, () => plan.inputs[0]!) })).toBe(false);
+  it("is not asked for more than it takes: many inputs are gathered before", () => {
+    const many = { ...plan, inputs: Array.from({ length: 3000 }, () => plan.inputs[0]!) };
+    expect([fitsBubblewrap(plan), fitsBubblewrap(many)]).toEqual([true, false]);
+    const { program, args, inputs } = bubblewrapCommand({ program: "bwrap", setsName: false, filter: null }, many);
+    expect([program, args.slice(0, 3)]).toEqual(["unshare", ["--user", "--map-root-user", "--mount"]]);
+    expect(textOf(inputs[0])).toContain(`bindro '/root/it'\\''s${input}' '/b/w/store/${input.slice(11)}'`);
+    expect(textOf(inputs[1])).not.toContain(input);
+  });
+
+  it("is not asked for more variables than it takes, if nothing else can set them", () => {
+    const variables = new Map(
+      Array.from({ length: 3000 }, (_, index) => [byteStringOf(`v${index}`), byteStringOf("")]),
+    );
+    const bubblewrap = { program: "bwrap", setsName: false, filter: null };
+    expect(textOf(bubblewrapCommand(bubblewrap, { ...plan, variables }).start)).toContain("'v2999='");
+    expect(() => bubblewrapCommand(bubblewrap, { ...alone, variables })).toThrow(/3000 variables/);
+  });
+
+  it("runs as the build's user, who sees the host's paths only where they were gathered", () => {
+    const { args, inputs } = bubblewrapCommand(
+      { program: "bwrap", setsName: false, filter: null },
+      { ...plan, uid: 77 },
+    );
+    expect(args.slice(0, 2)).toEqual(["--mount", "--propagation"]);
+    expect(textOf(inputs[0])).toMatch(
+      /exec 'setpriv' '--reuid=77' '--regid=77' '--clear-groups' '--no-new-privs' .* 'bwrap' '--args' '4'/,
+    );
+    expect(textOf(inputs[1])).not.toMatch(/\/b\/w\/|\/root\/it/);
   });
 });
 
@@ -93,7 +134,7 @@ describe("the filter of system calls", () => {
   const eperm = 0x0005_0001;
   const enotsup = 0x0005_005f;
 
-  it("forbids setuid bits and extended attributes, and nothing else", () => {
+  it("forbids setuid bits, extended attributes and keyrings, and nothing else", () => {
     const filter = seccompFilter("x64")!;
     const x64 = (number: number, ...args: number[]): number => verdict(filter, number, 0xc000_003e, args);
     expect([x64(90, 0, 0o755), x64(90, 0, 0o4755), x64(91, 3, 0o2755), x64(268, 0, 0, 0o6755)]).toEqual([
@@ -102,6 +143,7 @@ describe("the filter of system calls", () => {
     expect([x64(268, 0, 0o6755, 0o755), x64(452, 0, 0, 0o4000), x64(188), x64(190), x64(1), x64(0)]).toEqual([
       ...[allow, eperm, enotsup, enotsup, allow, allow],
     ]);
+    expect([x64(248), x64(249), x64(250), x64(251)]).toEqual([0x0005_0026, 0x0005_0026, 0x0005_0026, allow]);
     expect(x64(90 | 0x4000_0000, 0, 0o4755)).toBe(eperm);
     expect(verdict(filter, 15, 0x4000_0003, [0, 0o4755])).toBe(eperm);
     expect(verdict(filter, 90, 0x4000_0003, [0, 0o4755])).toBe(allow);
@@ -115,38 +157,107 @@ describe("the filter of system calls", () => {
 
 describe("unshare", () => {
   it("quotes everything for its script", () => {
-    const { args, inputs } = unshareCommand(plan);
+    const { args, inputs, start } = unshareCommand(plan);
     expect(args).toContain("--net");
     const script = Buffer.from(inputs[0]!).toString("latin1");
     expect(script).toContain(`bindro '/root/it'\\''s${input}' '.${input}'`);
-    expect(script).toContain("'a=\xff '\\''x'\\'''");
+    expect(script).not.toContain("\xff");
+    expect(textOf(start)).toContain("export 'a=\xff '\\''x'\\'''");
     expect(script).toContain("bind '/var/cache' './cache'");
   });
 
-  it("refuses variables that would reach the host's loader", () => {
-    const bad = { ...plan, variables: new Map([["LD_PRELOAD" as ByteString, byteStringOf("/evil.so")]]) };
-    expect(() => unshareCommand(bad)).toThrow(/LD_PRELOAD/);
+  it("refuses variables that would reach the host's loader, where nothing sets them inside", () => {
+    const having = (name: string, value: string): SandboxPlan => ({
+      ...plan,
+      variables: new Map([[byteStringOf(name), byteStringOf(value)]]),
+    });
+    for (const [name, value] of [
+      ["LD_PRELOAD", "/evil.so"],
+      ["GCONV_PATH", "."],
+      ["LANGUAGE", "../../evil"],
+      ["LC_ALL", "/tmp/evil"],
+    ] as const) {
+      expect(() => unshareCommand({ ...having(name, value), starter: null }), name).toThrow(name);
+      expect(textOf(unshareCommand(having(name, value)).inputs[0]), name).not.toContain(name);
+    }
+    expect(textOf(unshareCommand({ ...having("LC_ALL", "C.UTF-8"), starter: null }).inputs[0])).toContain("LC_ALL=C");
+  });
+
+  it("has the build's user mount nothing and become root of nothing", () => {
+    const { args, inputs } = unshareCommand({ ...plan, uid: 77 });
+    expect(args).not.toContain("--user");
+    expect(textOf(inputs[0])).toMatch(/exec 'setpriv' '--reuid=77' .* 'unshare' '--user' '--map-user=1000'/);
+  });
+});
+
+describe("the starter", () => {
+  it("closes every descriptor but the first three, also those the program was started with", () => {
+    const script = textOf(startScript(plan, false));
+    expect(script).toContain("exec 0<&9 1>&8 2>&8\nexec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- 40>&-\n");
+    expect(script).toContain("umask 022");
+  });
+
+  it("sets by env what the shell cannot have as variables", () => {
+    const odd = { ...plan, variables: new Map([[byteStringOf("a-b"), byteStringOf("1")]]) };
+    expect(textOf(startScript(odd, false))).toContain(`exec -a env "$0" -i 'a-b=1' '/nix/store/x/bin/bash' '-e'`);
+  });
+});
+
+describe("build users", () => {
+  it("are there where this process can become someone else", () => {
+    expect(buildIds(false, "0 0 4294967295")).toBeNull();
+    expect(buildIds(true, "         0          0 4294967295\n")).toEqual({ first: 889_192_448, count: 4096 });
+    expect(buildIds(true, "0 100000 65536\n")).toEqual({ first: 60_706, count: 478 });
+    expect(buildIds(true, "0 1000 1\n")).toBeNull();
+  });
+
+  it("are nobody", () => {
+    const passwd = "root:x:0:0:root:/root:/bin/sh\nann:x:60706:1::/:/bin/sh\n";
+    expect(isNobodys(60_706, passwd, "")).toBe(false);
+    expect(isNobodys(60_707, passwd, "ann:60000:707\n")).toBe(true);
+    expect(isNobodys(60_706, "", "ann:60000:707\n")).toBe(false);
   });
 });
 
 describe("chroot", () => {
   const scriptOf = (of: SandboxPlan, nsenter: boolean): string =>
-    Buffer.from(chrootCommand(of, nsenter).inputs[0]!).toString("latin1");
+    textOf(chrootCommand({ ...of, starter: null, uid: 77 }, nsenter).inputs[0]);
+
+  it("is entered by the starter as nobody's user", () => {
+    expect(chrootCommand({ ...plan, uid: 77 }, true)).toMatchObject({
+      program: "setpriv",
+      args: [
+        "--no-new-privs",
+        "--",
+        "nsenter",
+        "--root=/b/w/root",
+        "--wd=/b/w/root/build",
+        "--setgid=77",
+        "--setuid=77",
+        "--",
+        "/bin/sh",
+      ],
+    });
+    const { args, start } = chrootCommand({ ...plan, uid: 77, busyboxShell: false }, false);
+    expect(args.slice(2)).toEqual(["chroot", "--userspec=77:77", "--groups=", "/b/w/root", "/.start/sh"]);
+    expect(textOf(start)).toMatch(/^\{\ncd \/build\n/);
+    expect(() => chrootCommand(plan, true)).toThrow(/needs a user/);
+  });
 
   it("begins in the build directory by nsenter, whatever the shell", () => {
     const script = scriptOf({ ...plan, busyboxShell: false }, true);
     expect(script).toContain(
-      "'--root=/w/root' '--wd=/w/root/build' '--setgid=100' '--setuid=1000' '--' '/nix/store/x/bin/bash' '-e' 'it'\\''s'",
+      "'--root=/b/w/root' '--wd=/b/w/root/build' '--setgid=77' '--setuid=77' '--' '/nix/store/x/bin/bash' '-e' 'it'\\''s'",
     );
     expect(script).toContain("env -i 'a=\xff '\\''x'\\''' ");
   });
 
   it("begins there without nsenter, too, where busybox can change to it", () => {
     expect(scriptOf(plan, false)).toContain(
-      `'/w/root' '/bin/sh' '-c' 'cd /build; unset SHLVL OLDPWD; exec "$@"' 'sh' '/nix/store/x/bin/bash'`,
+      `'/b/w/root' '/bin/sh' '-c' 'cd /build; unset SHLVL OLDPWD; exec "$@"' 'sh' '/nix/store/x/bin/bash'`,
     );
     expect(scriptOf({ ...plan, busyboxShell: false }, false)).toContain(
-      "'--groups=' '/w/root' '/nix/store/x/bin/bash'",
+      "'--groups=' '/b/w/root' '/nix/store/x/bin/bash'",
     );
   });
 });
@@ -177,26 +288,24 @@ describe("the capability", () => {
     (program) => ({ ok: program in working, output: working[program] ?? "" });
 
   it("is the best that works", () => {
-    expect(probeCapability("auto", false, trying({ bwrap: "bubblewrap 0.8.0", unshare: "" }))).toEqual({
+    expect(probeCapability("auto", null, trying({ bwrap: "bubblewrap 0.8.0" }))).toEqual({
       type: "bwrap",
       bubblewrap: { program: "bwrap", setsName: false, filter: seccompFilter(process.arch) },
-      unshare: true,
     });
-    expect(probeCapability("auto", false, trying({ bwrap: "bubblewrap 0.11.0" }))).toMatchObject({
+    expect(probeCapability("auto", null, trying({ bwrap: "bubblewrap 0.11.0" }))).toMatchObject({
       bubblewrap: { setsName: true },
-      unshare: false,
     });
-    expect(probeCapability("auto", false, trying({ unshare: "" })).type).toBe("unshare");
-    expect(probeCapability("auto", true, trying({ chroot: "" }))).toEqual({ type: "chroot", nsenter: false });
-    expect(probeCapability("auto", true, trying({ chroot: "", nsenter: "" }))).toEqual({
+    expect(probeCapability("auto", null, trying({ unshare: "" })).type).toBe("unshare");
+    expect(probeCapability("auto", 77, trying({ setpriv: "" }))).toEqual({ type: "chroot", nsenter: false });
+    expect(probeCapability("auto", 77, trying({ setpriv: "", nsenter: "" }))).toEqual({
       type: "chroot",
       nsenter: true,
     });
   });
 
   it("is an error with a way out where nothing works", () => {
-    expect(() => probeCapability("auto", false, trying({ chroot: "" }))).toThrow(/nothing can be built here/);
-    expect(() => probeCapability("bwrap", true, trying({ chroot: "", unshare: "" }))).toThrow(/'bwrap'/);
+    expect(() => probeCapability("auto", null, trying({ setpriv: "" }))).toThrow(/nothing can be built here/);
+    expect(() => probeCapability("bwrap", 77, trying({ setpriv: "", unshare: "" }))).toThrow(/'bwrap'/);
   });
 });
 

@@ -1,0 +1,45 @@
+// Which files of this machine `builtin:fetchurl` may read: it runs outside of any sandbox, so only those a sandboxed builder could see.
+import { realpathSync, statSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { messageOf } from "../../../errors.ts";
+import { parseSandboxPath } from "./sandbox-paths.ts";
+
+/** The answer: the file to read, or why it is not read. */
+export type FileAnswer =
+  | { readonly type: "allowed"; readonly path: string }
+  | { readonly type: "refused"; readonly reason: string };
+
+/**
+ * Finds the file behind a `file://` address. It is named as a builder would name it, by the targets of `sandbox-paths`, and lies below a
+ * source of these also when its symlinks have been followed.
+ */
+export function fileBehind(address: string, sandboxPaths: readonly string[]): FileAnswer {
+  let wanted: string;
+  try {
+    wanted = fileURLToPath(address);
+  } catch (error) {
+    return { type: "refused", reason: messageOf(error) };
+  }
+  for (const { target, source } of sandboxPaths.map(parseSandboxPath)) {
+    const rest = below(wanted, target);
+    if (rest === null) continue;
+    try {
+      const path = realpathSync(source + rest);
+      if (below(path, realpathSync(source)) === null) continue;
+      if (statSync(path).isFile()) return { type: "allowed", path };
+      return { type: "refused", reason: "it is no regular file" };
+    } catch (error) {
+      return { type: "refused", reason: messageOf(error) };
+    }
+  }
+  return {
+    type: "refused",
+    reason: "files of this machine are fetched only below what 'sandbox-paths' names (expected http:// or https://)",
+  };
+}
+
+/** What follows an outer path in one that is it or lies below it, else null. */
+function below(path: string, outer: string): string | null {
+  const top = outer.replace(/\/+$/, "");
+  return path === top || path.startsWith(`${top}/`) ? path.slice(top.length) : null;
+}
