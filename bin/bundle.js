@@ -4,11 +4,21 @@
 // needed still do: each is a file of its own. Files that are started or read as such (engine/program-files.ts) stay in dist/src.
 import { rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { rolldown } from "rolldown";
 
 const fromHere = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 await rm(fromHere("../dist/program"), { recursive: true, force: true });
+/** The bundler, null where its native part is not installed: npm leaves out what does not fit the machine it runs on. */
+const rolldown = await import("rolldown").then(
+  (module) => module.rolldown,
+  (error) => {
+    process.stderr.write(
+      `warning: the program is not bundled and starts a little later, since the bundler cannot be loaded: ${error.message.split("\n")[0]}\n`,
+    );
+    return null;
+  },
+);
+if (rolldown === null) process.exit(0);
 const bundle = await rolldown({
   input: fromHere("../dist/bin/main.js"),
   platform: "node",

@@ -14,10 +14,10 @@ import module from "node:module";
 import { constants, homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { broughtNode, isNewEnough, OLDEST_MAJOR } from "./brought-node.js";
 
 // Service unavailable, in sysexits.h.
 const EX_UNAVAILABLE = 69;
-const OLDEST_MAJOR = 24;
 // Set for the second Node only, so that a brought Node which is too old itself ends in a message and not in a loop.
 const GUARD = "TSBUILD_TOP_SECOND_NODE";
 const FORWARDED = ["SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCONT"];
@@ -27,16 +27,6 @@ const here = dirname(fileURLToPath(import.meta.url));
 function fail(message) {
   process.stderr.write(`tsbuild-top: ${message}\n`);
   process.exit(EX_UNAVAILABLE);
-}
-
-/** The Node an npm package brings for this machine, next to us or in any folder above (where a dependency of ours is hoisted to). */
-function broughtNode() {
-  const name = `node-${process.platform}-${process.arch}`;
-  for (let folder = dirname(here), above = ""; folder !== above; above = folder, folder = dirname(folder)) {
-    const candidate = join(folder, "node_modules", name, "bin", "node");
-    if (existsSync(candidate)) return candidate;
-  }
-  return null;
 }
 
 /** Whether keys of a terminal can reach this process as signals. */
@@ -59,8 +49,10 @@ function runHere() {
     module.enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "tsbuild-top", "compile"));
   }
 
-  const main = new URL("../dist/program/main.js", import.meta.url);
-  if (!existsSync(fileURLToPath(main)))
+  // Where the bundle could not be made, the modules it is made of run as well, only later.
+  const places = ["../dist/program/main.js", "../dist/bin/main.js"].map((place) => new URL(place, import.meta.url));
+  const main = places.find((place) => existsSync(fileURLToPath(place)));
+  if (main === undefined)
     fail(`this checkout is not built: run npm run build (npm ci if nothing is installed) in ${dirname(here)}`);
   import(main.href).catch((error) => {
     process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
@@ -93,7 +85,7 @@ function runOn(node) {
   });
 }
 
-if (Number(process.versions.node.split(".")[0]) >= OLDEST_MAJOR) {
+if (isNewEnough()) {
   runHere();
 } else {
   const node = process.env[GUARD] ? null : broughtNode();

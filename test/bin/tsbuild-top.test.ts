@@ -1,6 +1,6 @@
 // The start script: it runs the program on a Node new enough, passes signals and statuses through, and says what is missing.
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -8,6 +8,8 @@ import { collect } from "../support/processes.ts";
 import { removeDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
 
 const shim = fileURLToPath(new URL("../../bin/tsbuild-top.js", import.meta.url));
+
+const search = fileURLToPath(new URL("../../bin/brought-node.js", import.meta.url));
 
 // A Node 24 that says it is 20, so that the test does not depend on an old one being installed.
 const pretendOld = [
@@ -53,6 +55,7 @@ describe("bin/tsbuild-top.js", () => {
     mkdirSync(brought, { recursive: true });
     symlinkSync(process.execPath, join(brought, "node"));
     copyFileSync(shim, join(checkout(), "bin/tsbuild-top.js"));
+    copyFileSync(search, join(checkout(), "bin/brought-node.js"));
     writeFileSync(join(checkout(), "package.json"), '{"type":"module"}');
     writeFileSync(join(checkout(), "dist/program/main.js"), main);
   });
@@ -108,6 +111,7 @@ describe("bin/tsbuild-top.js", () => {
     mkdirSync(join(installed, "dist/program"), { recursive: true });
     mkdirSync(join(checkout(), "node_modules/.bin"), { recursive: true });
     copyFileSync(shim, join(installed, "bin/tsbuild-top.js"));
+    copyFileSync(search, join(installed, "bin/brought-node.js"));
     writeFileSync(join(installed, "package.json"), '{"type":"module"}');
     writeFileSync(join(installed, "dist/program/main.js"), main);
     const link = join(checkout(), "node_modules/.bin/tsbuild-top");
@@ -123,6 +127,7 @@ describe("bin/tsbuild-top.js", () => {
     writeFileSync(join(bare, "package.json"), '{"type":"module"}');
     const copy = join(bare, "bin/tsbuild-top.js");
     copyFileSync(shim, copy);
+    copyFileSync(search, join(bare, "bin/brought-node.js"));
     const unbuilt = await collect(process.execPath, [copy], { env: environment() });
     expect(unbuilt).toMatchObject({
       status: 69,
@@ -133,6 +138,31 @@ describe("bin/tsbuild-top.js", () => {
     expect(old.stderr).toBe(
       `tsbuild-top: needs Node 24 or newer, this is 20.0.0 (${join(dirname(process.execPath), "node")})\n`,
     );
+  });
+
+  it("runs what a checkout is made with on the brought Node, too, found without a link to it", async () => {
+    const script = join(checkout(), "script.mjs");
+    writeFileSync(script, "process.stdout.write(process.versions.node); process.exitCode = 3;");
+    const helper = [...pretendOld, join(checkout(), "bin/brought-node.js")];
+    const ran = await collect(process.execPath, [...helper, script], { env: environment() });
+    expect(ran).toMatchObject({ status: 3, stdout: process.versions.node, stderr: "" });
+    const printed = await collect(process.execPath, [...helper, "--print"], { env: environment() });
+    expect(printed.stdout).toBe(
+      `${join(checkout(), "node_modules", `node-${process.platform}-${process.arch}`, "bin/node")}\n`,
+    );
+  });
+
+  it("has no native part of a tool left out where the machine's own Node is old", () => {
+    // npm leaves out optional packages whose `engines` exclude the Node it runs on, here Debian 12's; what runs them is the brought one. So the lock
+    // file names no engines for them; `npm install` writes them back: take them out again.
+    const lock = JSON.parse(readFileSync(new URL("../../package-lock.json", import.meta.url), "utf8")) as {
+      packages: Record<string, { optional?: boolean; os?: string[]; cpu?: string[]; engines?: { node?: string } }>;
+    };
+    const excluded = Object.entries(lock.packages).filter(
+      ([, { optional, os, engines }]) =>
+        optional === true && os?.includes("linux") === true && /\^20|>= ?2\d/.test(engines?.node ?? ""),
+    );
+    expect(excluded.map(([name]) => name)).toEqual([]);
   });
 });
 

@@ -13,6 +13,8 @@ export type Effect =
   | "suspect"
   | "diskFull"
   | "processTableFull"
+  /** Nothing can ever be built there. */
+  | "unable"
   /** This goal cannot be built there. */
   | "excluded";
 
@@ -33,6 +35,7 @@ type Evidence =
   | "hashMismatch"
   | "notValidYet"
   | "notComparable"
+  | "unable"
   | "ofDerivation"
   | "ofMachine";
 
@@ -127,6 +130,7 @@ export const FAILURE_RULES: readonly Rule[] = [
     status: ["DependencyFailed", "NoSubstituters"],
     verdict: machinery("excluded"),
   },
+  { what: "the machine allows no builders", status: ["MiscFailure"], evidence: "unable", verdict: machinery("unable") },
   {
     what: "the machine has trouble of its own",
     status: ["MiscFailure"],
@@ -155,6 +159,7 @@ const PATTERNS: Readonly<Record<Exclude<Evidence, "noSpace" | "noProcesses">, Re
   hashMismatch: /hash mismatch/i,
   notComparable: /^cannot be compared there/,
   notValidYet: /are not valid, so checking is not possible/i,
+  unable: /allows neither user namespaces nor a private root directory|builders cannot be run by '/,
   ofDerivation:
     /has an unsupported type|not allowed to refer|illegal path references?|must not (?:reference|refer)|'__noChroot' set|while parsing derivation|is not in the Nix store|contains a non-store path|invalid (?:reference|output|name|hash)|unknown hash algorithm|suspicious ownership or permission|case hack|requires non-existent output/i,
   ofMachine:

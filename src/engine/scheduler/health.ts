@@ -143,6 +143,9 @@ export function noteFailure(turn: Turn, machine: Machine, effect: Effect, messag
     case "diskFull":
       coolDown(turn, machine, "its disk is full");
       return;
+    case "unable":
+      switchOff(turn, machine, message);
+      return;
     case "processTableFull":
       coolDown(turn, machine, "it cannot start processes");
       return;

@@ -6,20 +6,6 @@ import { readyCipherKeys } from "./ssh-cipher-keys.ts";
 import { StreamTransport } from "./stream-transport.ts";
 import type { Transport } from "./transport.ts";
 
-/** A key pair in OpenSSH's formats. */
-export interface SshKeyPair {
-  /** Contents of a private key file. */
-  readonly privateKey: string;
-  /** `ssh-ed25519 AAAA…`, without a comment. */
-  readonly publicKey: string;
-}
-
-/** Makes an ed25519 key pair. */
-export function makeSshKeyPair(): SshKeyPair {
-  const { private: privateKey, public: publicKey } = ssh2.utils.generateKeyPairSync("ed25519");
-  return { privateKey, publicKey: publicKey.trim() };
-}
-
 /** One command a client asked for. */
 export interface SshCommand {
   readonly command: string;

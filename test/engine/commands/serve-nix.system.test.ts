@@ -11,8 +11,7 @@ const generations = await nixGenerations();
 if (generations.length === 0) it.skip("SKIPPED: no Nix here to talk to", () => undefined);
 
 /** The program as it is installed, by a name without blanks. */
-const SCRIPT =
-  '#!/bin/sh\nPATH=/homes/root/bin:$PATH\nexec /checkout/node_modules/.bin/node /checkout/bin/tsbuild-top.js "$@"\n';
+const SCRIPT = `#!/bin/sh\nPATH=/homes/root/bin:$PATH\nexec /checkout/node_modules/node-linux-${process.arch}/bin/node /checkout/bin/tsbuild-top.js "$@"\n`;
 
 describe.each(generations)("Nix $version", (generation) => {
   let instance: NixInstance;

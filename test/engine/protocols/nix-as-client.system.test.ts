@@ -32,7 +32,7 @@ describe.each(generations)("Nix $version as a client", (generation) => {
     server.listen(join(home, `${name}.socket`));
     servers.push(server);
     const proxy = "/checkout/test/engine/protocols/socket-proxy.mjs";
-    const script = `#!/bin/sh\nexec /checkout/node_modules/.bin/node ${proxy} /homes/root/${name}.socket\n`;
+    const script = `#!/bin/sh\nexec /checkout/node_modules/node-linux-${process.arch}/bin/node ${proxy} /homes/root/${name}.socket\n`;
     writeFileSync(join(home, name), script);
     chmodSync(join(home, name), 0o755);
   }

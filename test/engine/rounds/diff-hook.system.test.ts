@@ -45,7 +45,7 @@ describe.skipIf(generations.length === 0)("a diff hook (skipped without root and
   };
 
   it("cannot write to what its user owns, where there are namespaces", async () => {
-    const node = "/checkout/node_modules/.bin/node";
+    const node = `/checkout/node_modules/node-linux-${process.arch}/bin/node`;
     const args = ["/checkout/test/engine/rounds/run-hook.ts", join(directory, "hook"), first, other];
     const answer = await machine.run(node, args, { user: "tsbt-plain" });
     expect(answer.status, answer.stderr).toBe(0);

@@ -173,6 +173,12 @@ const rows: readonly Row[] = [
   ["an input could not be had there", built("DependencyFailed"), "input", ["machinery", "other", "excluded"]],
   ["an input could not be had there", built("NoSubstituters"), "input", ["machinery", "other", "excluded"]],
   [
+    "the machine allows no builders",
+    built("MiscFailure", "this system allows neither user namespaces nor a private root directory, so nothing"),
+    "input",
+    ["machinery", "other", "unable"],
+  ],
+  [
     "the machine has trouble of its own",
     built("MiscFailure", "creating directory '/nix/store/a': Read-only file system"),
     "input",

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import ssh2 from "ssh2";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { EngineError } from "../../../src/engine/errors.ts";
+import { makeSshKeyPair } from "../../../src/engine/transports/ssh-key-pair.ts";
 import type { CloseReason, Transport } from "../../../src/engine/transports/transport.ts";
 import { pieces } from "../../contracts/transport.ts";
 import { type Sshd, type SshdOptions, startSshd } from "../../support/sshd.ts";
@@ -266,8 +267,8 @@ describe("much data", () => {
   });
 
   it("from a server that ignores its window ends the connection instead of filling the memory", async () => {
-    const hostKey = ssh2.utils.generateKeyPairSync("ed25519");
-    const server = new ssh2.Server({ hostKeys: [hostKey.private] }, (client) => {
+    const hostKey = makeSshKeyPair();
+    const server = new ssh2.Server({ hostKeys: [hostKey.privateKey] }, (client) => {
       client.on("error", () => undefined);
       client.on("authentication", (context) => context.accept());
       client.on("session", (accept) => {

@@ -8,7 +8,8 @@ import { loadConfig } from "../../config/load.ts";
 import type { BuildRunRequest, Surroundings } from "../../create-build-run.ts";
 import { EngineError } from "../../errors.ts";
 import { programFile } from "../../program-files.ts";
-import { makeSshKeyPair, type SshKeyPair } from "../../transports/ssh-server.ts";
+import { demandSandbox } from "../../stores/embedded/executor/capability.ts";
+import { makeSshKeyPair, type SshKeyPair } from "../../transports/ssh-key-pair.ts";
 import { type BuilderAnswer, type BuilderRequest, END_MESSAGE } from "./builder-messages.ts";
 import { DemoJudge } from "./expect.ts";
 import { findDemoTools } from "./tools.ts";
@@ -44,9 +45,10 @@ const BOOK = programFile("engine/commands/demo/book");
 
 /**
  * Starts the builders.
- * @throws EngineError `DEMO_BUILDER_FAILED`, `DEMO_TOOL_MISSING`, `EXECUTOR_NO_SHELL`
+ * @throws EngineError `EXECUTOR_NO_SANDBOX` where nothing can be built, `DEMO_BUILDER_FAILED`, `DEMO_TOOL_MISSING`, `EXECUTOR_NO_SHELL`
  */
 export async function startDemo(surroundings: Surroundings): Promise<Demo> {
+  demandSandbox();
   const tools = findDemoTools();
   const { system } = loadConfig(new Map()).settings;
   const base = mkdtempSync(join(tmpdir(), "tsbuild-top-demo-"));

@@ -1,8 +1,10 @@
 // Finds out, by trying once, how builders can be shut in on this machine.
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { EngineError } from "../../../errors.ts";
 import { searchPath } from "../flock.ts";
 import type { SandboxProgram } from "../settings.ts";
+import { buildIds, type IdRange } from "./build-users.ts";
 import { asUser, rightsOf, WITHOUT_NEW_RIGHTS } from "./drop-rights.ts";
 import type { Bubblewrap } from "./sandbox-bwrap.ts";
 import { seccompFilter } from "./seccomp.ts";
@@ -65,6 +67,16 @@ export function probeCapability(wish: SandboxProgram, uid: number | null, attemp
         "kernel.apparmor_restrict_unprivileged_userns), run as root, or build on other machines only (--max-jobs 0).",
     },
   );
+}
+
+/** The ids builders may get, null where this process cannot become anyone else. */
+export function ownBuildIds(): IdRange | null {
+  return buildIds(process.geteuid?.() === 0, readFileSync("/proc/self/uid_map", "latin1"));
+}
+
+/** Makes sure that something can be built here, before anything is begun. @throws EngineError `EXECUTOR_NO_SANDBOX` */
+export function demandSandbox(): void {
+  probeCapability("auto", ownBuildIds()?.first ?? null);
 }
 
 function probeBubblewrap(uid: number | null, attempt: Try): Bubblewrap | null {

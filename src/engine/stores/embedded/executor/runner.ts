@@ -1,6 +1,6 @@
 // Runs one builder in what this machine offers: prepares its directories and environment, and hands back what it left.
 import { spawnSync } from "node:child_process";
-import { existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, openSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import type { DerivationOptions } from "../../../derivation/options.ts";
@@ -13,8 +13,8 @@ import type { BuildReporter, BuildRequest } from "../../store.ts";
 import type { StoreCore } from "../core.ts";
 import { searchPath } from "../flock.ts";
 import { BuildLog } from "./build-log.ts";
-import { type BuildUser, buildIds, endAllOf, type IdRange, takeBuildUser } from "./build-users.ts";
-import { type Capability, probeCapability, UNSANDBOXED_NOTICE } from "./capability.ts";
+import { type BuildUser, endAllOf, type IdRange, takeBuildUser } from "./build-users.ts";
+import { type Capability, ownBuildIds, probeCapability, UNSANDBOXED_NOTICE } from "./capability.ts";
 import { makeEnvironment } from "./environment.ts";
 import { BuildFailure } from "./failure.ts";
 import { fetchUrl } from "./fetchurl.ts";
@@ -141,7 +141,7 @@ export class Runner {
 
   async #lookAround(): Promise<Surroundings> {
     const { settings } = this.#core;
-    const ids = buildIds(process.geteuid?.() === 0, readFileSync("/proc/self/uid_map", "latin1"));
+    const ids = ownBuildIds();
     const capability = probeCapability(settings.sandboxProgram, ids?.first ?? null);
     const work = await this.#core.workDir();
     const room = work.fresh("room");
