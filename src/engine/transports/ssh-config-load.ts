@@ -32,8 +32,21 @@ export interface ConfigLoadOptions {
 
 /** The invoking user and this machine. ssh takes the home directory from the user database, not from HOME. */
 export function localFacts(environment: Readonly<Record<string, string | undefined>>): LocalFacts {
-  const user = userInfo();
-  return { home: user.homedir, user: user.username, uid: user.uid, hostName: hostname(), environment };
+  const uid = process.getuid?.() ?? -1;
+  const { homedir: home, username: user } = accountOf(uid, environment);
+  return { home, user, uid, hostName: hostname(), environment };
+}
+
+/** An account that is in no user database, as containers have them, is known by the environment alone. */
+function accountOf(
+  uid: number,
+  { HOME, USER, LOGNAME }: Readonly<Record<string, string | undefined>>,
+): { readonly homedir: string; readonly username: string } {
+  try {
+    return userInfo();
+  } catch {
+    return { homedir: HOME ?? "/", username: USER ?? LOGNAME ?? String(uid) };
+  }
 }
 
 /** The configuration for one target. Throws SSH_BAD_HOST or SSH_CONFIG_BAD. */

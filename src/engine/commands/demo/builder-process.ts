@@ -1,7 +1,7 @@
 // The process that is one builder of the demo: an embedded store behind an SSH server on loopback, until the demo ends.
+
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { systemClock } from "../../clock.ts";
 import { EngineError, messageOf } from "../../errors.ts";
@@ -9,6 +9,7 @@ import type { StoreHandler } from "../../protocols/handler.ts";
 import { serveServe } from "../../protocols/serve/server.ts";
 import { serveWorker } from "../../protocols/worker/server.ts";
 import { type EmbeddedStore, openEmbeddedStore } from "../../stores/embedded/embedded-store.ts";
+import { removeTree } from "../../stores/embedded/remove.ts";
 import { DEFAULT_EMBEDDED_SETTINGS } from "../../stores/embedded/settings.ts";
 import { exposeStore } from "../../stores/expose.ts";
 import { NIX_SETTINGS_COMMAND } from "../../stores/remote/nix-settings.ts";
@@ -135,8 +136,8 @@ async function main(): Promise<void> {
     if (running !== null && running !== undefined) {
       await running.server.close();
       await running.store.close();
-      await rm(running.request.root, { recursive: true, force: true });
-      if (orphaned) await rm(running.request.base, { recursive: true, force: true });
+      await removeTree(running.request.root);
+      if (orphaned) await removeTree(running.request.base);
     }
     process.exit(0);
   };

@@ -1,7 +1,6 @@
 // `demo`: makes three builders on loopback with keys of their own, says how a run uses them, and leaves nothing behind.
 import { type ChildProcess, fork } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadConfig } from "../../config/load.ts";
@@ -9,6 +8,7 @@ import type { BuildRunRequest, Surroundings } from "../../create-build-run.ts";
 import { EngineError } from "../../errors.ts";
 import { programFile } from "../../program-files.ts";
 import { demandSandbox } from "../../stores/embedded/executor/capability.ts";
+import { removeTree } from "../../stores/embedded/remove.ts";
 import { makeSshKeyPair, type SshKeyPair } from "../../transports/ssh-key-pair.ts";
 import { type BuilderAnswer, type BuilderRequest, END_MESSAGE } from "./builder-messages.ts";
 import { DemoJudge } from "./expect.ts";
@@ -213,5 +213,5 @@ async function end(children: readonly ChildProcess[], base: string): Promise<voi
         }),
     ),
   );
-  await rm(base, { recursive: true, force: true });
+  await removeTree(base);
 }
