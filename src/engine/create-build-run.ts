@@ -84,7 +84,7 @@ export function createBuildRun(
       openOwnCaches: () =>
         openOwnCaches({ config, environment, clock, sshSettings, notice: (message) => run.say(message) }),
     },
-    evaluateBuildFile: (store) => (file, attributes) =>
+    evaluateBuildFile: (store) => (file, attributes, signal) =>
       runBuildFile({
         file,
         attributes,
@@ -93,7 +93,7 @@ export function createBuildRun(
         cwd,
         environment,
         onMessage: (line) => run.say(line),
-        signal: null,
+        signal,
       }),
     hooks: hookRunner(config, environment, cwd, clock),
     openHookQueue: async (destination, infos, publish) => {

@@ -1,4 +1,5 @@
 // The engine as the composition root sees it. What is heavy is loaded when it is used, so that `--version` and `--help` cost nothing.
+import type { ProbedBuilder } from "./commands/builders.ts";
 import type { GarbageRequest } from "./commands/collect-garbage.ts";
 import type { CopyReporter, CopyRequest } from "./commands/copy.ts";
 import type { DeleteRequest } from "./commands/delete.ts";
@@ -49,10 +50,16 @@ export async function pingStore(overrides: ReadonlyMap<string, string>, surround
   return ping(overrides, surroundings);
 }
 
+export type { ProbedBuilder };
+
 /** Probes every machine of the list (`builders`). */
-export async function probeBuilders(overrides: ReadonlyMap<string, string>, surroundings: Surroundings) {
+export async function probeBuilders(
+  overrides: ReadonlyMap<string, string>,
+  surroundings: Surroundings,
+  answered?: (builder: ProbedBuilder) => void,
+) {
   const { probeBuilders: probe } = await import("./commands/builders.ts");
-  return probe(overrides, surroundings);
+  return probe(overrides, surroundings, answered);
 }
 
 /** Serves an embedded store on standard input and output until the client hangs up (`serve`); resolves with the exit status. */

@@ -42,10 +42,14 @@ export interface ProbedBuilders {
   readonly problems: readonly { readonly message: string; readonly hint: string | null }[];
 }
 
-/** Reads the list and connects to every machine in it, all at once. Never throws for a machine. @throws EngineError of family `config` */
+/**
+ * Reads the list and connects to every machine in it, all at once; each is told of as soon as it has answered. Never throws for a machine.
+ * @throws EngineError of family `config`
+ */
 export async function probeBuilders(
   overrides: ReadonlyMap<string, string>,
   surroundings: Surroundings,
+  answered: (builder: ProbedBuilder) => void = () => undefined,
 ): Promise<ProbedBuilders> {
   const config = loadConfig(overrides);
   const { machines, problems } = loadMachines(config);
@@ -89,7 +93,12 @@ export async function probeBuilders(
     }
   };
   try {
-    const builders = await Promise.all(machines.map((_, index) => probe(index)));
+    const told = async (index: number): Promise<ProbedBuilder> => {
+      const builder = await probe(index);
+      answered(builder);
+      return builder;
+    };
+    const builders = await Promise.all(machines.map((_, index) => told(index)));
     const { maxJobs } = config.settings;
     return {
       builders,

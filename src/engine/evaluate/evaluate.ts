@@ -9,7 +9,11 @@ import type { NixRunContext } from "./run-nix.ts";
 import { groupByOutputs, withOutputs } from "./wanted-outputs.ts";
 
 /** Evaluates a build file: its path and the attributes wanted of it. */
-export type EvaluateBuildFile = (path: string, attributes: readonly string[]) => Promise<readonly DerivedPath[]>;
+export type EvaluateBuildFile = (
+  path: string,
+  attributes: readonly string[],
+  signal: AbortSignal | null,
+) => Promise<readonly DerivedPath[]>;
 
 export interface EvaluateRequest {
   readonly installables: readonly Installable[];
@@ -64,7 +68,9 @@ export async function evaluateInstallables(request: EvaluateRequest): Promise<De
         break;
       }
       case "buildFile":
-        await evaluate(installable.attributes, (attributes) => request.evaluateBuildFile(installable.path, attributes));
+        await evaluate(installable.attributes, (attributes) =>
+          request.evaluateBuildFile(installable.path, attributes, context.signal),
+        );
         break;
       case "flake":
         targets.push(

@@ -6,6 +6,9 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** Most bytes of messages kept for the error. */
 const MAX_MESSAGE_BYTES = 64 * 1024;
 
+/** An evaluator that was asked to end and does not is ended after this (ms). */
+export const FORCE_KILL_MS = 500;
+
 /** The surroundings evaluation happens in. */
 export interface NixRunContext {
   readonly cwd: string;
@@ -36,6 +39,7 @@ export async function runNix(program: string, args: readonly string[], context: 
     stdin: "ignore",
     encoding: "buffer",
     killDescendants: true,
+    forceKillAfterDelay: FORCE_KILL_MS,
     ...(context.signal === null ? {} : { cancelSignal: context.signal }),
   });
   const messages = new Tail(MAX_MESSAGE_BYTES);

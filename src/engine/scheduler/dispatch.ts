@@ -152,7 +152,9 @@ function look(
     return "started";
   }
   if (choice.type === "wait") {
-    plan.reviewAt = Math.min(plan.reviewAt, Math.max(choice.at, turn.now.mono + REVIEW_AFTER_MS));
+    // At the latest when its patience ends it is looked at again.
+    const dueAt = Math.min(choice.at, goal.patience ?? choice.at);
+    plan.reviewAt = Math.min(plan.reviewAt, Math.max(dueAt, turn.now.mono + REVIEW_AFTER_MS));
     tellWaitingForMachine(turn, goal, choice);
   }
   return resumed === null ? "waits" : "waitsForItsOwn";

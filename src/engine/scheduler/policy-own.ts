@@ -30,7 +30,10 @@ const SLOT_MARGIN = 0.2;
 const TIME_MARGIN = 0.005;
 
 /** A wait goes on for at most so many times what it is expected to pay for: the awaited build may be a long one. */
-const PATIENCE = 3;
+const PATIENCE = 8;
+
+/** A machine that is being connected to is waited for no longer than this (ms). */
+const ARRIVAL_MS = 6000;
 
 /** So many busy machines that are faster are thought of, the fastest of them. */
 const FASTER_ONES = 10;
@@ -43,7 +46,7 @@ export const ownPolicy: Policy = { waitsForArrivals: false, begin: lookAhead, ch
 function choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice {
   const free = bestFree(plan, goal, candidates);
   if (free === null) return BUSY;
-  const better = worthWaitingFor(plan, goal, candidates, free);
+  const better = arrivingSoon(plan, goal, free) ?? worthWaitingFor(plan, goal, candidates, free);
   if (better === null) return start(plan, goal, free.machine, explain(plan, goal, free));
   promise(plan, better.machine, better.endsAt);
   const { machine, startsAt, endsAt } = better;
@@ -113,6 +116,28 @@ interface Better {
   readonly endsAt: number;
 }
 
+/**
+ * A machine that is just being connected to counts as if it were there, for a moment: which machines answer first is chance, and the manual's order
+ * holds. What is over sooner than that does not wait.
+ */
+function arrivingSoon(plan: Plan, goal: Goal, free: Free): Better | null {
+  const arriving = goal.goalClass?.arriving ?? [];
+  if (arriving.length === 0) return null;
+  const { now, pace } = plan.outlook;
+  let best: Better | null = null;
+  let since = 0;
+  for (const machine of candidatesFor(plan, goal, arriving)) {
+    if (now - machine.connectingSince >= ARRIVAL_MS || pace[machine.index]! <= pace[free.machine.index]!) continue;
+    const startsAt = firstFree(plan, machine);
+    const endsAt = startsAt + takesMs(plan, goal, machine);
+    if (endsAt >= now + free.takesMs || (best !== null && endsAt >= best.endsAt)) continue;
+    best = { machine, startsAt, endsAt };
+    since = machine.connectingSince;
+  }
+  if (best !== null) goal.patience ??= since + ARRIVAL_MS;
+  return best !== null && now < (goal.patience ?? now) ? best : null;
+}
+
 /** A busy machine that is worth waiting for although another one has a free slot. */
 function worthWaitingFor(plan: Plan, goal: Goal, candidates: readonly Machine[], free: Free): Better | null {
   const { outlook } = plan;
@@ -136,10 +161,6 @@ function worthWaitingFor(plan: Plan, goal: Goal, candidates: readonly Machine[],
     if (hasFreeSlot(machine)) continue;
     left -= 1;
     consider(machine);
-  }
-  const arriving = goal.goalClass?.arriving ?? [];
-  if (arriving.length > 0) {
-    for (const machine of candidatesFor(plan, goal, arriving)) if (pace[machine.index]! > enough) consider(machine);
   }
   const better = best as Better | null;
   if (better === null || better.startsAt - now >= free.takesMs * mean) return null;

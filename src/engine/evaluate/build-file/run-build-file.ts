@@ -13,6 +13,7 @@ import { parseStorePath, type StorePath } from "../../formats/store-path.ts";
 import { programFile } from "../../program-files.ts";
 import { addAll } from "../../stores/copy.ts";
 import type { DerivedPath, DestinationStore, IncomingPath } from "../../stores/store.ts";
+import { FORCE_KILL_MS } from "../run-nix.ts";
 import type { BuildFileAnswer, BuildFileRequest } from "./messages.ts";
 
 const CHILD = programFile("engine/evaluate/build-file/child");
@@ -54,6 +55,7 @@ export async function runBuildFile(options: RunBuildFileOptions): Promise<Derive
       stdin: "ignore",
       all: true,
       killDescendants: true,
+      forceKillAfterDelay: FORCE_KILL_MS,
       ...(options.signal === null ? {} : { cancelSignal: options.signal }),
     });
     let rest = "";

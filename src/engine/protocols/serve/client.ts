@@ -1,4 +1,5 @@
 // The serve protocol's client: `nix-store --serve --write`, for accounts that allow nothing else (Nix: serve-protocol.hh, legacy-ssh-store.cc).
+
 import type { Clock } from "../../clock.ts";
 import type { BuildResult } from "../../derivation/build-result.ts";
 import type { BasicDerivation } from "../../derivation/derivation.ts";
@@ -9,6 +10,7 @@ import type { ByteReader } from "../../formats/wire/reader.ts";
 import { ByteWriter } from "../../formats/wire/writer.ts";
 import type { Transport } from "../../transports/transport.ts";
 import type { BuildListener } from "../build-log.ts";
+import { limitHandshake } from "../handshake-limit.ts";
 import { MAX_STRING_BYTES } from "../limits.ts";
 import { requestNar } from "../nar-stream.ts";
 import type { Outlet } from "../outlet.ts";
@@ -69,7 +71,7 @@ export class ServeConnection {
 
   /**
    * Shakes hands. On failure the transport is closed.
-   * @throws EngineError `PROTOCOL_BAD_GREETING` (shows what came instead), `PROTOCOL_VERSION_UNSUPPORTED`, `PROTOCOL_CONNECTION_LOST`; the
+   * @throws EngineError `PROTOCOL_BAD_GREETING` (shows what came instead), `PROTOCOL_VERSION_UNSUPPORTED`, `PROTOCOL_NO_GREETING`, `PROTOCOL_CONNECTION_LOST`; the
    * signal's reason.
    */
   static async open(transport: Transport, options: ServeOptions): Promise<ServeConnection> {
@@ -78,16 +80,19 @@ export class ServeConnection {
     const stderr = new StderrLines(transport.stderr, options.clock);
     const abort = (): void => transport.close();
     signal?.addEventListener("abort", abort, { once: true });
+    const limit = limitHandshake(transport, options.peer, options.clock);
     try {
       signal?.throwIfAborted();
       const minor = await greetServer(pipeline);
       pipeline.watch();
       return new ServeConnection(pipeline, stderr, minor);
     } catch (error) {
-      const reason: unknown = signal?.aborted === true ? signal.reason : await pipeline.explain(error);
+      const reason: unknown =
+        signal?.aborted === true ? signal.reason : (limit.failure() ?? (await pipeline.explain(error)));
       pipeline.close();
       throw reason;
     } finally {
+      limit.end();
       signal?.removeEventListener("abort", abort);
     }
   }

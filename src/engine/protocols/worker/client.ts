@@ -1,4 +1,5 @@
 // The worker protocol's client: opening a connection, and the operations that move contents or build (Nix: remote-store.cc).
+
 import type { Clock } from "../../clock.ts";
 import type { BuildResult } from "../../derivation/build-result.ts";
 import type { BasicDerivation } from "../../derivation/derivation.ts";
@@ -8,6 +9,7 @@ import { baseNameOf, type StorePath } from "../../formats/store-path.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
 import { ByteWriter } from "../../formats/wire/writer.ts";
 import type { Transport } from "../../transports/transport.ts";
+import { limitHandshake } from "../handshake-limit.ts";
 import { MAX_ITEMS, MAX_STRING_BYTES } from "../limits.ts";
 import { type LogListener, readError, STDERR } from "../log-frame.ts";
 import { requestNar } from "../nar-stream.ts";
@@ -51,7 +53,7 @@ export interface NarUpload {
 export class WorkerConnection extends WorkerQueries {
   /**
    * Shakes hands. On failure the transport is closed.
-   * @throws EngineError `PROTOCOL_BAD_GREETING` (shows what came instead), `PROTOCOL_VERSION_UNSUPPORTED`, `PROTOCOL_CONNECTION_LOST`;
+   * @throws EngineError `PROTOCOL_BAD_GREETING` (shows what came instead), `PROTOCOL_VERSION_UNSUPPORTED`, `PROTOCOL_NO_GREETING`, `PROTOCOL_CONNECTION_LOST`;
    * RemoteError when the daemon refuses the client; the signal's reason.
    */
   static async open(transport: Transport, options: WorkerOptions): Promise<WorkerConnection> {
@@ -59,6 +61,7 @@ export class WorkerConnection extends WorkerQueries {
     const pipeline = new Pipeline(transport, options.peer, options.clock);
     const abort = (): void => transport.close();
     signal?.addEventListener("abort", abort, { once: true });
+    const limit = limitHandshake(transport, options.peer, options.clock);
     try {
       signal?.throwIfAborted();
       const agreement = await greetDaemon(pipeline, options.offeredMinor ?? WORKER_NEWEST_MINOR);
@@ -67,10 +70,12 @@ export class WorkerConnection extends WorkerQueries {
       pipeline.watch();
       return new WorkerConnection(conversation);
     } catch (error) {
-      const reason: unknown = signal?.aborted === true ? signal.reason : await pipeline.explain(error);
+      const reason: unknown =
+        signal?.aborted === true ? signal.reason : (limit.failure() ?? (await pipeline.explain(error)));
       pipeline.close();
       throw reason;
     } finally {
+      limit.end();
       signal?.removeEventListener("abort", abort);
     }
   }

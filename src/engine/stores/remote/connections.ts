@@ -27,6 +27,8 @@ export class Connections<C extends Poolable> {
   #shared: Promise<C> | null = null;
   #closed: Error | null = null;
 
+  readonly #closing = new AbortController();
+
   constructor(options: ConnectionsOptions<C>) {
     this.#options = options;
     const { clock, open } = options;
@@ -46,8 +48,8 @@ export class Connections<C extends Poolable> {
       if (this.#shared === current) this.#shared = null;
       return this.shared(signal);
     }
-    // Others may come to wait for it, so one caller's signal must not end it.
-    const opening = this.#options.open("query", undefined);
+    // Others may come to wait for it, so one caller's signal must not end it; closing does.
+    const opening = this.#options.open("query", this.#closing.signal);
     this.#shared = opening;
     opening.catch(() => {
       if (this.#shared === opening) this.#shared = null;
@@ -95,6 +97,8 @@ export class Connections<C extends Poolable> {
   async close(given?: EngineError): Promise<void> {
     const reason = given ?? new Error(`${this.#options.peer} was closed`);
     this.#closed = reason;
+    // What is still being opened is not waited for.
+    this.#closing.abort(reason);
     for (const pool of [this.builds, this.#small, this.#large]) pool.close(reason);
     await this.#dropShared(given);
     this.#options.onClose();

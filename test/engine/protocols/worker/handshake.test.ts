@@ -1,9 +1,11 @@
 // Golden bytes of the worker handshake as Nix 2.34.8 and 2.8.0 exchange them, and what happens when something else answers.
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../../src/engine/clock.ts";
+import { ServeConnection } from "../../../../src/engine/protocols/serve/client.ts";
 import { WorkerConnection } from "../../../../src/engine/protocols/worker/client.ts";
 import { serveWorker } from "../../../../src/engine/protocols/worker/server.ts";
 import { memoryPair } from "../../../../src/engine/transports/memory.ts";
+import { createFakeClock } from "../../../support/fake-clock.ts";
 import { FakeStore, hex, Puppet } from "../support.ts";
 
 const options = { peer: "ssh-ng://mac", clock: systemClock };
@@ -37,6 +39,28 @@ describe("the client's handshake", () => {
     expect(connection.canAddMultiple).toBe(true);
     expect(connection.skipsValid).toBe(false);
     connection.close();
+  });
+
+  it.each([
+    ["worker", WorkerConnection.open],
+    ["serve", ServeConnection.open],
+  ] as const)("waits for the greeting of a %s program for half a minute, not for ever", async (_, open) => {
+    const clock = createFakeClock();
+    const puppet = new Puppet("thinking about it\n");
+    const opening = open(puppet.transport, { ...options, clock });
+    const failure = opening.then(
+      () => null,
+      (error: unknown) => error,
+    );
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(29_000);
+    puppet.say(Buffer.from([0x6f]));
+    clock.advance(2_000);
+    expect(await failure).toMatchObject({
+      code: "PROTOCOL_NO_GREETING",
+      message: expect.stringContaining("within 30 s"),
+      hint: expect.stringContaining("by hand"),
+    });
   });
 
   it("shows what a login shell printed instead", async () => {
