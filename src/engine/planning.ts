@@ -53,6 +53,8 @@ export async function planRun(input: PlanningInput): Promise<RunPlan> {
       : { type: "derivation", drvPath: target.drvPath, outputs: target.outputs },
   );
   const drvPaths = targets.flatMap((target) => (target.type === "derivation" ? [target.drvPath] : []));
+  // With its derivation everything it is made from is kept: the inputs' derivations and the sources, to the end of the run.
+  await store.addTempRoots(drvPaths);
   const derivations = await readDrvClosure(drvPaths, input.readDrv, undefined, signal);
   const realisations = new Realisations(derivations);
   await realisations.load(store);

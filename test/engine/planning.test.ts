@@ -18,6 +18,7 @@ function plan(valid: readonly string[]) {
   const store = {
     lockValidPaths: async (paths: readonly StorePath[]) => new Set(paths.filter((path) => valid.includes(path))),
     queryRealisation: async () => null,
+    addTempRoots: async () => undefined,
   } as unknown as DestinationStore;
   return planRun({
     store,

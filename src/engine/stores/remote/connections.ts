@@ -14,6 +14,8 @@ export interface ConnectionsOptions<C> {
   readonly maxBuilds: number;
   /** Opens a connection, ready for use. */
   readonly open: (use: "build" | "query", signal: AbortSignal | undefined) => Promise<C>;
+  /** Prepares a connection that is going to be the shared one. */
+  readonly prepareShared?: (connection: C) => Promise<void>;
   /** Called when everything is closed. */
   readonly onClose: () => void;
 }
@@ -49,7 +51,10 @@ export class Connections<C extends Poolable> {
       return this.shared(signal);
     }
     // Others may come to wait for it, so one caller's signal must not end it; closing does.
-    const opening = this.#options.open("query", this.#closing.signal);
+    const opening = this.#options.open("query", this.#closing.signal).then(async (connection) => {
+      await this.#options.prepareShared?.(connection);
+      return connection;
+    });
     this.#shared = opening;
     opening.catch(() => {
       if (this.#shared === opening) this.#shared = null;

@@ -1,7 +1,6 @@
 // A store behind the worker protocol: a Nix daemon on this machine or over SSH, or another tsbuild-top.
-import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
-import { EngineError } from "../../errors.ts";
+import type { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import { STORE_DIR, type StorePath } from "../../formats/store-path.ts";
 import type { LogListener } from "../../protocols/log-frame.ts";
@@ -24,15 +23,14 @@ import {
 } from "../store.ts";
 import { type BuildMachine, buildFromClosure, buildOne } from "./build.ts";
 import { Connections, collect, streamWithLease, withLease, withSignal } from "./connections.ts";
+import { deletePaths, isAlive } from "./delete-paths.ts";
 import { hearProgress } from "./hear-progress.ts";
+import { RootKeeper } from "./root-keeper.ts";
 import { SubstituteReasons } from "./substitute-failure.ts";
 import { probeTrust } from "./trust.ts";
 
 /** Paths up to this size (bytes) are fetched on the shared connection, whole. */
 const SMALL_PATH = 1n << 20n;
-/** How often, and after how many ms again, a path is deleted that only our own roots keep. */
-const DELETE_TRIES = 12;
-const DELETE_AGAIN_MS = 25;
 /** A path that cannot exist, to ask something small about. */
 const NOBODY = `${STORE_DIR}/${"0".repeat(32)}-ping` as StorePath;
 
@@ -65,6 +63,9 @@ export class WorkerStore implements DestinationStore {
   readonly #machineCores: () => Promise<number | null>;
   readonly #buildOverrides: ReadonlyMap<string, string>;
   readonly #readDirectly: DirectReader | null;
+  /** Valid paths that are kept alive: temporary roots go with the connection that holds them, and the next shared one takes them up. */
+  readonly #rooted = new Set<StorePath>();
+  readonly #keeper: RootKeeper;
   #addsOneByOne = false;
   #description: Promise<StoreDescription> | null = null;
 
@@ -76,8 +77,12 @@ export class WorkerStore implements DestinationStore {
       clock: options.clock,
       maxBuilds: options.maxBuilds,
       open: (use, signal) => openConnection(options, use, signal),
+      prepareShared: async (connection) => {
+        if (this.#rooted.size > 0) await connection.addTempRoots(this.#rooted);
+      },
       onClose: () => options.opener.close(),
     });
+    this.#keeper = new RootKeeper(() => this.#connections.fresh());
     this.#machineCores = options.machineCores;
     this.#buildOverrides = options.buildOverrides;
     this.#readDirectly = options.readDirectly;
@@ -124,7 +129,9 @@ export class WorkerStore implements DestinationStore {
       const [valid] = await Promise.all([connection.queryValidPaths(paths, false), rooted]);
       return valid;
     };
-    return new Set(await this.#connections.ask(ask, signal));
+    const valid = new Set(await this.#connections.ask(ask, signal));
+    for (const path of valid) this.#rooted.add(path);
+    return valid;
   }
 
   async queryPathInfos(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Map<StorePath, PathInfo>> {
@@ -280,8 +287,8 @@ export class WorkerStore implements DestinationStore {
 
   // ---- keeping ----
 
-  async addTempRoots(paths: readonly StorePath[]): Promise<void> {
-    await this.#connections.ask((connection) => connection.addTempRoots(paths));
+  addTempRoots(paths: readonly StorePath[]): Promise<void> {
+    return this.#keeper.add(paths);
   }
 
   async addIndirectRoot(link: string): Promise<void> {
@@ -293,29 +300,19 @@ export class WorkerStore implements DestinationStore {
   }
 
   async deletePaths(paths: readonly StorePath[], ignoreLiveness = false): Promise<bigint> {
-    // Our own connections hold temporary roots: they must be gone first.
+    // Our own connections hold temporary roots: they must be gone first. The next one takes up those that are still wanted.
+    for (const path of paths) this.#rooted.delete(path);
+    this.#keeper.forget(paths);
     await this.#connections.dropUnused();
-    // A Nix lets nobody pass over roots; but those of our own closed connections go in a moment.
-    return this.#deletePaths(paths, ignoreLiveness ? DELETE_TRIES : 1);
-  }
-
-  async #deletePaths(paths: readonly StorePath[], tries: number): Promise<bigint> {
-    const connection = await this.#connections.fresh();
+    const remove = (): Promise<bigint> => deletePaths(() => this.#connections.fresh(), paths, ignoreLiveness);
     try {
-      const { bytesFreed } = await connection.collectGarbage({ action: "deleteSpecific", paths, maxFreed: null });
-      return bytesFreed;
+      return await remove();
     } catch (error) {
-      if (!isRemoteError(error) || !/still alive/.test(error.remoteMessage)) throw error;
-      if (tries > 1) {
-        await delay(DELETE_AGAIN_MS);
-        return await this.#deletePaths(paths, tries - 1);
-      }
-      throw new EngineError("store", "STORE_PATH_ALIVE", error.remoteMessage, {
-        cause: error,
-        hint: "find out why with: nix-store --query --roots PATH",
-      });
+      if (!ignoreLiveness || !isAlive(error) || !this.#keeper.isUsed) throw error;
+      // Where outputs live as long as their derivations (`keep-outputs`), these have to be let go for a moment, too.
+      return await this.#keeper.without(remove);
     } finally {
-      connection.close();
+      if (this.#rooted.size > 0) await this.#connections.shared().catch(() => undefined);
     }
   }
 
@@ -359,8 +356,9 @@ export class WorkerStore implements DestinationStore {
     return this.#opener.heard();
   }
 
-  close(reason?: EngineError): Promise<void> {
-    return this.#connections.close(reason);
+  async close(reason?: EngineError): Promise<void> {
+    await this.#keeper.close();
+    await this.#connections.close(reason);
   }
 
   async #transfer(
