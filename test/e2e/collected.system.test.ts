@@ -39,7 +39,12 @@ describe.skipIf(!usable)("a collection (skipped without root, nix-bin, openssh-s
       // A result that differs is taken back, which closes the connections that hold the roots of the run.
       it.each([
         ["what it needs", ["last"], /started/, 0],
-        ["what it needs after a result was taken back", ["last", "random", "-k"], /(?=[\s\S]*started)[\s\S]*differs/, 104],
+        [
+          "what it needs after a result was taken back",
+          ["last", "random", "-k"],
+          /(?=[\s\S]*started)[\s\S]*differs/,
+          104,
+        ],
       ] as const)("leaves a run %s", async (what, targets, ready, expected) => {
         const salt = what.replaceAll(/\W/g, "-");
         const rounds = expected === 104 ? ["--repeat", "1", "--rounds-on", "same"] : [];
