@@ -210,6 +210,16 @@ export const COMMANDS: Readonly<Record<CommandName, CommandSpec>> = {
       ...COMMON,
     ],
   },
+  hooks: {
+    summary: "hooks and uploads that are not done: list, retry or drop them",
+    operands: "[action] [ids...]",
+    flags: [
+      on("--all", "with retry and drop: every one"),
+      value("--upload-to <uri>", "with retry: who may write there, which is not kept"),
+      JSON_RESULT,
+      ...COMMON,
+    ],
+  },
   "ping-store": {
     summary: "connect to a store and say what answered, or why not",
     operands: "",

@@ -8,6 +8,7 @@ import type {
   CommandName,
   CommonFlags,
   EvaluationFlags,
+  HooksInvocation,
   Invocation,
   LogFormat,
   ShowFlags,
@@ -39,6 +40,14 @@ export function interpret(command: CommandName, operands: readonly string[], fla
       return { type: "realise", ...common, ...showFlags(flags), ...buildFlags(flags), paths: operands };
     case "builders":
       return { type: "builders", ...common, json };
+    case "hooks":
+      return {
+        type: "hooks",
+        ...common,
+        json,
+        uploadTo: values.get("upload-to") ?? null,
+        action: hooksAction(operands, switches.has("all")),
+      };
     case "ping-store":
       return { type: "ping-store", ...common, json };
     case "copy":
@@ -181,6 +190,30 @@ function copy(operands: readonly string[], flags: FlagValues): Invocation {
     checkSignatures: !switches.has("no-check-sigs"),
     substituteOnDestination: switches.has("substitute-on-destination"),
   };
+}
+
+function hooksAction([action = "list", ...names]: readonly string[], isAll: boolean): HooksInvocation["action"] {
+  if (action === "list") {
+    if (names.length === 0 && !isAll) return { type: "list" };
+    throw usage(
+      "USAGE_TOO_MANY_OPERANDS",
+      "hooks list: expected nothing more, found ids or --all",
+      "it lists every one",
+    );
+  }
+  if (action !== "retry" && action !== "drop")
+    throw usage(
+      "USAGE_BAD_VALUE",
+      `hooks: expected list, retry or drop, found '${action}'`,
+      "'tsbuild-top hooks' lists them",
+    );
+  if (isAll === names.length > 0)
+    throw usage(
+      isAll ? "USAGE_FLAGS_CLASH" : "USAGE_MISSING_OPERAND",
+      `hooks ${action}: expected ids or --all, found ${isAll ? "both" : "neither"}`,
+      "'tsbuild-top hooks' lists the ids; a derivation names its hooks as well",
+    );
+  return { type: action, choice: isAll ? { type: "all" } : { type: "named", names } };
 }
 
 function garbageTask({ switches, values }: FlagValues): GarbageTask {

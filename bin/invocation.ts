@@ -1,5 +1,5 @@
 // What a command line asks for: one variant for each command, carrying its own flags and nothing else's.
-import type { EvaluationOptions, GarbageTask, InstallableWords } from "../src/engine/index.ts";
+import type { EvaluationOptions, GarbageTask, HookChoice, InstallableWords } from "../src/engine/index.ts";
 import type { UiFlag } from "../src/ui/index.ts";
 
 /** Nix's `--log-format`, for those used to it; `--ui` is ours and wins. */
@@ -65,6 +65,14 @@ export interface RealiseInvocation extends CommonFlags, ShowFlags, BuildFlags {
 
 export interface BuildersInvocation extends CommonFlags {
   readonly type: "builders";
+  readonly json: boolean;
+}
+
+export interface HooksInvocation extends CommonFlags {
+  readonly type: "hooks";
+  /** With `retry`: an address with the password that the queue does not keep. */
+  readonly uploadTo: string | null;
+  readonly action: { readonly type: "list" } | { readonly type: "retry" | "drop"; readonly choice: HookChoice };
   readonly json: boolean;
 }
 
@@ -157,6 +165,7 @@ export type Invocation =
   | BuildInvocation
   | RealiseInvocation
   | BuildersInvocation
+  | HooksInvocation
   | PingStoreInvocation
   | CopyInvocation
   | DeleteInvocation

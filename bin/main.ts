@@ -41,6 +41,8 @@ async function run(invocation: Invocation, surroundings: Surroundings): Promise<
       return (await import("./replay.ts")).replayCommand(invocation, surroundings);
     case "builders":
       return (await import("./builders.ts")).buildersCommand(invocation, surroundings);
+    case "hooks":
+      return (await import("./hooks.ts")).hooksCommand(invocation, surroundings);
     case "serve":
       return (await import("./serve.ts")).serveCommand(invocation, surroundings);
     case "demo":

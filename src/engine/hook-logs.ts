@@ -9,8 +9,10 @@ const WORDS = { postBuild: "post-build-hook", diff: "diff-hook", upload: "upload
 /** The logs of the hooks of one run. One that printed nothing has none. */
 export class HookLogs {
   readonly #keeper: LogKeeper;
-  /** How the files of each hook are called, and how many there are. */
-  readonly #names = new Map<HookId, { readonly name: string; tries: number }>();
+  /** How the files of each hook are called: alike for two uploads of one derivation. */
+  readonly #names = new Map<HookId, string>();
+  /** How many files there are of each name. */
+  readonly #tries = new Map<string, number>();
   readonly #open = new Map<HookId, BuildLog>();
   readonly #closing = new Set<Promise<void>>();
 
@@ -23,8 +25,7 @@ export class HookLogs {
     switch (event.type) {
       case "hookQueued": {
         const { hook, kind, goal } = event;
-        if (!this.#names.has(hook))
-          this.#names.set(hook, { name: `${baseNameOf(goal as string as StorePath)}.${WORDS[kind]}`, tries: 0 });
+        if (!this.#names.has(hook)) this.#names.set(hook, `${baseNameOf(goal as string as StorePath)}.${WORDS[kind]}`);
         return;
       }
       case "hookLogged":
@@ -47,10 +48,11 @@ export class HookLogs {
   #logOf(hook: HookId): BuildLog | null {
     const open = this.#open.get(hook);
     if (open !== undefined) return open;
-    const named = this.#names.get(hook);
-    if (named === undefined) return null;
-    named.tries += 1;
-    const log = this.#keeper.open(named.tries === 1 ? named.name : `${named.name}-${named.tries}`);
+    const name = this.#names.get(hook);
+    if (name === undefined) return null;
+    const tries = (this.#tries.get(name) ?? 0) + 1;
+    this.#tries.set(name, tries);
+    const log = this.#keeper.open(tries === 1 ? name : `${name}-${tries}`);
     this.#open.set(hook, log);
     return log;
   }

@@ -1,27 +1,19 @@
 // Makes the queue of hooks and uploads of a run out of the settings: what is queued, how each job is done, and what keeps its paths alive.
-import { mkdir, rm, symlink } from "node:fs/promises";
-import { join } from "node:path";
 import type { Clock } from "./clock.ts";
-import { openAnyStore } from "./commands/open-any-store.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import type { Surroundings } from "./create-build-run.ts";
 import { daemonRunsHook } from "./daemon-hook.ts";
-import { EngineError, messageOf } from "./errors.ts";
 import type { EngineEvent, RunOutcome } from "./events/event.ts";
-import { type HookId, LOCAL_MACHINE } from "./events/ids.ts";
+import { LOCAL_MACHINE } from "./events/ids.ts";
 import type { EngineRequest } from "./events/request.ts";
-import { baseNameOf, type StorePath } from "./formats/store-path.ts";
+import type { StorePath } from "./formats/store-path.ts";
+import { hooksDirectory, JobPerformer, JobRoots, queuedReference, queueRules, WAY_OUT } from "./hook-jobs.ts";
 import { DurableQueue, type HookWish } from "./hooks/durable-queue.ts";
-import { runPostBuildHook } from "./hooks/post-build-hook.ts";
-import type { HookJob, JobFailure } from "./hooks/queue.ts";
+import type { HookJob } from "./hooks/queue.ts";
 import { QueueFile } from "./hooks/queue-file.ts";
-import { Uploader } from "./hooks/uploader.ts";
-
 import { messageNotice } from "./notices.ts";
-import { readSecretKeyFile, signed } from "./stores/binary-cache/sign.ts";
 import type { OpenedDestination } from "./stores/open-destination.ts";
 import type { PathInfos } from "./stores/path-infos.ts";
-import type { PathSink, PathStore } from "./stores/store.ts";
 
 export interface OpenHookQueueOptions {
   readonly config: LoadedConfig;
@@ -38,10 +30,6 @@ export interface OpenHookQueueOptions {
   readonly infos: PathInfos;
   readonly publish: (event: EngineEvent) => void;
 }
-
-/** Waits between tries of one job, in ms. */
-const FIRST_WAIT = 1000;
-const LONGEST_WAIT = 30_000;
 
 /** Requests that are answered here in any case. */
 type HookRequest = Extract<EngineRequest, { type: "retryHook" | "retryHooks" }>;
@@ -85,35 +73,32 @@ function noHooks(publish: OpenHookQueueOptions["publish"]): RunHooks {
 export async function openHookQueue(options: OpenHookQueueOptions): Promise<RunHooks> {
   const { config, clock, runId, uploadTo, destination, infos, publish } = options;
   const { settings } = config;
-  const directory = join(settings.journalDir, "hooks");
+  const directory = hooksDirectory(config);
   const wishes: HookWish[] = [];
   if (settings.postBuildHook !== null && settings.postBuildHookMode === "queued") {
     wishes.push({ kind: "postBuild", target: settings.postBuildHook });
   }
-  if (uploadTo !== null) wishes.push({ kind: "upload", target: uploadTo });
+  if (uploadTo !== null) wishes.push({ kind: "upload", target: queuedReference(uploadTo, config) });
   if (wishes.length === 0 && QueueFile.waiting(directory).length === 0) return noHooks(publish);
 
-  const notice = (message: string): void => publish(messageNotice(message, "warning", "HOOK_QUEUE"));
-  const performer = new JobPerformer(options, notice);
+  const notice = (message: string, hint?: string): void =>
+    publish({ ...messageNotice(message, "warning", "HOOK_QUEUE"), hint: hint ?? null });
+  const performer = new JobPerformer({ ...options, store: destination.store, notice });
   // A wrong address should be known before the first build, not after the last.
   if (uploadTo !== null) await performer.uploader(uploadTo, settings.store);
-  const roots = new JobRoots(join(directory, "roots"), destination);
+  const roots = new JobRoots(config, destination);
   const leaving = new AbortController();
   const queue = new DurableQueue({
-    rules: {
-      workers: Math.max(1, settings.postBuildHookWorkers),
-      retries: settings.postBuildHookRetries,
-      firstWaitMs: FIRST_WAIT,
-      longestWaitMs: LONGEST_WAIT,
-      random: options.random,
-    },
+    rules: queueRules(config, options.random),
     file: QueueFile.open({ directory, pid: process.pid, notice }),
     clock,
     runId,
-    store: settings.store,
+    store: queuedReference(settings.store, config),
     wishes,
     publish,
     notice,
+    wayOut: WAY_OUT,
+    isGone: (job) => performer.isGone(job),
     perform: (job, logged, signal) => performer.perform(job, logged, signal),
     referencesOf: async (paths) => {
       const known = await infos.get(paths);
@@ -181,7 +166,7 @@ export async function openHookQueue(options: OpenHookQueueOptions): Promise<RunH
     drain: async (outcome) => {
       draining = true;
       if (outcome.interrupted) leaving.abort(new Error("the run was interrupted"));
-      const { queued, running, retrying } = queue.counts();
+      const { queued, running, retrying } = queue.counts("own");
       const waiting = queued + running + retrying;
       if (waiting > 0)
         publish({
@@ -192,7 +177,12 @@ export async function openHookQueue(options: OpenHookQueueOptions): Promise<RunH
       // Whoever left a run whose builds had failed has seen its hooks, too.
       const isHolding = options.holdWhenFailed && outcome.exitStatus === 0;
       const deadline = settings.postBuildHookDrainTimeout * 1000;
-      const { failed, left } = await queue.drain(deadline, leaving.signal, isHolding ? hold : undefined);
+      const { failed, left, earlier } = await queue.drain(deadline, leaving.signal, isHolding ? hold : undefined);
+      if (earlier > 0) {
+        const what =
+          earlier === 1 ? "1 hook or upload of an earlier run is" : `${earlier} hooks or uploads of earlier runs are`;
+        notice(`${what} still not done`, WAY_OUT);
+      }
       if (failed + left === 0) return outcome;
       const what = failed + left === 1 ? "1 hook or upload was" : `${failed + left} hooks or uploads were`;
       publish({
@@ -201,7 +191,7 @@ export async function openHookQueue(options: OpenHookQueueOptions): Promise<RunH
           "error",
           "HOOKS_NOT_DONE",
         ),
-        hint: "they stay in the queue: the next run takes them up again",
+        hint: `they stay in the queue: the next run takes them up again; ${WAY_OUT}`,
       });
       return { ...outcome, exitStatus: outcome.exitStatus === 0 ? 1 : outcome.exitStatus };
     },
@@ -211,118 +201,4 @@ export async function openHookQueue(options: OpenHookQueueOptions): Promise<RunH
       await performer.close();
     },
   };
-}
-
-/** Does the jobs: runs programs, copies paths. Stores are opened when first needed and shared. */
-class JobPerformer {
-  readonly #options: OpenHookQueueOptions;
-  readonly #notice: (message: string) => void;
-  readonly #uploaders = new Map<string, Promise<Uploader>>();
-  readonly #opened: { close(): Promise<void> }[] = [];
-
-  constructor(options: OpenHookQueueOptions, notice: (message: string) => void) {
-    this.#options = options;
-    this.#notice = notice;
-  }
-
-  async perform(
-    job: HookJob,
-    logged: (lines: readonly string[]) => void,
-    signal: AbortSignal,
-  ): Promise<JobFailure | null> {
-    if (job.kind === "upload") {
-      try {
-        const uploader = await this.uploader(job.target, job.store);
-        await uploader.upload(job.paths, logged, signal);
-        return null;
-      } catch (error) {
-        // The way there is gone, not the place.
-        return { reason: messageOf(error), passing: error instanceof EngineError && error.family === "transport" };
-      }
-    }
-    const { config, surroundings, clock } = this.#options;
-    const env: Record<string, string> = {};
-    for (const [name, value] of Object.entries(surroundings.environment)) if (value !== undefined) env[name] = value;
-    const hook = {
-      program: job.target,
-      timeoutMs: config.settings.postBuildHookTimeout * 1000,
-      env,
-      nixConfig: [...config.userSettings].map(([name, value]) => `${name} = ${value}\n`).join(""),
-      cwd: surroundings.cwd,
-      clock,
-    };
-    const { failure } = await runPostBuildHook(hook, job.drvPath, job.paths, logged, signal);
-    return failure === null ? null : { reason: failure, passing: false };
-  }
-
-  /** The way from one store to another. A failure to open is forgotten, so that the next try may do better. */
-  uploader(to: string, from: string): Promise<Uploader> {
-    const key = `${from}\n${to}`;
-    const known = this.#uploaders.get(key);
-    if (known !== undefined) return known;
-    const opening = this.#open(to, from);
-    this.#uploaders.set(key, opening);
-    opening.catch(() => this.#uploaders.delete(key));
-    return opening;
-  }
-
-  async #open(to: string, from: string): Promise<Uploader> {
-    const { config, destination } = this.#options;
-    const { settings } = config;
-    const source: PathStore = from === settings.store ? destination.store : (await this.#openStore(from)).store;
-    const { store: target } = await this.#openStore(to);
-    const keys = settings.secretKeyFiles.map(readSecretKeyFile);
-    return new Uploader({ from: source, to: target, sign: (info) => signed(info, keys) });
-  }
-
-  async #openStore(text: string): Promise<{ readonly store: PathStore & PathSink }> {
-    const { config, surroundings, clock } = this.#options;
-    const opened = await openAnyStore(text, config, surroundings, clock, this.#notice);
-    this.#opened.push(opened);
-    return opened;
-  }
-
-  async close(): Promise<void> {
-    await Promise.allSettled(this.#opened.map((store) => store.close()));
-  }
-}
-
-/** Links to the paths of jobs that are roots of the garbage collector: the next run must still find them. */
-class JobRoots {
-  readonly #directory: string;
-  readonly #destination: OpenedDestination;
-  /** The latest change of each job's links; one after the other. */
-  readonly #changes = new Map<HookId, Promise<void>>();
-
-  constructor(directory: string, destination: OpenedDestination) {
-    this.#directory = directory;
-    this.#destination = destination;
-  }
-
-  keep(job: HookJob): Promise<void> {
-    return this.#change(job, async (folder) => {
-      const { store, root } = this.#destination;
-      await mkdir(folder, { recursive: true });
-      for (const path of job.paths) {
-        const link = join(folder, baseNameOf(path));
-        await symlink(root === null ? path : join(root, path), link);
-        await store.addIndirectRoot(link);
-      }
-    });
-  }
-
-  letGo(job: HookJob): Promise<void> {
-    return this.#change(job, (folder) => rm(folder, { recursive: true, force: true }));
-  }
-
-  async settled(): Promise<void> {
-    await Promise.allSettled(this.#changes.values());
-  }
-
-  #change(job: HookJob, work: (folder: string) => Promise<void>): Promise<void> {
-    const before = this.#changes.get(job.id) ?? Promise.resolve();
-    const change = before.catch(() => undefined).then(() => work(join(this.#directory, job.id)));
-    this.#changes.set(job.id, change);
-    return change;
-  }
 }

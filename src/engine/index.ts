@@ -5,16 +5,20 @@ import type { CopyReporter, CopyRequest } from "./commands/copy.ts";
 import type { DeleteRequest } from "./commands/delete.ts";
 import type { Demo } from "./commands/demo/start.ts";
 import type { GenerateKeyRequest } from "./commands/generate-key.ts";
+import type { HooksRequest } from "./commands/hooks.ts";
 import type { ResolveRequest } from "./commands/resolve-paths.ts";
 import type { ServeRequest } from "./commands/serve.ts";
 import type { SignPathsRequest } from "./commands/sign-paths.ts";
 import type { VerifyFault, VerifyRequest } from "./commands/verify.ts";
 import type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
 
+import type { EngineEvent } from "./events/event.ts";
+
 export { type Clock, systemClock } from "./clock.ts";
 export type { GarbageTask } from "./commands/collect-garbage.ts";
 export type { CopyProgress, CopyReporter, CopyRequest } from "./commands/copy.ts";
 export type { Demo, DemoReport } from "./commands/demo/start.ts";
+export type { HookChoice } from "./commands/hooks.ts";
 export type { VerifyFault } from "./commands/verify.ts";
 export { type LoadedConfig, loadConfig } from "./config/load.ts";
 export { SETTING_ROWS } from "./config/settings.ts";
@@ -100,6 +104,29 @@ export async function collectGarbage(
 ) {
   const { collectGarbage: collect } = await import("./commands/collect-garbage.ts");
   return collect(request, surroundings, report, signal);
+}
+
+/** The hooks and uploads that are not done (`hooks`). */
+export async function listHooks(overrides: ReadonlyMap<string, string>) {
+  const { listHooks: list } = await import("./commands/hooks.ts");
+  return list(overrides);
+}
+
+/** Forgets some of them (`hooks drop`). */
+export async function dropHooks(request: HooksRequest, notice: (message: string) => void) {
+  const { dropHooks: drop } = await import("./commands/hooks.ts");
+  return drop(request, notice);
+}
+
+/** Tries some of them now (`hooks retry`). */
+export async function retryHooks(
+  request: HooksRequest & { readonly uploadTo: string | null },
+  surroundings: Surroundings,
+  report: { readonly event: (event: EngineEvent) => void; readonly warned: (message: string, hint?: string) => void },
+  signal: AbortSignal,
+) {
+  const { retryHooks: retry } = await import("./commands/hooks.ts");
+  return retry(request, surroundings, report, signal);
 }
 
 /** Finds logs of builds (`log`). */

@@ -6,7 +6,9 @@ import { createQuietRenderer } from "./renderers/quiet.ts";
 import type { Renderer, RendererPorts } from "./renderers/renderer.ts";
 
 export { formatBytes, formatBytesOf, formatRate } from "./format/bytes.ts";
-export { sanitizeColored, sanitizeText } from "./format/sanitize.ts";
+export { plural } from "./format/counts.ts";
+export { formatWords } from "./format/duration.ts";
+export { sanitizeColored, sanitizeLine, sanitizeText } from "./format/sanitize.ts";
 export {
   type ChooseInput,
   chooseRenderer,

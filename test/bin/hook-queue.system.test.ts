@@ -141,6 +141,68 @@ echo $OUT_PATHS >> ${done}`,
     expect(left()).toEqual([]);
   });
 
+  it("fails no later run for what fails for ever, gives it up, and lists, retries and drops it", async () => {
+    const log = join(directory, "tried");
+    const hook = script("hook", `echo x >> ${log}; [ -e ${join(directory, "allowed")} ] || { echo sorry; exit 9; }`);
+    const args = [...chain(2, "for-ever"), ...queued(hook, "--option", "post-build-hook-retries", "0")];
+    expect((await user.run(args)).status).toBe(1);
+    const other = [...chain(1, "other"), "--option", "post-build-hook-retries", "0"];
+    for (const last of ["still not done", "is given up after 3 tries", "are given up and not tried"]) {
+      const { status, stderr } = await user.run(other);
+      expect(status, stderr).toBe(0);
+      expect(stderr).toContain(last);
+      expect(stderr).toContain("tsbuild-top hooks");
+    }
+    expect(lines(log)).toHaveLength(6);
+    const listed = JSON.parse(await user.output(["hooks", "--json"])) as { hooks: { id: string; drvPath: string }[] };
+    const expected = { kind: "postBuild", state: "givenUp", attempts: 3, target: hook, pid: null };
+    expect(listed.hooks).toMatchObject([expected, expected]);
+    expect(await user.output(["hooks"])).toMatch(
+      /given up · failed 3 times, .* old\n {2}program '.*' failed with exit code 9/,
+    );
+    const store = ["--store", join(directory, "store"), "--option", "post-build-hook-retries", "0"];
+    const failed = await user.run(["hooks", "retry", "--all", ...store]);
+    expect({ status: failed.status, stdout: failed.stdout }).toEqual({
+      status: 1,
+      stdout: "0 done, 2 still not done\n",
+    });
+    expect(failed.stderr).toContain("sorry");
+    writeFileSync(join(directory, "allowed"), "");
+    const [first, second] = listed.hooks;
+    expect(await user.output(["hooks", "retry", first!.drvPath, ...store])).toBe("1 done, 0 still not done");
+    expect(await user.output(["hooks", "drop", second!.id])).toBe("1 hook or upload dropped");
+    expect(await user.output(["hooks", "list"])).toBe("no hook or upload is left over");
+    expect(left()).toEqual([]);
+    expect((await user.run(["hooks", "drop", second!.id])).stderr).toContain("there is no hook or upload");
+  });
+
+  it("keeps no password of where it uploads to, and finds it again when it is given", async () => {
+    let hang = true;
+    await using gate = await startObjectServer({
+      fault: (method) => (hang && method === "PUT" ? { type: "hang" } : null),
+    });
+    const slow = [...chain(1, "secret"), "--upload-to", gate.url.replace("://", "://me:geheim@")];
+    const child = spawn(process.execPath, [join(import.meta.dirname, "../../bin/main.ts"), ...slow], {
+      ...{ cwd: directory, env: user.env, stdio: "ignore" },
+    });
+    await until("the upload", () => gate.requests.some((request) => request.startsWith("PUT")), 60_000);
+    child.kill("SIGKILL");
+    await ended(child);
+    const folder = join(directory, "home/state/tsbuild-top/hooks");
+    const [file] = left();
+    expect(readFileSync(join(folder, file!), "utf8")).not.toContain("geheim");
+    hang = false;
+    const without = await user.run(chain(1, "secret"));
+    expect(without.status, without.stderr).toBe(0);
+    expect(without.stderr).toContain("is not kept; give the address again: --upload-to URI");
+    const store = ["--store", join(directory, "store")];
+    const uri = gate.url.replace("://", "://me:geheim@");
+    expect(await user.output(["hooks", "retry", "--all", "--upload-to", uri, ...store])).toBe(
+      "1 done, 0 still not done",
+    );
+    expect(narInfos(gate)).toHaveLength(1);
+  });
+
   it("leaves at the deadline what does not end", async () => {
     const hook = script("hook", "sleep 1000");
     const started = performance.now();

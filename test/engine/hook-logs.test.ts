@@ -36,4 +36,19 @@ describe("what hooks print", () => {
       [`${base}.upload.log`]: "sent\n",
     });
   });
+
+  it("is kept apart where one build is uploaded twice", async () => {
+    const logs = new HookLogs(new LogKeeper({ directory, tailLines: 5 }));
+    const goal = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-a.drv" as GoalId;
+    for (const hook of ["here", "there"] as HookId[]) {
+      logs.hear({ type: "hookQueued", hook, kind: "upload", goal, paths: [] });
+      logs.hear({ type: "hookLogged", hook, lines: [hook] });
+    }
+    await logs.close();
+    expect(
+      readdirSync(directory)
+        .map((name) => readFileSync(join(directory, name), "utf8"))
+        .sort(),
+    ).toEqual(["here\n", "there\n"]);
+  });
 });

@@ -351,8 +351,12 @@ export type HookResult =
   | { readonly type: "succeeded"; readonly durationMs: number }
   | { readonly type: "willRetry"; readonly reason: string; readonly at: number }
   | { readonly type: "failed"; readonly reason: string }
-  /** Not run: the deadline at exit passed; it stays in the queue on disk. */
-  | { readonly type: "left"; readonly reason: string };
+  /** Not run, or an earlier run's that failed again: it stays in the queue on disk. */
+  | { readonly type: "left"; readonly reason: string }
+  /** Failed in too many runs: it stays in the queue on disk, and is tried when the user says so. */
+  | { readonly type: "givenUp"; readonly reason: string; readonly attempts: number }
+  /** There is nothing to do any more: its paths are gone. */
+  | { readonly type: "dropped"; readonly reason: string };
 
 // ---- measured use ----
 

@@ -4,8 +4,11 @@ import { messageOf } from "../errors.ts";
 import type { HookEvent } from "../events/event.ts";
 import type { GoalId, HookId } from "../events/ids.ts";
 import type { StorePath } from "../formats/store-path.ts";
-import { type HookJob, type JobFailure, JobQueue, type QueueRules } from "./queue.ts";
+import { Grace } from "./grace.ts";
+import { KnownJobs } from "./known-jobs.ts";
+import { type HookJob, isSettled, type JobCounts, type JobFailure, JobQueue, type QueueRules } from "./queue.ts";
 import type { QueueFile } from "./queue-file.ts";
+import { freshRecord, type KeptJob } from "./queue-lines.ts";
 
 /** What is done after each build. */
 export interface HookWish {
@@ -24,7 +27,15 @@ export interface DurableQueueOptions {
   readonly store: string;
   readonly wishes: readonly HookWish[];
   readonly publish: (event: HookEvent) => void;
-  readonly notice: (message: string) => void;
+  readonly notice: (message: string, hint?: string) => void;
+  /** Which jobs of earlier runs this one answers for, as for its own: those it was asked to do. None in a run of builds. */
+  readonly isAsked?: (job: HookJob) => boolean;
+  /** Jobs of earlier runs that are left alone, as they are. */
+  readonly isLeftAlone?: (job: HookJob) => boolean;
+  /** What to call the way out of a job that fails for ever. */
+  readonly wayOut: string;
+  /** Whether the paths of a job of an earlier run are there no more. Must not throw. */
+  readonly isGone: (job: HookJob) => Promise<boolean>;
   /** Does one job. Resolves with what is wrong when it failed; rejecting is a failure, too. */
   readonly perform: (
     job: HookJob,
@@ -38,13 +49,15 @@ export interface DurableQueueOptions {
   readonly letGo: (job: HookJob) => Promise<void>;
 }
 
-/** How it stands at the end. */
+/** How it stands at the end with the jobs this run answers for. */
 export interface Drained {
   readonly done: number;
   /** Given up after all tries; they are still queued for the next run. */
   readonly failed: number;
   /** Not tried to the end: the time was over, or the user wanted to leave. */
   readonly left: number;
+  /** Jobs of earlier runs that are still not done, those given up not counted. */
+  readonly earlier: number;
 }
 
 /** The queue of one run. */
@@ -60,17 +73,37 @@ export class DurableQueue {
   #stopped = false;
   #count = 0;
   #done = 0;
+  /** Every job that is not done; those whose references are being asked for as well. */
+  readonly #known = new KnownJobs();
+  readonly #grace: Grace;
 
   /** Takes up at once what earlier runs left. */
   constructor(options: DurableQueueOptions) {
     this.#options = options;
     this.#queue = new JobQueue(options.rules);
-    const { left } = options.file;
-    if (left.length > 0)
-      options.notice(
-        `${count(left.length, "hook")} of an earlier run ${left.length === 1 ? "is" : "are"} taken up again`,
+    this.#grace = new Grace(options.clock, () => this.#wake());
+    const { file, notice, wayOut } = options;
+    let [again, givenUp] = [0, 0];
+    for (const kept of file.left) {
+      const { job, record } = kept;
+      if (options.isLeftAlone?.(job) === true) continue;
+      // Two runs that died made the same one.
+      if (this.#known.like(job) !== null) {
+        file.done(job.id);
+        continue;
+      }
+      const isAsked = options.isAsked?.(job) === true;
+      if (record.isGivenUp && !isAsked) givenUp += 1;
+      else again += 1;
+      this.#enqueue(kept, isAsked ? "asked" : "earlier");
+    }
+    if (again > 0 && options.isAsked === undefined)
+      notice(`${count(again, "hook")} of an earlier run ${again === 1 ? "is" : "are"} taken up again`);
+    if (givenUp > 0)
+      notice(
+        `${count(givenUp, "hook")} of earlier runs ${givenUp === 1 ? "is" : "are"} given up and not tried`,
+        wayOut,
       );
-    for (const job of left) this.#enqueue(job, false);
   }
 
   /** A build has been executed: whatever is to be done after it is queued, of the kinds that are wanted for it. */
@@ -82,35 +115,41 @@ export class DurableQueue {
     if (this.#stopped) return;
     for (const { kind, target } of this.#options.wishes) {
       if (!isWanted(kind)) continue;
-      const id = `${this.#options.runId}-${++this.#count}` as HookId;
-      this.#enqueue({ id, kind, drvPath, paths, target, store: this.#options.store }, true);
+      const { runId, store, clock } = this.#options;
+      const id = `${runId}-${++this.#count}` as HookId;
+      const job: HookJob = { id, kind, drvPath, paths, target, store };
+      const known = this.#known.like(job);
+      if (known === null) this.#enqueue({ job, record: freshRecord(clock.wallTime()) }, "own");
+      // An earlier run's becomes this one's, which built the same and answers for it.
+      else this.#adopt(known.id);
     }
   }
 
   /** Tries one again that failed, or that waits for its next try; says why not when it cannot be. */
   retry(id: HookId): string | null {
-    if (!this.#queue.retry(id)) return "this hook has not failed";
-    this.#tellQueued(id);
+    if (!this.#queue.retry(id, this.#options.clock.now())) return "this hook has not failed";
+    this.#beginAnew(id);
     this.#proceed();
     return null;
   }
 
   /** The same for all; says how many there were. */
   retryAll(): number {
-    const jobs = this.#queue.retryAll();
-    for (const job of jobs) this.#tellQueued(job.id);
+    const jobs = this.#queue.retryAll(this.#options.clock.now());
+    for (const job of jobs) this.#beginAnew(job.id);
     this.#proceed();
     return jobs.length;
   }
 
   /** What is not done, by state. */
-  counts(): ReturnType<JobQueue["counts"]> {
-    return this.#queue.counts();
+  counts(whose: "all" | "own" | "earlier" = "all"): JobCounts {
+    return this.#queue.counts(whose);
   }
 
   /**
-   * Waits until everything is done or given up, or `deadlineMs` are over (0: however long it takes), or the signal is aborted; what runs then is
-   * ended. Everything that is not done stays on disk for the next run.
+   * Waits until everything this run answers for is done or given up, or `deadlineMs` are over (0: however long it takes), or the signal is aborted;
+   * what runs then is ended. Jobs of earlier runs are waited for as long as they get on, and not for tries to come. Everything that is not done stays
+   * on disk for the next run.
    * @param hold asked when all tries of some have failed; true when some of them are tried again, which is then waited for likewise
    */
   async drain(
@@ -131,7 +170,8 @@ export class DurableQueue {
         const takeBack = deadlineMs > 0 ? clock.after(deadlineMs, end) : () => undefined;
         await this.#settledOr(() => over);
         takeBack();
-        const { failed } = this.#queue.counts();
+        this.#grace.end();
+        const { failed } = this.#queue.counts("own");
         isAgain = !over && failed > 0 && (await hold(failed));
       }
     } finally {
@@ -140,8 +180,12 @@ export class DurableQueue {
     await this.#stop(
       over ? (signal.aborted ? "the run was ended" : `not done ${deadlineMs / 1000} seconds after the last build`) : "",
     );
-    const { queued, retrying, failed } = this.#queue.counts();
-    return { done: this.#done, failed, left: queued + retrying };
+    const { queued, retrying, failed } = this.#queue.counts("own");
+    const earlier = this.#queue.counts("earlier");
+    return {
+      ...{ done: this.#done, failed, left: queued + retrying },
+      earlier: earlier.queued + earlier.retrying + earlier.failed,
+    };
   }
 
   /** Ends what runs; what is not done stays on disk. May be called twice. */
@@ -150,25 +194,43 @@ export class DurableQueue {
     this.#options.file.close();
   }
 
-  #enqueue(job: HookJob, isNew: boolean): void {
-    const { publish, file, keep } = this.#options;
+  #enqueue(kept: KeptJob, whose: "own" | "asked" | "earlier"): void {
+    const { file, keep, clock, publish } = this.#options;
+    const { job, record } = kept;
+    const isGivenUp = record.isGivenUp && whose === "earlier";
+    const since = whose === "asked" ? clock.wallTime() : (record.since ?? clock.wallTime());
+    this.#known.add(job, since);
     this.#expected += 1;
-    if (isNew) file.add(job);
-    publish({
-      type: "hookQueued",
-      hook: job.id,
-      kind: job.kind,
-      goal: job.drvPath as string as GoalId,
-      paths: job.paths,
-    });
-    if (isNew) void keep(job).catch(() => undefined);
+    if (whose === "own") file.add(kept);
+    // What an older program wrote carries no age: it counts from now on.
+    else if (record.since === null || whose === "asked") file.tried(job.id, freshRecord(clock.wallTime()));
+    this.#tellQueued(job.id);
+    if (isGivenUp) {
+      const result = { type: "givenUp", reason: record.reason ?? "", attempts: record.attempts } as const;
+      publish({ type: "hookFinished", hook: job.id, result });
+    }
+    if (whose === "own") void keep(job).catch(() => undefined);
+    const bornAt = clock.now() - (clock.wallTime() - since);
+    const past = whose === "earlier" ? { ...record, bornAt, isGivenUp } : null;
     const add = async (): Promise<void> => {
       const references = await this.#options.referencesOf(job.paths).catch(() => new Set<StorePath>());
       this.#expected -= 1;
-      if (this.#queue.add(job, references)) this.#proceed();
-      else this.#finish(job);
+      this.#queue.add(job, references, past, clock.now());
+      this.#proceed();
     };
     this.#adding = this.#adding.then(add);
+  }
+
+  #adopt(id: HookId): void {
+    this.#expected += 1;
+    this.#adding = this.#adding.then(() => {
+      this.#expected -= 1;
+      if (this.#queue.isEarlier(id)) {
+        this.#queue.adopt(id);
+        this.retry(id);
+      }
+      this.#wake();
+    });
   }
 
   #proceed(): void {
@@ -183,12 +245,17 @@ export class DurableQueue {
   }
 
   #run(job: HookJob, attempt: number): void {
-    const { clock, publish, perform } = this.#options;
+    const { clock, publish, perform, isGone } = this.#options;
     const abort = new AbortController();
     const startedAt = clock.now();
     publish({ type: "hookStarted", hook: job.id, attempt });
     const logged = (lines: readonly string[]): void => publish({ type: "hookLogged", hook: job.id, lines });
-    const ended = perform(job, logged, abort.signal)
+    const performed = async (): Promise<JobFailure | null> => {
+      if (!job.id.startsWith(`${this.#options.runId}-`) && (await isGone(job)))
+        return { reason: "its paths are not valid any more", passing: false, uselessFor: "ever" };
+      return perform(job, logged, abort.signal);
+    };
+    const ended = performed()
       .catch((error: unknown): JobFailure => ({ reason: messageOf(error), passing: false }))
       .then((failure) => {
         this.#running.delete(job.id);
@@ -201,36 +268,68 @@ export class DurableQueue {
   }
 
   #end(job: HookJob, failure: JobFailure | null, durationMs: number): void {
-    const { clock, publish } = this.#options;
+    const { clock, publish, notice, wayOut } = this.#options;
+    const isEarlier = this.#queue.isEarlier(job.id);
     const verdict = this.#queue.ended(job.id, failure, clock.now());
+    const reason = failure?.reason ?? "";
+    const tell = (result: Extract<HookEvent, { type: "hookFinished" }>["result"]): void =>
+      publish({ type: "hookFinished", hook: job.id, result });
+    if (failure !== null) this.#known.failed(job.id, reason);
     switch (verdict.type) {
       case "succeeded":
-        this.#done += 1;
+        if (!isEarlier) this.#done += 1;
+        else this.#grace.renew();
         this.#finish(job);
-        publish({ type: "hookFinished", hook: job.id, result: { type: "succeeded", durationMs } });
+        tell({ type: "succeeded", durationMs });
         return;
       case "willRetry": {
         const at = clock.wallTime() + (verdict.at - clock.now());
-        publish({
-          type: "hookFinished",
-          hook: job.id,
-          result: { type: "willRetry", reason: failure?.reason ?? "", at },
-        });
+        this.#remember(job.id, at, false);
+        tell({ type: "willRetry", reason, at });
         return;
       }
       case "failed":
-        publish({ type: "hookFinished", hook: job.id, result: { type: "failed", reason: failure?.reason ?? "" } });
+        this.#remember(job.id, null, false);
+        // Whose it is not does not fail for it.
+        tell(isEarlier ? { type: "left", reason } : { type: "failed", reason });
+        return;
+      case "givenUp": {
+        this.#remember(job.id, null, true);
+        const attempts = this.#queue.attemptsOf(job.id);
+        tell({ type: "givenUp", reason, attempts });
+        notice(`${nameOf(job)} is given up after ${attempts === 1 ? "1 try" : `${attempts} tries`}: ${reason}`, wayOut);
+        return;
+      }
+      case "dropped":
+        this.#finish(job);
+        tell({ type: "dropped", reason });
+        notice(`${nameOf(job)} is dropped: ${reason}`);
     }
   }
 
   #finish(job: HookJob): void {
+    this.#known.delete(job.id);
     this.#options.file.done(job.id);
     void this.#options.letGo(job).catch(() => undefined);
   }
 
+  /** Writes down how it goes with a job. */
+  #remember(id: HookId, nextAt: number | null, isGivenUp: boolean): void {
+    const at = this.#options.clock.wallTime();
+    const record = this.#known.record(id, at, this.#queue.attemptsOf(id), nextAt, isGivenUp);
+    this.#options.file.tried(id, record);
+  }
+
+  /** The user wants it tried again: its tries and its age begin anew. */
+  #beginAnew(id: HookId): void {
+    this.#known.beginAnew(id, this.#options.clock.wallTime());
+    this.#remember(id, null, false);
+    this.#tellQueued(id);
+  }
+
   #tellQueued(id: HookId): void {
-    const job = this.#queue.jobs().find((other) => other.id === id);
-    if (job === undefined) return;
+    const job = this.#known.get(id);
+    if (job === null) return;
     const goal = job.drvPath as string as GoalId;
     this.#options.publish({ type: "hookQueued", hook: id, kind: job.kind, goal, paths: job.paths });
   }
@@ -244,9 +343,19 @@ export class DurableQueue {
     await Promise.all(running.map(({ ended }) => ended));
     await this.#adding;
     for (const { id } of this.#queue.jobs()) {
-      if (this.#queue.stateOf(id)?.type === "failed") continue;
+      const state = this.#queue.stateOf(id)?.type;
+      if (state === "failed" || state === "givenUp") continue;
+      // The next run does not know of a wait that nobody keeps.
+      if (state === "retrying") this.#remember(id, null, false);
       this.#options.publish({ type: "hookFinished", hook: id, result: { type: "left", reason } });
     }
+  }
+
+  /** Whether nothing is left to wait for: of this run, and of earlier ones. */
+  #isSettled(): boolean {
+    if (this.#expected > 0 || !isSettled(this.#queue.counts("own"))) return false;
+    const { queued, running } = this.#queue.counts("earlier");
+    return queued + running === 0 || this.#grace.isOver();
   }
 
   #wake(): void {
@@ -256,7 +365,7 @@ export class DurableQueue {
   #settledOr(over: () => boolean): Promise<void> {
     return new Promise((resolve) => {
       const look = (): void => {
-        if (!over() && (this.#expected > 0 || !this.#queue.settled)) return;
+        if (!over() && !this.#isSettled()) return;
         this.#waiters.delete(look);
         resolve();
       };
@@ -264,6 +373,12 @@ export class DurableQueue {
       look();
     });
   }
+}
+
+function nameOf(job: HookJob): string {
+  return job.kind === "upload"
+    ? `the upload of '${job.drvPath}' to '${job.target}'`
+    : `the post-build hook '${job.target}' for '${job.drvPath}'`;
 }
 
 function count(number: number, word: string): string {

@@ -1,5 +1,6 @@
 // The rows below the machines: what waits and why, hooks, failures, notices.
 import type { ReactNode } from "react";
+import { plural } from "../format/counts.ts";
 import { formatClock } from "../format/duration.ts";
 import { failureReason } from "../format/failure-reason.ts";
 import { sanitizeLine, sanitizeText } from "../format/sanitize.ts";
@@ -43,13 +44,14 @@ export function WaitingRow(
 
 /** `hooks   1 running, 3 queued`. */
 export function HooksRow({ board, width, theme }: RowLook & { readonly board: Board }): ReactNode {
-  const { queued, running, retrying, succeeded, failed, left } = board.hookTally;
+  const { queued, running, retrying, succeeded, failed, left, givenUp } = board.hookTally;
   const words = [
     [running, "running"],
     [queued, "queued"],
     [retrying, "to be tried again"],
     [failed, "failed"],
     [left, "left for later"],
+    [givenUp, "given up"],
     [succeeded, "done"],
   ] as const;
   const text = words
@@ -102,6 +104,14 @@ function hookText(hook: Hook, now: number, theme: Theme): readonly [string, Tone
       return [sanitizeText(state.reason), "bad", glyphs.bad];
     case "left":
       return [`left for later: ${sanitizeText(state.reason)}`, "warn", glyphs.skipped];
+    case "givenUp":
+      return [
+        `given up after ${plural(state.attempts, "try", "tries")}: ${sanitizeText(state.reason)}`,
+        "warn",
+        glyphs.skipped,
+      ];
+    case "dropped":
+      return [sanitizeText(state.reason), "dim", glyphs.skipped];
   }
 }
 

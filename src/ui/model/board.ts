@@ -244,7 +244,9 @@ export type HookState =
   | { readonly type: "retrying"; readonly reason: string; readonly at: number }
   | { readonly type: "succeeded"; readonly durationMs: number }
   | { readonly type: "failed"; readonly reason: string; readonly at: number }
-  | { readonly type: "left"; readonly reason: string };
+  | { readonly type: "left"; readonly reason: string }
+  | { readonly type: "givenUp"; readonly reason: string; readonly attempts: number }
+  | { readonly type: "dropped"; readonly reason: string };
 
 export interface Notice {
   readonly at: number;
@@ -283,7 +285,7 @@ export function createBoard(): Board {
     machines: new Map(),
     copies: new Map(),
     hooks: new Map(),
-    hookTally: { queued: 0, running: 0, retrying: 0, succeeded: 0, failed: 0, left: 0 },
+    hookTally: { queued: 0, running: 0, retrying: 0, succeeded: 0, failed: 0, left: 0, givenUp: 0, dropped: 0 },
     failures: new Set(),
     compared: new Set(),
     notices: [],

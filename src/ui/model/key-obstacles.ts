@@ -32,9 +32,8 @@ export function cancelObstacle(context: ViewContext): string | null {
 export function retryObstacle(context: ViewContext): string | null {
   if (context.selected.type === "hook") {
     const { state } = context.selected.hook;
-    return state.type === "failed" || state.type === "left" || state.type === "retrying"
-      ? null
-      : "this hook has not failed";
+    const isOver = state.type === "failed" || state.type === "left" || state.type === "givenUp";
+    return isOver || state.type === "retrying" ? null : "this hook has not failed";
   }
   const goal = goalOf(context.selected);
   if (goal === null) return "select something that failed";

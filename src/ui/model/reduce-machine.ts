@@ -128,8 +128,8 @@ export function reduceHook(board: Board, event: HookEvent, at: number): void {
       return;
     case "hookFinished":
       moveHook(board, hook, settled(event.result, at));
-      // What went well needs no row: its count is enough.
-      if (hook.state.type === "succeeded") board.hooks.delete(hook.id);
+      // What went well needs no row: its count is enough. Nor does what has nothing to do any more, which a notice names.
+      if (hook.state.type === "succeeded" || hook.state.type === "dropped") board.hooks.delete(hook.id);
       return;
   }
 }
@@ -151,7 +151,9 @@ function settled(result: HookResult, at: number): HookState {
     case "failed":
       return { type: "failed", reason: result.reason, at };
     case "left":
-      return { type: "left", reason: result.reason };
+    case "givenUp":
+    case "dropped":
+      return result;
   }
 }
 

@@ -161,7 +161,10 @@ function bottomPanels(board: Board, filter: string, now: number): readonly (read
   });
   const hooks: BoardRow[] = [];
   const { hookTally } = board;
-  if (hookTally.queued + hookTally.running + hookTally.retrying + hookTally.failed + hookTally.left > 0)
+  if (
+    hookTally.queued + hookTally.running + hookTally.retrying + hookTally.failed + hookTally.left + hookTally.givenUp >
+    0
+  )
     hooks.push({ type: "hooks", id: null });
   for (const hook of board.hooks.values())
     if (hook.state.type !== "queued") hooks.push({ type: "hook", id: `hook:${hook.id}`, hook });

@@ -259,7 +259,9 @@ class PlainRenderer implements Renderer {
 
   private showHook(event: Extract<EngineEvent, { type: "hookFinished" }>): void {
     const hook = this.board.hooks.get(event.hook);
-    if (hook === undefined || event.result.type === "succeeded") return;
+    // What is given up or dropped has a notice, with the way out.
+    const isQuiet = ["succeeded", "givenUp", "dropped"].includes(event.result.type);
+    if (hook === undefined || event.result.type === "succeeded" || isQuiet) return;
     const what = `${hookName(hook.kind)} for '${sanitizeText(hook.goal)}'`;
     const reason = sanitizeText(event.result.reason);
     if (event.result.type === "willRetry") this.warn(`${what} failed and is tried again: ${reason}`);

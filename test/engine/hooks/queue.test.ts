@@ -3,9 +3,23 @@ import { describe, expect, it } from "vitest";
 import type { HookId } from "../../../src/engine/events/ids.ts";
 import type { StorePath } from "../../../src/engine/formats/store-path.ts";
 import { type HookJob, type JobFailure, JobQueue, type QueueRules } from "../../../src/engine/hooks/queue.ts";
-import { parseJobs, printDone, printJob } from "../../../src/engine/hooks/queue-lines.ts";
+import {
+  freshRecord,
+  parseQueue,
+  printDone,
+  printJob as printKept,
+  printRecord,
+} from "../../../src/engine/hooks/queue-lines.ts";
 
-const rules: QueueRules = { workers: 2, retries: 2, firstWaitMs: 100, longestWaitMs: 300, random: () => 1 };
+const rules: QueueRules = {
+  workers: 2,
+  retries: 2,
+  firstWaitMs: 100,
+  longestWaitMs: 300,
+  triesOfAllRuns: 6,
+  longestAgeMs: 10_000,
+  random: () => 1,
+};
 const path = (name: string): StorePath => `/nix/store/${"a".repeat(32)}-${name}` as StorePath;
 const NOTHING: ReadonlySet<StorePath> = new Set();
 
@@ -22,6 +36,9 @@ function job(name: string, more: Partial<HookJob> = {}): HookJob {
 }
 
 const failed = (reason: string): JobFailure => ({ reason, passing: false });
+
+const printJob = (each: HookJob): string => printKept({ job: each, record: freshRecord(0) });
+const parseJobs = (text: string): HookJob[] => parseQueue([{ name: "f", text }]).kept.map((kept) => kept.job);
 
 const names = (started: readonly { readonly job: HookJob }[]): string[] => started.map((one) => one.job.id);
 
@@ -99,6 +116,38 @@ describe("the queue of hooks", () => {
     expect(queue.stateOf("a" as HookId)).toEqual({ type: "queued" });
   });
 
+  it("gives up what another run made after the tries of all runs, or its age, and never what is its own", () => {
+    const queue = new JobQueue({ ...rules, retries: 0, triesOfAllRuns: 3 });
+    queue.add(job("a"), NOTHING, { attempts: 2, bornAt: -50, reason: "before", isGivenUp: false });
+    queue.add(job("old"), NOTHING, { attempts: 0, bornAt: -9_999, reason: null, isGivenUp: false });
+    queue.add(job("own"), NOTHING, null, 1);
+    queue.add(job("over"), NOTHING, { attempts: 9, bornAt: 0, reason: "enough", isGivenUp: true });
+    expect(names(queue.start(1))).toEqual(["own", "a"]);
+    expect(queue.ended("own" as HookId, failed("no"), 1)).toEqual({ type: "failed" });
+    expect(queue.ended("a" as HookId, failed("no"), 1)).toEqual({ type: "givenUp" });
+    expect(names(queue.start(1))).toEqual(["old"]);
+    expect(queue.ended("old" as HookId, { reason: "no network", passing: true }, 1)).toEqual({ type: "givenUp" });
+    expect(queue.counts("own")).toEqual({ queued: 0, running: 0, retrying: 0, failed: 1, givenUp: 0 });
+    expect(queue.counts("earlier")).toEqual({ queued: 0, running: 0, retrying: 0, failed: 0, givenUp: 3 });
+    expect(queue.start(99_999)).toEqual([]);
+    // The user may think otherwise: then all begins anew.
+    expect(queue.retry("over" as HookId, 99_999)).toBe(true);
+    expect(names(queue.start(99_999))).toEqual(["over"]);
+    expect(queue.ended("over" as HookId, failed("no"), 99_999)).toEqual({ type: "failed" });
+  });
+
+  it("ends what nobody needs to try again", () => {
+    const queue = new JobQueue(rules);
+    queue.add(job("a"), NOTHING, { attempts: 0, bornAt: 0, reason: null, isGivenUp: false });
+    queue.add(job("b"), NOTHING);
+    queue.start(0);
+    expect(queue.ended("a" as HookId, { ...failed("gone"), uselessFor: "ever" }, 0)).toEqual({ type: "dropped" });
+    expect(queue.ended("b" as HookId, { reason: "who?", passing: true, uselessFor: "run" }, 0)).toEqual({
+      type: "failed",
+    });
+    expect(queue.jobs().map(({ id }) => id)).toEqual(["b"]);
+  });
+
   it("always comes to an end, never runs more than it may, and never a job before what it refers to", () => {
     const step = fc.record({ end: fc.nat(20), fails: fc.boolean() });
     fc.assert(
@@ -148,6 +197,30 @@ describe("the queue of hooks", () => {
 });
 
 describe("the queue's lines", () => {
+  it("are read in any order of the files: who is done is done, and the latest word counts", () => {
+    const record = { at: 5, since: 1, attempts: 3, reason: "no", nextAt: 9, isGivenUp: true };
+    const old = printKept({ job: job("a"), record: freshRecord(1) }) + printJob(job("b"));
+    const young = printRecord("a" as HookId, record) + printDone("b" as HookId);
+    for (const files of [
+      [old, young],
+      [young, old],
+    ]) {
+      const { kept, problems } = parseQueue(files.map((text) => ({ name: "f", text })));
+      expect(kept).toEqual([{ job: job("a"), record }]);
+      expect(problems).toEqual([]);
+    }
+  });
+
+  it("name what is damaged and leave it out", () => {
+    const text = `${printJob(job("a"))}{"type":"tried","id":"a","at":2,"attempts":99999999999}\n${printJob(job("b")).replace(`["${path("b")}"]`, '["/etc/passwd"]')}${"[".repeat(500)}\n`;
+    const { kept, problems } = parseQueue([{ name: "q.jsonl", text }]);
+    expect(kept.map((each) => each.job.id)).toEqual(["a"]);
+    expect(problems).toEqual([
+      "q.jsonl:2: expected 0 to 1000000 in 'attempts'",
+      "q.jsonl:3: expected store paths in 'paths'",
+    ]);
+  });
+
   it("leave what is not done, whatever a crash cut off", () => {
     const text =
       printJob(job("a")) +

@@ -1,12 +1,16 @@
 // Keys made here: each is read by the SSH library, and signs what its public part verifies.
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import ssh2 from "ssh2";
 import { describe, expect, it } from "vitest";
 import { makeSshKeyPair } from "../../../src/engine/transports/ssh-key-pair.ts";
+import { removeDirectory, temporaryDirectory } from "../../support/temporary-directory.ts";
 
 describe("an SSH key pair", () => {
   it("is read by the library, every time", () => {
     // Of the library's own keys three in a thousand are not.
-    for (let turn = 0; turn < 1500; turn++) {
+    for (let turn = 0; turn < 3000; turn++) {
       const pair = makeSshKeyPair();
       const secret = ssh2.utils.parseKey(pair.privateKey);
       const open = ssh2.utils.parseKey(pair.publicKey);
@@ -20,5 +24,18 @@ describe("an SSH key pair", () => {
     const lines = makeSshKeyPair().privateKey.split("\n");
     expect(lines[0]).toBe("-----BEGIN OPENSSH PRIVATE KEY-----");
     expect(Math.max(...lines.slice(1, -2).map((line) => line.length))).toBe(70);
+  });
+
+  it.skipIf(spawnSync("ssh-keygen", ["-?"]).error !== undefined)("is read by OpenSSH (skipped without it)", () => {
+    const directory = temporaryDirectory("key");
+    try {
+      const pair = makeSshKeyPair();
+      const file = join(directory, "key");
+      writeFileSync(file, pair.privateKey, { mode: 0o600 });
+      const { stdout, stderr } = spawnSync("ssh-keygen", ["-y", "-f", file], { encoding: "utf8" });
+      expect(stdout.trim(), stderr).toBe(pair.publicKey);
+    } finally {
+      removeDirectory(directory);
+    }
   });
 });
