@@ -12,7 +12,7 @@ export interface Recorder {
 export function openRecorder(file: string | null, program: string): Recorder {
   if (file === null) return { accept: () => undefined, close: async () => undefined };
   let failure: Error | null = null;
-  const stream = createWriteStream(file);
+  const stream = createWriteStream(file, { mode: 0o600 });
   stream.on("error", (error) => {
     failure = error;
   });

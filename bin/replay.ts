@@ -1,15 +1,18 @@
 // `replay`: shows a recorded run again, with the same renderers that show a live one.
-import { readFileSync } from "node:fs";
 import {
   createReplay,
   EngineError,
   messageOf,
   parseRecording,
+  readBack,
   type Surroundings,
   systemClock,
 } from "../src/engine/index.ts";
 import { chooseRenderer, createRenderer, DEFAULT_OPTIONS } from "../src/ui/index.ts";
 import type { ReplayInvocation } from "./invocation.ts";
+
+/** Largest recording that is read, in bytes: a text of JavaScript has a length, too. */
+const MAX_RECORDING = 512 * 1024 * 1024 - 1024;
 
 /** Plays the file; the exit status says whether it could be played, not how the recorded run ended. */
 export async function replayCommand(invocation: ReplayInvocation, surroundings: Surroundings): Promise<number> {
@@ -54,7 +57,7 @@ export async function replayCommand(invocation: ReplayInvocation, surroundings: 
 
 function readLines(file: string): string[] {
   try {
-    return readFileSync(file, "utf8").split("\n");
+    return readBack(file, MAX_RECORDING).bytes.toString("utf8").split("\n");
   } catch (error) {
     throw new EngineError("usage", "RECORDING_UNREADABLE", `cannot read the recording '${file}': ${messageOf(error)}`, {
       hint: "make one with: tsbuild-top --record FILE …",

@@ -33,6 +33,7 @@ export { printEventLine } from "./events/json-lines.ts";
 export { parseRecording, printRecordingHeader, type Recording } from "./events/recording.ts";
 export { createReplay, type Replay } from "./events/replay.ts";
 export type { EngineRequest } from "./events/request.ts";
+export { readBack } from "./read-back.ts";
 export { ReportBuilder } from "./rounds/report.ts";
 export { reportJson, reportTable } from "./rounds/report-text.ts";
 

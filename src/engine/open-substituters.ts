@@ -22,15 +22,10 @@ export interface OpenSubstitutersOptions {
 }
 
 /** The user's memory of what binary caches have. */
-export function openDiskCache(
-  config: LoadedConfig,
-  environment: Readonly<Record<string, string | undefined>>,
-  clock: Clock,
-): DiskCache {
+export function openDiskCache(config: LoadedConfig, clock: Clock): DiskCache {
   const { narinfoCachePositiveTtl, narinfoCacheNegativeTtl } = config.settings;
-  const home = environment.XDG_CACHE_HOME || join(environment.HOME ?? config.context.home, ".cache");
   return new DiskCache({
-    directory: join(home, "tsbuild-top"),
+    directory: join(config.places.cacheHome, "tsbuild-top"),
     clock,
     positiveTtl: narinfoCachePositiveTtl,
     negativeTtl: narinfoCacheNegativeTtl,
@@ -42,7 +37,7 @@ export function openDiskCache(
  * told by `notice`, and the others are used.
  */
 export function openSubstituters(options: OpenSubstitutersOptions): Substituters {
-  const { config, environment, clock, notice } = options;
+  const { config, clock, notice } = options;
   const { settings, context } = config;
   const sources: Source[] = [];
   let diskCache: DiskCache | null = null;
@@ -52,7 +47,7 @@ export function openSubstituters(options: OpenSubstitutersOptions): Substituters
       if (options.accepts?.(reference) === false) continue;
       for (const warning of warnings) notice(warning);
       const open = openerOf(reference, options, () => {
-        diskCache ??= openDiskCache(config, environment, clock);
+        diskCache ??= openDiskCache(config, clock);
         return diskCache;
       });
       const { priority, trusted } = reference.parameters;

@@ -73,6 +73,9 @@ export class RunJournal {
     } catch (error) {
       publish(noticeOf(error, "warning"));
     }
+    for (const { file, damaged } of this.#dead) {
+      if (damaged.length > 0) publish(messageNotice(damagedMessage(file, damaged), "warning", "JOURNAL_DAMAGED"));
+    }
     const last = this.#dead.at(-1);
     if (last !== undefined && builds.length > 0) {
       publish(messageNotice(continuedMessage(last, total, builds.length, left), "info", "RUN_CONTINUED"));
@@ -141,6 +144,11 @@ function continuedMessage(last: DeadRun, total: number, toBuild: number, left: r
   ];
   const words = [`${Math.max(0, total - toBuild)} of ${total} done`, ...places].join(", ");
   return `continuing a run ${wasStopped ? "stopped" : "interrupted"} at ${timeText(last.endedAt)}: ${words}`;
+}
+
+function damagedMessage(file: string, damaged: readonly string[]): string {
+  const more = damaged.length > 1 ? ` and ${damaged.length - 1} more` : "";
+  return `the journal of an earlier run is damaged and that part left out: ${file}, ${damaged[0]}${more}`;
 }
 
 /** Local time, `2026-11-23 21:04:11`. */

@@ -56,8 +56,8 @@ export function busyScene(): EventScript {
     script.add({
       type: "substitutionProgressed",
       goal: drv(name),
-      doneBytes: String(9.1 * MIB),
-      expectedBytes: String(9.1 * MIB),
+      doneBytes: String(Math.round(9.1 * MIB)),
+      expectedBytes: String(Math.round(9.1 * MIB)),
     });
     script.finish(name, { type: "substituted", outputs: [] });
   }

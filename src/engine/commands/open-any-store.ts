@@ -97,7 +97,7 @@ async function openCacheStore(
   ]);
   // Who names a cache wants to know what is there now.
   const settings = { ...config.settings, narinfoCacheNegativeTtl: 0 };
-  const diskCache = openDiskCache({ ...config, settings }, environment, clock);
+  const diskCache = openDiskCache({ ...config, settings }, clock);
   const store = openCache({ reference, settings, environment, clock, random: Math.random, notice, diskCache });
   return {
     type: "cache",

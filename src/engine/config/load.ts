@@ -1,6 +1,6 @@
 // Loads the configuration: the only place of this room that reads files and the environment.
 import { accessSync, closeSync, constants, openSync, readSync } from "node:fs";
-import { homedir } from "node:os";
+import { homedir, userInfo } from "node:os";
 import { messageOf } from "../errors.ts";
 import { STORE_DIR } from "../formats/store-path.ts";
 import type { HostFacts } from "./host.ts";
@@ -10,7 +10,7 @@ import { parseMachines } from "./machines.ts";
 import type { MergedSettings } from "./merge.ts";
 import { COMMAND_LINE, commandLineSource, mergeSettings } from "./merge.ts";
 import type { ConfigPlaces, Environment } from "./nix-conf-files.ts";
-import { configPlaces, nonEmpty, readSources } from "./nix-conf-files.ts";
+import { configPlaces, nonEmpty, readSources, relativeDirectories } from "./nix-conf-files.ts";
 import type { Surroundings } from "./settings.ts";
 import type { ReferenceContext } from "./store-reference.ts";
 
@@ -49,7 +49,7 @@ export function loadConfig(overrides: ReadonlyMap<string, string>, world: Config
       : [`NIX_STORE_DIR is '${storeDir}', but only stores at '${STORE_DIR}' are supported`];
   return {
     ...merged,
-    warnings: [...warnings, ...ignored, ...merged.warnings],
+    warnings: [...relativeDirectories(environment), ...warnings, ...ignored, ...merged.warnings],
     context: { cwd, home: host.home },
     places,
   };
@@ -111,8 +111,20 @@ function systemHost(): HostFacts {
     cpuFlags: new Set((flags ?? "").trim().split(/\s+/)),
     hasKvm: mayUse("/dev/kvm"),
     isRoot: process.getuid?.() === 0,
-    home: homedir(),
+    home: homeDirectory(),
   };
+}
+
+/** `HOME`, and where that is no absolute path the account's own. */
+function homeDirectory(): string {
+  const home = homedir();
+  if (home.startsWith("/")) return home;
+  try {
+    return userInfo().homedir;
+  } catch {
+    // An account that is in no list of accounts.
+    return "/";
+  }
 }
 
 function mayUse(path: string): boolean {

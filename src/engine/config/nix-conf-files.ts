@@ -23,11 +23,29 @@ export interface ConfigPlaces {
   readonly configHome: string;
   readonly dataHome: string;
   readonly stateHome: string;
+  readonly cacheHome: string;
+}
+
+/** The directories of the XDG base directory specification, each of which must be absolute. */
+const XDG = ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"] as const;
+
+/** What the environment has that is of no use: a relative directory would be made wherever the program happens to be started. */
+export function relativeDirectories(environment: Environment): string[] {
+  return ["HOME", ...XDG].flatMap((name) => {
+    const value = nonEmpty(environment, name);
+    return value === null || value.startsWith("/")
+      ? []
+      : [`${name} is '${value}', which is not absolute: it is ignored`];
+  });
 }
 
 /** Reads the places from the environment (Nix manual, nix.conf, "file locations"; XDG base directories). */
 export function configPlaces(environment: Environment, home: string): ConfigPlaces {
-  const configHome = nonEmpty(environment, "XDG_CONFIG_HOME") ?? `${home}/.config`;
+  const xdg = (name: (typeof XDG)[number], otherwise: string): string => {
+    const value = nonEmpty(environment, name);
+    return value?.startsWith("/") === true ? value : `${home}/${otherwise}`;
+  };
+  const configHome = xdg("XDG_CONFIG_HOME", ".config");
   const nixHome = nonEmpty(environment, "NIX_CONFIG_HOME") ?? `${configHome}/nix`;
   const systemDirs = (nonEmpty(environment, "XDG_CONFIG_DIRS") ?? "/etc/xdg").split(":").filter((dir) => dir !== "");
   const listed = environment.NIX_USER_CONF_FILES;
@@ -38,8 +56,9 @@ export function configPlaces(environment: Environment, home: string): ConfigPlac
         ? [`${nixHome}/nix.conf`, ...systemDirs.map((dir) => `${dir}/nix/nix.conf`)]
         : listed.split(":").filter((file) => file !== ""),
     configHome,
-    dataHome: nonEmpty(environment, "XDG_DATA_HOME") ?? `${home}/.local/share`,
-    stateHome: nonEmpty(environment, "XDG_STATE_HOME") ?? `${home}/.local/state`,
+    dataHome: xdg("XDG_DATA_HOME", ".local/share"),
+    stateHome: xdg("XDG_STATE_HOME", ".local/state"),
+    cacheHome: xdg("XDG_CACHE_HOME", ".cache"),
   };
 }
 

@@ -1,9 +1,15 @@
 // One event as one line of JSON, and back: the form of `--ui json` and of recordings (documented in docs/EVENTS.md).
+
+import { parseBoundedJson } from "../bounded-json.ts";
 import { EngineError } from "../errors.ts";
 import type { EngineEvent, PublishedEvent } from "./event.ts";
+import { misfitOf } from "./shapes.ts";
 
 /** Longest line accepted when reading, in UTF-16 code units. */
 export const MAX_EVENT_LINE = 64 * 1024 * 1024;
+
+/** The latest time that can be shown, in ms. */
+const LATEST = 8.64e15;
 
 /** The event as one line without its line end: a flat object that opens with `seq`, `at` and `type`. */
 export function printEventLine(published: PublishedEvent): string {
@@ -21,7 +27,10 @@ export function parseEventLine(line: string, where: string): PublishedEvent {
   if (!Number.isSafeInteger(seq) || Number(seq) < 0) throw badLine(where, "a whole number in `seq`", seq);
   if (typeof at !== "number" || !Number.isFinite(at)) throw badLine(where, "a number in `at`", at);
   if (typeof type !== "string") throw badLine(where, "a text in `type`", type);
-  // The shape behind `type` is this program's own when it recorded the line; readers ignore types they do not know.
+  if (Math.abs(at) > LATEST) throw badLine(where, "a time in `at`", at);
+  const misfit = misfitOf({ ...rest, type });
+  if (misfit !== null) throw badLine(where, `${misfit.expected} in \`${misfit.field}\` of ${type}`, misfit.found);
+  // Readers ignore types they do not know.
   return { seq: Number(seq), at, event: { type, ...rest } as unknown as EngineEvent };
 }
 
@@ -30,7 +39,7 @@ export function parseObject(line: string, where: string): Readonly<Record<string
   if (line.length > MAX_EVENT_LINE) throw badLine(where, `at most ${MAX_EVENT_LINE} characters`, line.length);
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = parseBoundedJson(line);
   } catch (cause) {
     throw new EngineError("format", "EVENTS_BAD_LINE", `${where}: not a line of JSON: ${line.slice(0, 80)}`, {
       hint: "Give a file made with --record, or the output of --ui json.",

@@ -1,7 +1,7 @@
 // Keeps the durations of past builds in a small database that several programs may use at once and that survives versions.
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { expectedDuration, type PastBuild, packageName, REMEMBERED } from "./history.ts";
 
 /** Kept in `user_version`; a newer one is left alone and not used. */
@@ -46,6 +46,8 @@ export function openHistory(file: string): History {
   let database: DatabaseSync | null = null;
   try {
     mkdirSync(dirname(file), { recursive: true });
+    // Opening a fifo in its place would wait for ever.
+    if (existsSync(file) && !statSync(file).isFile()) throw new Error("no regular file");
     database = new DatabaseSync(file);
     database.exec("pragma busy_timeout = 2000; pragma journal_mode = wal; pragma synchronous = normal;");
     const { user_version: version } = database.prepare("pragma user_version").get() as { user_version: number };
@@ -59,6 +61,13 @@ export function openHistory(file: string): History {
   return new SqliteHistory(database);
 }
 
+/** SQLite keeps any kind of value in any column. */
+function isPastBuild(row: unknown): row is PastBuild {
+  const { machine, durationMs, speedFactor } = row as Record<string, unknown>;
+  const isAmount = (value: unknown): boolean => typeof value === "number" && Number.isFinite(value) && value >= 0;
+  return typeof machine === "string" && isAmount(durationMs) && isAmount(speedFactor);
+}
+
 class SqliteHistory implements History {
   readonly #database: DatabaseSync | null;
   readonly #known = new Map<string, readonly PastBuild[]>();
@@ -69,14 +78,15 @@ class SqliteHistory implements History {
 
   load(names: Iterable<string>): void {
     if (this.#database === null) return;
-    const select = this.#database.prepare(
-      "select machine, durationMs, speedFactor from builds where name = ? order by id desc limit 200",
-    );
+    let select: StatementSync | null = null;
     for (const name of names) {
       const key = packageName(name);
       if (this.#known.has(key)) continue;
       try {
-        this.#known.set(key, select.all(key) as unknown as PastBuild[]);
+        select ??= this.#database.prepare(
+          "select machine, durationMs, speedFactor from builds where name = ? order by id desc limit 200",
+        );
+        this.#known.set(key, (select.all(key) as unknown[]).filter(isPastBuild));
       } catch {
         this.#known.set(key, []);
       }

@@ -18,6 +18,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { EngineError, messageOf } from "../errors.ts";
+import { openBack, readBack } from "../read-back.ts";
 import { type JournalRecord, parseRecord, printRecord, type RunGoals } from "./record.ts";
 
 /** No journal is read that is larger than this, in bytes; a run of 100,000 builds writes about 50 MB. */
@@ -100,6 +101,8 @@ export interface DeadRun {
   readonly records: readonly JournalRecord[];
   /** Lines that could not be used: torn, or written by a newer program. */
   readonly dropped: number;
+  /** Those of them that hold a value that cannot be: which line, which field. */
+  readonly damaged: readonly string[];
   /** Wall time of its last record's writing, ms. */
   readonly endedAt: number;
 }
@@ -152,10 +155,9 @@ export function readJournal(file: string): DeadRun {
   let text: string;
   let endedAt: number;
   try {
-    const { size, mtimeMs } = statSync(file);
-    if (size > LARGEST) throw new Error(`it is ${size} bytes long, more than ${LARGEST}`);
-    endedAt = mtimeMs;
-    text = readFileSync(file, "utf8");
+    const { bytes, changedAt } = readBack(file, LARGEST);
+    endedAt = changedAt;
+    text = bytes.toString("utf8");
   } catch (error) {
     throw unreadable(file, error);
   }
@@ -163,14 +165,16 @@ export function readJournal(file: string): DeadRun {
   // What follows the last line's end is empty, or was being written when the program died.
   let dropped = lines.pop() === "" ? 0 : 1;
   const records: JournalRecord[] = [];
-  for (const line of lines) {
+  const damaged: string[] = [];
+  for (const [index, line] of lines.entries()) {
     const parsed = parseRecord(line);
     if (parsed.type === "record") records.push(parsed.record);
     else dropped += 1;
+    if (parsed.type === "damaged") damaged.push(`line ${index + 1}, '${parsed.field}'`);
   }
   const head = records[0];
   if (head?.type !== "runStarted") throw unreadable(file, new Error("it does not begin with the run"));
-  return { file, goals: head.goals, builds: head.builds, records, dropped, endedAt };
+  return { file, goals: head.goals, builds: head.builds, records, dropped, damaged, endedAt };
 }
 
 function unreadable(file: string, cause: unknown): EngineError {
@@ -184,7 +188,7 @@ function unreadable(file: string, cause: unknown): EngineError {
 function readHead(file: string): RunGoals | null {
   let fd: number | null = null;
   try {
-    fd = openSync(file, "r");
+    fd = openBack(file);
     let text = "";
     const chunk = Buffer.alloc(64 * 1024);
     while (text.length < LONGEST_HEAD) {

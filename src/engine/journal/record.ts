@@ -1,4 +1,5 @@
 // The journal's lines: what must survive the program, as plain values, one JSON object a line with a format version.
+import { parseBoundedJson } from "../bounded-json.ts";
 import type { EngineEvent, GoalResult } from "../events/event.ts";
 import type { ClaimId, GoalId, MachineId } from "../events/ids.ts";
 
@@ -69,7 +70,9 @@ export type ParsedLine =
   /** Written by a newer program. */
   | { readonly type: "newer"; readonly version: number }
   /** Cut off, or never a record. */
-  | { readonly type: "torn" };
+  | { readonly type: "torn" }
+  /** A record with a value that cannot be; `field` names what it is in. */
+  | { readonly type: "damaged"; readonly field: string };
 
 /** The record as a line, with its end. */
 export function printRecord(record: JournalRecord): string {
@@ -81,6 +84,13 @@ type Check = (value: unknown) => boolean;
 
 const text: Check = (value) => typeof value === "string";
 const number: Check = (value) => typeof value === "number" && Number.isFinite(value);
+/** More of anything than a run has; each counts as one line of work for whoever reads it. */
+const MANY = 1_000_000;
+const count: Check = (value) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MANY;
+/** A goal has five attempts, and as many again each time the user asks. */
+const MOST_ATTEMPTS = 1000;
+const attempts: Check = (value) => count(value) && Number(value) <= MOST_ATTEMPTS;
+const time: Check = (value) => number(value) && Math.abs(Number(value)) <= 8.64e15;
 const texts: Check = (value) => Array.isArray(value) && value.every(text);
 const truth: Check = (value) => typeof value === "boolean";
 const shape =
@@ -93,13 +103,13 @@ const leftBuild = shape({
   machine: (value) => value === null || text(value),
   isBuilt: truth,
   isUnverified: truth,
-  failures: texts,
+  failures: (value) => texts(value) && (value as unknown[]).length <= MOST_ATTEMPTS,
 });
 
 const FIELDS: Readonly<Record<JournalRecord["type"], Readonly<Record<string, Check>>>> = {
-  runStarted: { runId: text, goals: runGoals, builds: number },
+  runStarted: { runId: text, goals: runGoals, builds: count },
   carried: { build: leftBuild },
-  buildSent: { claim: text, goal: text, machine: text, round: number, rounds: number, attempt: number, isCheck: truth },
+  buildSent: { claim: text, goal: text, machine: text, round: count, rounds: count, attempt: attempts, isCheck: truth },
   buildEnded: { claim: text, result: text, message: text },
   goalFinished: { goal: text, result: text },
   runFinished: { exitStatus: number },
@@ -109,15 +119,17 @@ const FIELDS: Readonly<Record<JournalRecord["type"], Readonly<Record<string, Che
 export function parseRecord(line: string): ParsedLine {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = parseBoundedJson(line);
   } catch {
     return { type: "torn" };
   }
   if (!isFields(value) || typeof value.v !== "number") return { type: "torn" };
   if (value.v > JOURNAL_VERSION) return { type: "newer", version: value.v };
   const { type } = value;
-  if (typeof type !== "string" || !Object.hasOwn(FIELDS, type) || !number(value.at)) return { type: "torn" };
-  if (!shape(FIELDS[type as JournalRecord["type"]])(value)) return { type: "torn" };
+  if (typeof type !== "string" || !Object.hasOwn(FIELDS, type) || !time(value.at)) return { type: "torn" };
+  for (const [field, check] of Object.entries(FIELDS[type as JournalRecord["type"]])) {
+    if (!check(value[field])) return { type: "damaged", field };
+  }
   const { v: _, ...record } = value;
   return { type: "record", record: record as unknown as JournalRecord };
 }

@@ -201,6 +201,19 @@ describe("values", () => {
   });
 });
 
+describe("directories that are not absolute", () => {
+  it("are ignored with a warning, as the XDG specification has it", () => {
+    const config = load({}, { XDG_STATE_HOME: "state", XDG_CACHE_HOME: "/cache", HOME: "home" });
+    expect(config.places.stateHome).toMatch(/^\/.*\/\.local\/state$/);
+    expect(config.places.cacheHome).toBe("/cache");
+    expect(config.settings.journalDir).toMatch(/^\/.*\/\.local\/state\//);
+    expect(config.warnings).toEqual([
+      "HOME is 'home', which is not absolute: it is ignored",
+      "XDG_STATE_HOME is 'state', which is not absolute: it is ignored",
+    ]);
+  });
+});
+
 describe("machines of the configuration", () => {
   it("are read from the default file and named by where they stand", () => {
     const files = { "/etc/nix/machines": "ssh://a\nssh://b - - x" };

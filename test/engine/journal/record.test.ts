@@ -49,10 +49,22 @@ describe("journal lines", () => {
     "{}",
     '{"v":1}',
     '{"v":1,"type":"toString","at":1}',
-    '{"v":1,"type":"buildEnded","at":1}',
     '{"v":1,"type":"runFinished","at":"1","exitStatus":0}',
-    '{"v":1,"type":"runStarted","at":1,"runId":"r","builds":1,"goals":{"store":"auto","targets":[1],"isCheck":true}}',
   ])("%s is none", (line) => expect(parseRecord(line)).toEqual({ type: "torn" }));
+
+  it.each([
+    ['{"v":1,"type":"buildEnded","at":1}', "claim"],
+    [
+      '{"v":1,"type":"runStarted","at":1,"runId":"r","builds":1,"goals":{"store":"auto","targets":[1],"isCheck":true}}',
+      "goals",
+    ],
+    [
+      '{"v":1,"type":"buildSent","at":1,"claim":"c","goal":"g","machine":"m","round":1,"rounds":1,"attempt":99999999999,"isCheck":false}',
+      "attempt",
+    ],
+  ])("%s is damaged, and where is named", (line, field) =>
+    expect(parseRecord(line)).toEqual({ type: "damaged", field }),
+  );
 
   it("of a newer program are told from torn ones", () => {
     expect(parseRecord(`{"v":${JOURNAL_VERSION + 1},"type":"whatever"}`)).toEqual({
