@@ -4,7 +4,7 @@ import { EngineError } from "../../../errors.ts";
 import type { ByteString } from "../../../formats/byte-string.ts";
 import { rightsOf } from "./drop-rights.ts";
 import { BUILD_DIR } from "./environment.ts";
-import { mountFunctions } from "./mount-script.ts";
+import { MOUNT_FUNCTIONS } from "./mount-script.ts";
 import {
   namedCommand,
   programName,
@@ -144,7 +144,7 @@ function optionsOf(plan: SandboxPlan): string[] {
 function gathered(plan: SandboxPlan): { readonly lines: string[]; readonly seen: SandboxPlan } {
   const { dir } = plan.scratch;
   const room = dirname(dir);
-  const lines = ["set -e", ...mountFunctions(plan.starter)];
+  const lines = ["set -e", ...MOUNT_FUNCTIONS];
   const moved = (path: string): string => GATHERED + path.slice(room.length);
   const place = (source: string, name: string): string => {
     if (source.startsWith(`${room}/`)) return moved(source);

@@ -4,7 +4,7 @@ import type { ByteString } from "../../../formats/byte-string.ts";
 import { rightsOf } from "./drop-rights.ts";
 import { BUILD_DIR } from "./environment.ts";
 import { refuseLoaderVariables } from "./loader-variables.ts";
-import { mountFunctions } from "./mount-script.ts";
+import { MOUNT_FUNCTIONS } from "./mount-script.ts";
 import { namedCommand, SANDBOX_GID, SANDBOX_UID, type SandboxCommand, type SandboxPlan } from "./sandbox-plan.ts";
 import { LOG_DESCRIPTOR, quote, quoteBytes, STARTER, starterOf, startScript } from "./sandbox-start.ts";
 
@@ -35,7 +35,7 @@ export function unshareCommand(plan: SandboxPlan): SandboxCommand {
     "mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 none dev/pts && ln -s pts/ptmx dev/ptmx || true",
     "ln -s /proc/self/fd dev/fd",
     "set -- stdin stdout stderr; for fd in 0 1 2; do ln -s /proc/self/fd/$fd dev/$1; shift; done",
-    ...mountFunctions(plan.starter),
+    ...MOUNT_FUNCTIONS,
     ...plan.mounts.map(
       ({ source, target, writable }) => `${writable ? "bind" : "bindro"} ${quote(source)} ${quote(`.${target}`)}`,
     ),

@@ -237,15 +237,6 @@ describe.skipIf(!ready)("a hostile builder", () => {
       expect(errorMessage).toMatch(/failed due to signal 9/);
     });
 
-    it.runIf(kind === "bwrap")("may have more inputs than bubblewrap takes, all of them closed", async () => {
-      const half = (name: string): string =>
-        `${name} = builtins.genList (i: builtins.toFile "${name}\${toString i}" "x") 1600;`;
-      const script = `set -- /nix/store/*; echo inputs=$#; (echo x > $2) 2>/dev/null && echo written
-        while read -r a b; do case $a in Seccomp:) echo filter=$b;; esac; done < /proc/self/status; echo > $out`;
-      const { lines, errorMessage } = await build(setting, shellDerivation("inputs", script, half("a") + half("b")));
-      expect([errorMessage, lines]).toEqual(["", ["inputs=3200", "filter=2"]]);
-    });
-
     it("may have more variables than bubblewrap takes, and stays in its kind", async () => {
       const many = `, many ? builtins.listToAttrs (builtins.genList (i: { name = "v\${toString i}"; value = "x"; }) 4000)`;
       const attributes = `{ name = "many-${kind}"; system = "x86_64-linux"; builder = "/bin/sh";
