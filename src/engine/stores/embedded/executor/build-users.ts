@@ -1,7 +1,18 @@
 // Whom builders run as where this process is root: user ids that belong to nobody, each held by a lock while this process uses it.
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+} from "node:fs";
 import { EngineError } from "../../../errors.ts";
+import { hasCode } from "../file-tree.ts";
 import { flock, searchPath } from "../flock.ts";
 import { openLockFile } from "../path-locks.ts";
 import { asUser } from "./drop-rights.ts";
@@ -17,7 +28,10 @@ const WIDE: IdRange = { first: 889_192_448, count: 4096 };
 /** Where only 65,536 ids exist (containers): systemd keeps these unused (UIDS-GIDS: 60706 to 61183). */
 const NARROW: IdRange = { first: 60_706, count: 478 };
 
-/** Locks lie where every program of this machine looks, whichever store it has open. */
+/**
+ * Locks lie where every program of this machine looks, whichever store it has open. Containers that share the machine's ids have a `/run` each
+ * and do not see each other's: they begin at different ids, and pass over those that processes elsewhere have.
+ */
 const LOCKS = "/run/tsbuild-top/build-users";
 
 /** A user id that is ours until it is released. */
@@ -52,6 +66,16 @@ export function isNobodys(uid: number, passwd: string, subuid: string): boolean 
   });
 }
 
+/**
+ * The ids of a range in the order they are tried: from a place that follows from where the locks lie, so that those who do not see each other's
+ * locks rarely come upon the same id.
+ * @param place what tells one directory of locks from another
+ */
+export function idsInOrder(range: IdRange, place: string): number[] {
+  const start = createHash("sha256").update(place).digest().readUInt32LE(0) % range.count;
+  return Array.from({ length: range.count }, (_, index) => range.first + ((start + index) % range.count));
+}
+
 /** Ids locked by this process, those at rest last; an id is kept, because locking another costs a process. */
 const resting: number[] = [];
 const held = new Map<number, number>();
@@ -66,15 +90,13 @@ export async function takeBuildUser(range: IdRange): Promise<BuildUser> {
   const passwd = readIfThere("/etc/passwd");
   const subuid = readIfThere("/etc/subuid");
   mkdirSync(LOCKS, { recursive: true, mode: 0o700 });
-  for (let uid = range.first; uid < range.first + range.count; uid++) {
+  const { dev, ino } = statSync(LOCKS);
+  for (const uid of idsInOrder(range, `${dev}:${ino}`)) {
     if (held.has(uid) || !isNobodys(uid, passwd, subuid)) continue;
     const descriptor = openLockFile(`${LOCKS}/${uid}.lock`);
     // Marked at once: another build of this process may be looking for one, too.
     held.set(uid, descriptor);
-    if (await flock([descriptor], "exclusive", false)) {
-      await endAllOf(uid);
-      return userOf(uid);
-    }
+    if ((await flock([descriptor], "exclusive", false)) && (await isLeftToUs(uid, descriptor))) return userOf(uid);
     held.delete(uid);
     closeSync(descriptor);
   }
@@ -97,9 +119,30 @@ function userOf(uid: number): BuildUser {
   };
 }
 
-/** Kills every process of a user (Nix: `killUser`). */
-export function endAllOf(uid: number): Promise<void> {
-  if (!hasProcesses(uid)) return Promise.resolve();
+/**
+ * Whether a locked id is free of processes, after ending what an earlier holder of the lock has left running. What runs under an id that was never
+ * locked here belongs to somebody who locks elsewhere.
+ */
+async function isLeftToUs(uid: number, descriptor: number): Promise<boolean> {
+  if (fstatSync(descriptor).size > 0) await endAllOf(uid);
+  else ftruncateSync(descriptor, 1);
+  return processesOf(uid).length === 0;
+}
+
+/** Kills every process of a user that this program's builds can have left (Nix: `killUser`): those in its own mount namespace. */
+export async function endAllOf(uid: number): Promise<void> {
+  // Each round may find what the one before has started meanwhile.
+  for (let round = 0; round < 100; round++) {
+    const all = processesOf(uid);
+    const ours = all.filter(isInOurMounts);
+    if (ours.length === 0) return;
+    // One call for all of them leaves no gap to fork in, but would reach those of another container, too.
+    if (ours.length === all.length) await killAsUser(uid);
+    else for (const pid of ours) kill(pid);
+  }
+}
+
+function killAsUser(uid: number): Promise<void> {
   const [program = "", ...args] = [...asUser(uid), "/bin/sh", "-c", "kill -KILL -1"];
   return new Promise((resolve) => {
     const child = spawn(program, args, { stdio: "ignore", env: { PATH: searchPath() }, cwd: "/" });
@@ -108,15 +151,37 @@ export function endAllOf(uid: number): Promise<void> {
   });
 }
 
-function hasProcesses(uid: number): boolean {
-  return readdirSync("/proc").some((name) => {
+function kill(pid: string): void {
+  try {
+    process.kill(Number(pid), "SIGKILL");
+  } catch (error) {
+    if (!hasCode(error, "ESRCH", "EPERM")) throw error;
+  }
+}
+
+/** The living processes of a user: one that has ended and is not yet waited for has no mount namespace any more. */
+function processesOf(uid: number): string[] {
+  return readdirSync("/proc").filter((name) => {
     if (!/^\d+$/.test(name)) return false;
     try {
-      return statSync(`/proc/${name}`).uid === uid;
+      return statSync(`/proc/${name}`).uid === uid && mountsOf(name) !== null;
     } catch {
       return false;
     }
   });
+}
+
+function isInOurMounts(pid: string): boolean {
+  return mountsOf(pid) === mountsOf("self");
+}
+
+/** What tells a process's mount namespace from others, null when the process has ended. */
+function mountsOf(pid: string): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch {
+    return null;
+  }
 }
 
 function readIfThere(file: string): string {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type ByteString, byteStringOf } from "../../../../../src/engine/formats/byte-string.ts";
 import { parseStorePath } from "../../../../../src/engine/formats/store-path.ts";
-import { buildIds, isNobodys } from "../../../../../src/engine/stores/embedded/executor/build-users.ts";
+import { buildIds, idsInOrder, isNobodys } from "../../../../../src/engine/stores/embedded/executor/build-users.ts";
 import { probeCapability, type Try } from "../../../../../src/engine/stores/embedded/executor/capability.ts";
 import { bubblewrapCommand, fitsBubblewrap } from "../../../../../src/engine/stores/embedded/executor/sandbox-bwrap.ts";
 import { chrootCommand } from "../../../../../src/engine/stores/embedded/executor/sandbox-chroot.ts";
@@ -209,6 +209,14 @@ describe("build users", () => {
     expect(buildIds(true, "         0          0 4294967295\n")).toEqual({ first: 889_192_448, count: 4096 });
     expect(buildIds(true, "0 100000 65536\n")).toEqual({ first: 60_706, count: 478 });
     expect(buildIds(true, "0 1000 1\n")).toBeNull();
+  });
+
+  it("are tried from a place of its own for each directory of locks, every one of them once", () => {
+    const range = { first: 100, count: 50 };
+    const here = idsInOrder(range, "25:1");
+    expect(here[0]).not.toBe(idsInOrder(range, "26:1")[0]);
+    expect([...here].sort((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, index) => 100 + index));
+    expect(idsInOrder(range, "25:1")).toEqual(here);
   });
 
   it("are nobody", () => {
