@@ -15,7 +15,7 @@ export type ClaimState =
 /** What a builder left behind. */
 export interface ClaimEnd {
   readonly durationMs: number;
-  /** False when the machine had the outputs already. */
+  /** False when the machine had the outputs already, and not from this goal's own earlier claim. */
   readonly executed: boolean;
   readonly outputs: readonly BuiltOutput[];
   /** Outputs that differ from what it was compared with there. */
@@ -37,6 +37,8 @@ export interface Claim {
   readonly sendMs: number;
   readonly recordedMs: number;
   state: ClaimState;
+  /** The machine was asked to build: it may finish although the claim is lost. */
+  wasAsked: boolean;
   /** Asked to stop. */
   cancelling: boolean;
   end: ClaimEnd | null;

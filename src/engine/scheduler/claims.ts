@@ -12,6 +12,7 @@ import { leaveWhenIdle, noteSuccess } from "./health.ts";
 import { learn, spreadOf, typicalLog } from "./learned.ts";
 import { speedOf } from "./machine.ts";
 import { notePace } from "./pace.ts";
+import { wasBegunOn } from "./resumed.ts";
 import { advance, noteBuilt } from "./rounds.ts";
 import type { Turn } from "./turn.ts";
 
@@ -22,6 +23,7 @@ export function onClaim(turn: Turn, fact: ClaimFact): void {
   const isOpen = claim.state.type === "running" || claim.state.type === "receiving";
   switch (fact.type) {
     case "claimStage":
+      if (fact.stage === "building") claim.wasAsked = true;
       turn.events.push({ type: "buildStageChanged", claim: claim.id, stage: fact.stage });
       return;
     case "claimDiffers":
@@ -48,16 +50,17 @@ export function onClaim(turn: Turn, fact: ClaimFact): void {
 
 function onBuilt(turn: Turn, claim: Claim, fact: Extract<ClaimFact, { type: "claimBuilt" }>): void {
   const { goal, machine } = claim;
-  const { durationMs, executed, outputs, differs } = fact;
+  const { durationMs, outputs, differs } = fact;
+  const executed = fact.executed || wasBegunOn(goal, machine);
   releaseSlot(turn, claim);
   turn.events.push({
     type: "buildEnded",
     claim: claim.id,
     durationMs,
-    result: { type: executed ? "built" : "alreadyValid" },
+    result: { type: fact.executed ? "built" : "alreadyValid" },
   });
   noteSuccess(machine);
-  if (executed) teach(turn, claim, durationMs);
+  if (fact.executed) teach(turn, claim, durationMs);
   goal.outputBytes = outputs.reduce((sum, output) => sum + Number(output.narSize), 0);
   if (!goal.places.includes(machine.index)) goal.places = [...goal.places, machine.index];
   noteBuilt(claim, { durationMs, executed, outputs, differs });

@@ -237,6 +237,7 @@ function start(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }
     attempt: goal.failures.length + 1,
     compare: comparisonFor(goal, machine),
     startedAt: turn.now.mono,
+    wasAsked: false,
     sendMs: choice.sendMs,
     recordedMs: choice.recordedMs,
     state: { type: "running" },

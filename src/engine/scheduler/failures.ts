@@ -61,6 +61,7 @@ function retry(turn: Turn, claim: Claim, failure: ClaimFailure, verdict: Verdict
   const { goal, machine } = claim;
   if (!isUndecided(goal)) return;
   goal.failures = [...goal.failures, `${machine.id}: ${reason}`];
+  if (claim.wasAsked && !goal.begunOn.includes(machine.index)) goal.begunOn = [...goal.begunOn, machine.index];
   noteTrouble(goal, machine, verdict.effect === "excluded" ? reason : null);
   if (plan.halt !== null) {
     endGoal(turn, goal, cancelledBy(plan.halt), "nothing starts any more");

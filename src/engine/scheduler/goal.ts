@@ -89,6 +89,8 @@ export interface Goal {
   answers: readonly Answer[];
   /** By machine index. */
   trouble: Map<number, Trouble> | null;
+  /** Machines, by index, that were asked to build it by a claim that was lost: they may have finished it. */
+  begunOn: readonly number[];
   /** Bytes of its outputs, 0 when unknown. */
   outputBytes: number;
   /** Machines that have its outputs, by index. */
@@ -126,6 +128,7 @@ export function createGoal(spec: GoalSpec, index: number, resumed: ResumedGoal |
     failures: resumed === null ? NO_FAILURES : [...resumed.failures],
     answers: NO_ANSWERS,
     trouble: null,
+    begunOn: NO_PLACES,
     outputBytes: 0,
     places: NO_PLACES,
     open: NO_CLAIMS,

@@ -18,6 +18,14 @@ export function isResumedOn(goal: Goal, machine: Machine): boolean {
   return goal.resumed !== null && goal.resumed.machine === machine.id;
 }
 
+/**
+ * Whether what is found valid on a machine was built there for this goal, by this run's claim that was lost or by the earlier run that it goes on
+ * with: nobody has been told of it, and its hooks have not run.
+ */
+export function wasBegunOn(goal: Goal, machine: Machine): boolean {
+  return isResumedOn(goal, machine) || goal.begunOn.includes(machine.index);
+}
+
 /** The choice for a goal that may be finished on a machine, null when it goes the way of all others. */
 export function resumedChoice(turn: Turn, policy: Policy, goal: Goal): Choice | null {
   const { plan, now } = turn;

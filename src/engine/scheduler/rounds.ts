@@ -6,7 +6,6 @@ import { type BuildingPhase, type Goal, isUndecided, roundClaims, turnToCheck } 
 import { enqueue, laneOf } from "./goal-class.ts";
 import { finishBuilt } from "./hook-queue.ts";
 import { type Plan, reviewAll } from "./plan.ts";
-import { isResumedOn } from "./resumed.ts";
 import { checkFailedMessage, differencesOf, initialRounds, roundDiffersMessages } from "./round-rules.ts";
 import { notice, type Turn } from "./turn.ts";
 
@@ -153,10 +152,7 @@ function complete(turn: Turn, goal: Goal & { phase: BuildingPhase }, first: Clai
   const built = (end?.outputs ?? []).map(({ name, path }) => ({ name, path }));
   const wanted = built.filter((output) => goal.spec.outputs.includes(output.name));
   const outputs = wanted.length > 0 ? wanted : built.length > 0 ? built : known;
-  // What was found where an earlier run had sent it was built for this goal, and nobody has been told.
-  const executed = rounds.some(
-    (round) => round.type === "built" && (round.claim.end?.executed === true || isResumedOn(goal, round.claim.machine)),
-  );
+  const executed = rounds.some((round) => round.type === "built" && round.claim.end?.executed === true);
   if (!executed) {
     finishBuilt(turn, goal, first, { type: "alreadyValid", outputs });
     return;

@@ -89,6 +89,28 @@ describe("a run", () => {
     expect(run.outcome).toMatchObject({ alreadyValid: 1, built: 0 });
     expect(run.of("runPostBuildHook")).toHaveLength(0);
   });
+
+  it("counts what its own lost claim had built as built, and runs its hook", () => {
+    const lost = failure("the connection was lost", { origin: "connection", status: null });
+    const run = new Scenario({ hook: { type: "blocking", exceptLocal: false } })
+      .machines(machine("a"))
+      .goals(goal("x", [], { isTarget: true }), goal("y", [], { isTarget: true }));
+    const asked = run.claim("x");
+    run.say({ type: "claimStage", claim: asked, stage: "sendingInputs" });
+    run.say({ type: "claimStage", claim: asked, stage: "building" });
+    run.fails(asked, lost);
+    // This one was lost before the machine was asked.
+    run.say({ type: "claimStage", claim: run.claim("y"), stage: "sendingInputs" });
+    run.fails(run.claim("y"), lost);
+    for (let now = 1000; now < 200_000 && run.starts().length < 4; now += 1000) run.tick(now);
+    for (const name of ["x", "y"]) {
+      run.built(run.claim(name), [], [], false);
+      run.received(run.claim(name));
+    }
+    expect(run.result("y")?.type).toBe("alreadyValid");
+    const hooks = run.of("runPostBuildHook");
+    expect(hooks.map((command) => command.goal)).toEqual([drv("x")]);
+  });
 });
 
 describe("substitution", () => {
