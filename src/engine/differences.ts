@@ -31,7 +31,7 @@ export async function openDifferences(request: DifferencesRequest): Promise<Diff
   const root = destination.root ?? "/";
   const hosts = new Map(
     machines.map(({ spec, listed }) => {
-      const host = listed?.store.type === "ssh" ? listed.store.destination.host : spec.machine;
+      const host = listed?.store.destination.host ?? spec.machine;
       return [spec.machine, spec.isLocal ? hostname() : host];
     }),
   );

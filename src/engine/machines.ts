@@ -87,7 +87,7 @@ export class Connector {
   connectAhead(signal: AbortSignal): void {
     for (const machine of this.#options.machines) {
       if (machine.listed === null || machine.spec.slots === 0) continue;
-      const opening = this.#open(machine, signal);
+      const opening = this.#open(machine.listed, signal);
       // The first build's connection and what it must know of the machine are had in the same time.
       opening.then(async ({ store, settings }) => Promise.all([store.warmUp(1), settings()])).catch(() => undefined);
       this.#ahead.set(machine.spec.machine, opening);
@@ -115,7 +115,7 @@ export class Connector {
     }
     const ahead = this.#ahead.get(id);
     this.#ahead.delete(id);
-    const { store, description } = await (ahead ?? this.#open(machine, signal));
+    const { store, description } = await (ahead ?? this.#open(machine.listed, signal));
     const { trusted, nixVersion, protocol } = description;
     const session = new MachineSession({
       machine: id,
@@ -131,7 +131,7 @@ export class Connector {
   /** Runs a shell command on a machine; null where the machine is reached otherwise than by SSH. */
   commandOpener(id: MachineId, command: string): TransportOpener | null {
     const reference = this.#options.machines.find(({ spec }) => spec.machine === id)?.listed?.store;
-    if (reference?.type !== "ssh" || runsWithoutSsh(reference.destination)) return null;
+    if (reference === undefined || runsWithoutSsh(reference.destination)) return null;
     const { transports, sshSettings, wrap } = this.#options;
     return wrap(transports.opener(sshCommandPlace(reference, command, sshSettings)));
   }
@@ -140,7 +140,7 @@ export class Connector {
   #commands(id: MachineId, machine: RunMachine, protocol: string): Omit<MachineAccess, "nixVersion" | "protocol"> {
     const { transports, sshSettings, clock, wrap } = this.#options;
     const reference = machine.listed?.store;
-    if (reference?.type !== "ssh" || this.commandOpener(id, "true") === null || protocol.startsWith("serve"))
+    if (reference === undefined || this.commandOpener(id, "true") === null || protocol.startsWith("serve"))
       return { command: null, freeBytes: null, openScratch: null };
     const command = (line: string) => wrap(transports.opener(sshCommandPlace(reference, line, sshSettings)));
     return {
@@ -166,17 +166,8 @@ export class Connector {
     for (const result of opened) if (result.status === "fulfilled") await result.value.store.close();
   }
 
-  async #open(machine: RunMachine, signal: AbortSignal): Promise<OpenedRemote> {
+  async #open({ store: reference }: Machine, signal: AbortSignal): Promise<OpenedRemote> {
     const { transports, sshSettings, clock, wrap, config } = this.#options;
-    const reference = machine.listed?.store;
-    if (reference?.type !== "ssh") {
-      throw new EngineError(
-        "config",
-        "MACHINE_NOT_SSH",
-        `cannot build on '${machine.spec.uri}': expected ssh:// or ssh-ng://, found ${reference?.type ?? "nothing"}`,
-        { hint: "this machine itself needs no entry in the list: --max-jobs says how many builds it takes" },
-      );
-    }
     const useSubstitutes = config.settings.buildersUseSubstitutes;
     // The plan keeps to the slots, which may change while it runs.
     const maxBuilds = Number.POSITIVE_INFINITY;

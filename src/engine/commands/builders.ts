@@ -74,9 +74,6 @@ export async function probeBuilders(
       mandatoryFeatures: [...machine.mandatoryFeatures],
     };
     try {
-      if (machine.store.type !== "ssh") {
-        throw new EngineError("config", "MACHINE_NOT_SSH", `expected ssh:// or ssh-ng://, found '${known.uri}'`);
-      }
       const options = { reference: machine.store, transports, sshSettings, clock: systemClock, maxBuilds: 1 };
       const { store, description, settings } = await openRemote(
         { ...options, useSubstitutes: false, wrap: (opener) => opener },

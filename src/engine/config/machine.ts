@@ -1,12 +1,12 @@
 // A machine of the list: what it can build, and how it is reached.
 import type { Where } from "./nix-conf.ts";
-import type { StoreReference } from "./store-reference.ts";
-import { printDestination, printStoreReference } from "./store-reference.ts";
+import type { SshReference } from "./store-reference.ts";
+import { printDestination } from "./store-reference.ts";
 
 /** One machine (Nix manual, Remote Builds). */
 export interface Machine {
   /** Key and host key of the list are among its parameters, and so are all its features, as `system-features`. */
-  readonly store: StoreReference;
+  readonly store: SshReference;
   readonly systems: ReadonlySet<string>;
   /** Builds at once; 0 keeps the machine in the list but gives it nothing. */
   readonly maxJobs: number;
@@ -37,11 +37,9 @@ export function mandatoryMet(machine: Machine, required: ReadonlySet<string>): b
   return true;
 }
 
-/** What the machine is called on screen and in requests: `nix@mac` for SSH, else its URI. */
+/** What the machine is called on screen and in requests: `nix@mac`. */
 export function machineName(machine: Machine): string {
-  return machine.store.type === "ssh"
-    ? printDestination(machine.store.destination)
-    : printStoreReference(machine.store);
+  return printDestination(machine.store.destination);
 }
 
 /** A name for each machine, in order; a name that occurs again gets `#2`, `#3`… so that all are different. `taken` holds names not to use. */

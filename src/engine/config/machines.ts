@@ -150,7 +150,18 @@ function parseEntry(fields: readonly string[], where: Where, context: MachinesCo
   }
   const store = uri === null ? null : parseUri(completeUri(uri), extra, context);
   if (store instanceof EngineError) bad(0, "the URI of a store, such as 'ssh://nix@mac'", store.message);
-  if (store === null || store instanceof EngineError || maxJobs === undefined || speedFactor === undefined) {
+  const reference = store === null || store instanceof EngineError ? null : store.reference;
+  if (reference !== null && reference.type !== "ssh") {
+    problems.push({ severity: "error", error: notSsh(uri ?? "", where) });
+    return { machine: null, problems };
+  }
+  if (
+    store === null ||
+    store instanceof EngineError ||
+    reference === null ||
+    maxJobs === undefined ||
+    speedFactor === undefined
+  ) {
     return { machine: null, problems };
   }
   if (problems.length > 0) return { machine: null, problems };
@@ -160,7 +171,7 @@ function parseEntry(fields: readonly string[], where: Where, context: MachinesCo
   const systems = commaSet(field(1));
   return {
     machine: {
-      store: store.reference,
+      store: reference,
       systems: systems.size > 0 ? systems : new Set([context.defaultSystem]),
       maxJobs,
       speedFactor,
@@ -170,6 +181,16 @@ function parseEntry(fields: readonly string[], where: Where, context: MachinesCo
     },
     problems,
   };
+}
+
+/** Nix hands such an entry to its build hook, which opens that store on this machine. Here this machine builds without an entry. */
+function notSsh(uri: string, where: Where): EngineError {
+  return machinesError(
+    "MACHINE_NOT_SSH",
+    where,
+    `field 1 (store URI): expected a machine reached over SSH (ssh://HOST or ssh-ng://HOST), found '${uri.slice(0, 200)}'`,
+    "this machine needs no entry in the list: --max-jobs says how many builds it takes",
+  );
 }
 
 function parseUri(uri: string, extra: ReadonlyMap<string, string>, context: ReferenceContext) {

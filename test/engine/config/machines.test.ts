@@ -1,6 +1,12 @@
 import { describe, expect, it } from "vitest";
 import type { Machine } from "../../../src/engine/config/machine.ts";
-import { allSupported, machineNames, mandatoryMet, systemSupported } from "../../../src/engine/config/machine.ts";
+import {
+  allSupported,
+  machineName,
+  machineNames,
+  mandatoryMet,
+  systemSupported,
+} from "../../../src/engine/config/machine.ts";
 import { completeUri, parseMachines } from "../../../src/engine/config/machines.ts";
 import { printStoreReference } from "../../../src/engine/config/store-reference.ts";
 
@@ -142,8 +148,26 @@ describe("machines grammar", () => {
     ]);
   });
 
-  it("gives the key of the list only to SSH stores, where it wins over the URI's", () => {
-    expect(messages("/my/store - /k")).toEqual([]);
+  it("refuses what is not reached over SSH where the list names it, and only that", () => {
+    for (const uri of [
+      "/my/store",
+      "daemon",
+      "auto",
+      "local",
+      "unix:///run/socket",
+      "file:///cache",
+      "https://cache",
+    ]) {
+      const { machines, problems } = parse(`mac\n${uri} - /k`);
+      expect(machines.map(machineName)).toEqual(["mac"]);
+      expect(problems.map(({ severity, where, error }) => [severity, where.line, error.code])).toEqual([
+        ["error", 2, "MACHINE_NOT_SSH"],
+      ]);
+      expect(problems[0]?.error.message).toContain(`found '${uri}'`);
+    }
+  });
+
+  it("gives the key of the list to the machine, where it wins over the URI's", () => {
     expect(parse("ssh://m?ssh-key=/uri - /field").machines[0]?.store.parameters).toMatchObject({ sshKey: "/field" });
     expect(parse("ssh://m?ssh-key=/uri").machines[0]?.store.parameters).toMatchObject({ sshKey: "/uri" });
   });
@@ -181,17 +205,7 @@ describe("the manual's machines", () => {
 
 describe("names of machines", () => {
   it("are short and all different", () => {
-    const { machines } = parse(
-      "nix@mac ; ssh-ng://nix@mac ; ssh://h:2222 ; ssh://[::1]:22 ; /store ; daemon ; ssh://local",
-    );
-    expect(machineNames(machines, ["local"])).toEqual([
-      "nix@mac",
-      "nix@mac#2",
-      "h:2222",
-      "[::1]:22",
-      "local:///store",
-      "daemon",
-      "local#2",
-    ]);
+    const { machines } = parse("nix@mac ; ssh-ng://nix@mac ; ssh://h:2222 ; ssh://[::1]:22 ; ssh://local");
+    expect(machineNames(machines, ["local"])).toEqual(["nix@mac", "nix@mac#2", "h:2222", "[::1]:22", "local#2"]);
   });
 });
