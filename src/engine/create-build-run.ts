@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { BuildRun } from "./build-run.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type LoadedConfig, loadConfig, loadMachines } from "./config/load.ts";
+import { storeWarnings } from "./config/store-settings.ts";
 import { runBuildFile } from "./evaluate/build-file/run-build-file.ts";
 import { type InstallableWords, parseInstallables } from "./evaluate/installable.ts";
 import type { EvaluationOptions } from "./evaluate/nix-options.ts";
@@ -59,7 +60,7 @@ export function createBuildRun(
   const { sshSettings, warnings } = readSshOptions(environment);
   const runId = randomUUID();
   const run = new BuildRun({
-    config: { ...config, warnings: [...config.warnings, ...warnings] },
+    config: { ...config, warnings: [...config.warnings, ...warnings, ...storeWarnings(config)] },
     machines: loadMachines(config),
     installables: parseInstallables(request.installables),
     evaluation: { ...request.evaluation, settingsOverrides: request.settingsOverrides },
@@ -77,9 +78,9 @@ export function createBuildRun(
     sshSettings,
     stores: {
       // Loaded where it is needed: it is half of the program.
-      openEmbedded: async (root) => {
+      openEmbedded: async (root, forStore) => {
         const { openEmbedded } = await import("./open-embedded.ts");
-        return openEmbedded(root, config, environment, clock, (message) => run.say(message));
+        return openEmbedded(root, forStore, environment, clock, (message) => run.say(message));
       },
       openOwnCaches: () =>
         openOwnCaches({ config, environment, clock, sshSettings, notice: (message) => run.say(message) }),

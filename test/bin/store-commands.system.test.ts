@@ -63,6 +63,21 @@ describe.skipIf(generations.length === 0)("store commands (skipped without root 
   const keys = (): string[] => ["--option", "trusted-public-keys", publicKey];
 
   describe("generate-binary-cache-key", () => {
+    it("fetches what nobody signed into a store that demands no signatures, and into no other", async () => {
+      const top = await build("unsigned");
+      const cache = `file://${directory}/unsigned-cache`;
+      await user.output(["copy", "--to", cache, "--store", store, top]);
+      const fetching = ["build", "-E", PAIR, "--argstr", "salt", "unsigned", "--no-out-link", "--ui", "plain"];
+      for (const [place, word] of [
+        ["demanding", "2 built"],
+        ["open?require-sigs=false", "1 substituted"],
+      ] as const) {
+        const run = await user.run([...fetching, "--store", join(directory, place), "--substituters", cache]);
+        expect(run.status, run.stderr).toBe(0);
+        expect(run.stderr.trimEnd().split("\n").at(-1)).toContain(word);
+      }
+    });
+
     it("makes keys Nix takes, and never replaces a secret one", async () => {
       expect(statSync(secretKey()).mode & 0o777).toBe(0o600);
       const secret = readFileSync(secretKey(), "utf8");

@@ -5,6 +5,7 @@ import { type Fleet, startBuilders } from "../support/builders.ts";
 import { nixGenerations } from "../support/nix-generations.ts";
 import { busyboxPath } from "../support/nixpkgs.ts";
 import { type Client, createClient } from "./client.ts";
+import { FLOATING } from "./expressions.ts";
 
 const generations = await nixGenerations();
 const usable = generations.length > 0 && busyboxPath() !== null;
@@ -70,20 +71,48 @@ for (const generation of generations) {
           expect(letIn.status, letIn.stderr).toBe(0);
         });
 
-        it(`${daemon ? "says that no-require-sigs comes too late" : "fetches unsigned paths with --no-require-sigs"}`, async () => {
-          const made = await build("plain", "fetched");
-          const path = made.stdout.trim();
-          await client.instance.output("nix", ["copy", "--to", "file:///homes/root/cache", path]);
-          await client.instance.output("nix-store", ["--delete", path]);
-          const { status, stderr } = await build(
-            ...(["plain", "fetched", "--substituters", "file:///homes/root/cache", "--no-require-sigs"] as const),
-          );
-          expect(status, stderr).toBe(0);
-          expect(join("/", path)).toBe(path);
-          if (daemon) expect(stderr).toContain("will not heed 'require-sigs'");
-          else expect(stderr).toMatch(/copying path .*-plain/);
-        });
+        const tooLate = daemon ? "says that it comes too late: " : "fetches unsigned paths with ";
+        for (const [name, ...flags] of [
+          ["--no-require-sigs", "--no-require-sigs"],
+          ["?require-sigs=false", "--store", daemon ? "daemon?require-sigs=false" : "local?require-sigs=false"],
+        ] as const) {
+          it(`${tooLate}${name}`, async () => {
+            const made = await build("plain", name);
+            const path = made.stdout.trim();
+            await client.instance.output("nix", ["copy", "--to", "file:///homes/root/cache", path]);
+            await client.instance.output("nix-store", ["--delete", path]);
+            const { status, stderr } = await build(
+              "plain",
+              name,
+              "--substituters",
+              "file:///homes/root/cache",
+              ...flags,
+            );
+            expect(status, stderr).toBe(0);
+            expect(join("/", path)).toBe(path);
+            if (!daemon) expect(stderr).toMatch(/copying path .*-plain/);
+            else expect(stderr).toMatch(/will not heed 'require-sigs'|parameter 'require-sigs' has no effect here/);
+          });
+        }
       },
     );
   }
+
+  describe.skipIf(!usable)(
+    `experimental features of Nix ${generation.version} (skipped without root, nix-bin and busybox-static)`,
+    () => {
+      it("given as a flag upgrade a store that never had them, and are offered to builds", async () => {
+        await using fleet = await startBuilders(1);
+        await using client = await createClient(fleet, { generation, conf: "experimental-features = nix-command\n" });
+        // The store has its tables before anything asks for realisations.
+        await client.instance.output("nix-store", ["--verify"]);
+        const { status, stdout, stderr } = await client.run([
+          ...["-f", client.write("floating.nix", FLOATING), "outer", "--argstr", "salt", "upgraded", "--no-out-link"],
+          ...["--ui", "plain", "--builders", "", "--option", "extra-experimental-features", "ca-derivations"],
+        ]);
+        expect(status, stderr).toBe(0);
+        expect(await client.instance.output("cat", [`${stdout.trim()}/inner`])).toBe("inner upgraded");
+      });
+    },
+  );
 }

@@ -68,9 +68,9 @@ export async function openAnyStore(
       clock,
       environment,
       // Only what the stores at hand need is loaded: it is half of the program.
-      openEmbedded: async (directory) => {
+      openEmbedded: async (directory, forStore) => {
         const { openEmbedded } = await import("../open-embedded.ts");
-        embedded = await openEmbedded(directory, config, environment, clock, notice);
+        embedded = await openEmbedded(directory, forStore, environment, clock, notice);
         return embedded;
       },
       openOwnCaches: () => openOwnCaches({ config, environment, clock, sshSettings, notice }),

@@ -6,7 +6,8 @@ import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { type Clock, systemClock } from "../clock.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
-import { parseStoreReference, printStoreReference } from "../config/store-reference.ts";
+import { parseStoreReference, printStoreReference, type StoreReference } from "../config/store-reference.ts";
+import { settingsForStore } from "../config/store-settings.ts";
 import type { Surroundings } from "../create-build-run.ts";
 import { EngineError } from "../errors.ts";
 import { openEmbedded } from "../open-embedded.ts";
@@ -41,8 +42,8 @@ export async function serveStore(
   clock: Clock = systemClock,
 ): Promise<number> {
   const config = loadConfig(request.settingsOverrides);
-  const root = servedRoot(config);
-  const store = await openEmbedded(root, config, surroundings.environment, clock);
+  const { root, reference } = servedStore(config);
+  const store = await openEmbedded(root, settingsForStore(config, reference), surroundings.environment, clock);
   try {
     const trusted = isTrustedClient(config, root);
     if (!trusted) await demandSandbox(store);
@@ -95,10 +96,10 @@ export function exposeOptions({ settings }: LoadedConfig): ExposeOptions {
 }
 
 /** The root of the store that is served: a directory named by `store`, else the embedded one; a Nix daemon can serve itself. */
-function servedRoot(config: LoadedConfig): string {
+function servedStore(config: LoadedConfig): { readonly root: string; readonly reference: StoreReference } {
   const { reference } = parseStoreReference(config.settings.store, config.context);
-  if (reference.type === "auto") return config.settings.embeddedRoot;
-  if (reference.type === "local" && reference.root !== null) return reference.root;
+  if (reference.type === "auto") return { root: config.settings.embeddedRoot, reference };
+  if (reference.type === "local" && reference.root !== null) return { root: reference.root, reference };
   throw new EngineError(
     "config",
     "STORE_NOT_SERVABLE",

@@ -19,9 +19,9 @@ export interface KeptReference {
  */
 export function keptReference(text: string, context: ReferenceContext): KeptReference {
   try {
-    const { reference, warnings } = parseStoreReference(text, context);
+    const { reference, unknown } = parseStoreReference(text, context);
     const open = withoutSecrets(reference);
-    const isPartial = warnings.length > 0 || open !== reference;
+    const isPartial = unknown.length > 0 || open !== reference;
     return { text: printStoreReference(open, "full"), isPartial };
   } catch {
     const kept = withoutUser(text.split("?", 1)[0] ?? "");

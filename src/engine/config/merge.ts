@@ -31,6 +31,9 @@ export interface MergedSettings {
   readonly warnings: readonly string[];
 }
 
+/** Experimental features that a machine offers to builds, by default, where they are on (manual, `system-features`). */
+const IMPLIED_FEATURES = ["ca-derivations", "recursive-nix"];
+
 /**
  * Merges sources given in rising precedence: the machine's nix.conf, the user's files, NIX_CONFIG, the command line. `extra-NAME` appends to what
  * came before it; any other assignment replaces it.
@@ -41,6 +44,7 @@ export function mergeSettings(sources: readonly SettingSource[], surroundings: S
   for (const [name, row] of SETTING_ROWS) values.set(name, row.defaultValue(surroundings));
   const origins = new Map<string, Where>();
   const userNames = new Set<string>();
+  const replaced = new Set<string>();
   const foreignSettings = new Map<string, string>();
   const warnings = new Set<string>();
 
@@ -59,9 +63,15 @@ export function mergeSettings(sources: readonly SettingSource[], surroundings: S
       values.set(found.name, found.append && row.kind.append !== null ? row.kind.append(before, value) : value);
       origins.set(found.name, setting.where);
       if (level === "user") userNames.add(found.name);
+      if (!found.append) replaced.add(found.name);
     }
   }
 
+  if (!replaced.has("system-features")) {
+    const offered = values.get("system-features") as ReadonlySet<string>;
+    const enabled = values.get("experimental-features") as ReadonlySet<string>;
+    values.set("system-features", new Set([...offered, ...IMPLIED_FEATURES.filter((name) => enabled.has(name))]));
+  }
   const settings: Record<string, unknown> = {};
   for (const [name, value] of values) settings[settingKey(name)] = value;
   const userSettings = new Map(

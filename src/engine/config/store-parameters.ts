@@ -103,6 +103,19 @@ const FOREIGN = new Set(
     .filter((name) => name !== ""),
 );
 
+/** Parameters of Nix that would change what is done, and do not here: whoever gives one hears of it. */
+const UNHEEDED: Readonly<Record<ParameterTable, readonly string[]>> = {
+  common: ["system-features"],
+  ssh: ["max-connections", "max-connection-age"],
+  local: ["state", "log", "real", "read-only", "system-features"],
+  cache: ["index-debug-info", "local-nar-cache"],
+};
+
+/** The given parameters that have no effect on a store of this kind. */
+export function unheededParameters(table: ParameterTable, given: Iterable<string>): string[] {
+  return [...given].filter((name) => UNHEEDED[table].includes(name));
+}
+
 function rowsOf(table: ParameterTable): ReadonlyMap<string, ParameterRow<unknown>> {
   return new Map(Object.entries(TABLES[table]) as [string, ParameterRow<unknown>][]);
 }

@@ -10,7 +10,7 @@ import type {
   ParameterTable,
   SshParameters,
 } from "./store-parameters.ts";
-import { parseParameters, printParameters } from "./store-parameters.ts";
+import { parseParameters, printParameters, unheededParameters } from "./store-parameters.ts";
 
 /** Where SSH connects to. `host` may be an alias of `~/.ssh/config`; IPv6 addresses stand without brackets. */
 export interface SshDestination {
@@ -64,6 +64,8 @@ export interface ReferenceContext {
 export interface ParsedStoreReference {
   readonly reference: StoreReference;
   /** `unknown store parameter 'x'`. */
+  readonly unknown: readonly string[];
+  /** The same, and `store parameter 'x' has no effect here`. */
   readonly warnings: readonly string[];
 }
 
@@ -89,7 +91,9 @@ export function parseStoreReference(
     );
   }
 
-  const warnings: string[] = [];
+  const unknown: string[] = [];
+  const unheeded: string[] = [];
+  const written = [...parseQuery(question < 0 ? "" : text.slice(question + 1), text).keys()];
   const parameters = <Table extends ParameterTable>(table: Table): Parameters[Table] => {
     const parsed = parseParameters(table, given);
     const [bad] = parsed.bad;
@@ -100,10 +104,16 @@ export function parseStoreReference(
         `store '${base}': parameter '${bad.name}': expected ${bad.expected}, found '${bad.value.slice(0, 200)}'`,
       );
     }
-    warnings.push(...parsed.warnings);
+    unknown.push(...parsed.warnings);
+    unheeded.push(...unheededParameters(table, written));
     return parsed.parameters;
   };
-  return { reference: parseBase(base, text, context, parameters), warnings };
+  const reference = parseBase(base, text, context, parameters);
+  // What a daemon demands is its own affair.
+  if (reference.type === "daemon")
+    unheeded.push(...written.filter((name) => name === "require-sigs" || name === "root"));
+  const idle = unheeded.map((name) => `store '${base}': parameter '${name}' has no effect here`);
+  return { reference, unknown, warnings: [...unknown, ...idle] };
 }
 
 type ParameterReader = <Table extends ParameterTable>(table: Table) => Parameters[Table];

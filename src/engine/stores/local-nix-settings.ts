@@ -38,6 +38,12 @@ const BUILDING = [
   "keep-outputs",
 ] as const;
 
+/**
+ * Told to a daemon when it is started and never later: one that runs keeps its own without a word (daemon.cc). Evaluation is given them too, and a
+ * store whose tables are not those of its features is upgraded by the first to open it, while nobody else may have it open: that is the daemon then.
+ */
+const AT_START = ["experimental-features"] as const;
+
 /** What a daemon takes from a user it does not trust (Nix 2.8 to 2.34: daemon.cc, `ClientSettings::apply`). */
 const OPEN_TO_ALL: ReadonlySet<string> = new Set(["connect-timeout", "substituters"]);
 
@@ -46,7 +52,10 @@ const AT_OPENING: ReadonlySet<string> = new Set(["require-sigs"]);
 
 /** Flags for a `nix-daemon` that is started here. */
 export function daemonFlags({ userSettings, foreignSettings }: UserSettings): string[] {
-  const told = [...[...FETCHING, ...BUILDING].flatMap((name) => pair(userSettings, name)), ...foreignSettings];
+  const told = [
+    ...[...FETCHING, ...BUILDING, ...AT_START].flatMap((name) => pair(userSettings, name)),
+    ...foreignSettings,
+  ];
   return told.flatMap(([name, value]) => ["--option", name, value]);
 }
 

@@ -5,6 +5,7 @@ import type { Clock } from "../clock.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { StoreReference } from "../config/store-reference.ts";
 import { parseStoreReference, printStoreReference } from "../config/store-reference.ts";
+import { settingsForStore } from "../config/store-settings.ts";
 import { EngineError } from "../errors.ts";
 import type { TransportPlace, Transports } from "../transports/open.ts";
 import type { TransportOpener } from "../transports/transport.ts";
@@ -22,7 +23,7 @@ export interface OpenDestinationOptions {
   readonly clock: Clock;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Opens the embedded store at a root directory. */
-  readonly openEmbedded: (root: string) => Promise<DestinationStore>;
+  readonly openEmbedded: (root: string, config: LoadedConfig) => Promise<DestinationStore>;
   /** Opens the caches that are read for a Nix that cannot do so. */
   readonly openOwnCaches: () => Promise<Substituters | null>;
 }
@@ -45,15 +46,13 @@ export interface OpenedDestination {
  * Opens the store of the settings. `auto` is the daemon's socket, else a single-user Nix through `nix-daemon --stdio`, else the embedded store.
  * @throws EngineError of family `config`, `transport` or `store`
  */
-export async function openDestination(
-  options: OpenDestinationOptions,
-  signal?: AbortSignal,
-): Promise<OpenedDestination> {
-  const { settings, context } = options.config;
-  const { reference } = parseStoreReference(settings.store, context);
+export async function openDestination(given: OpenDestinationOptions, signal?: AbortSignal): Promise<OpenedDestination> {
+  const { reference } = parseStoreReference(given.config.settings.store, given.config.context);
+  const options = { ...given, config: settingsForStore(given.config, reference) };
+  const { settings } = options.config;
   const place = await placeOf(reference, options);
   if (place.type === "embedded") {
-    const store = await options.openEmbedded(place.root);
+    const store = await options.openEmbedded(place.root, options.config);
     return {
       store,
       description: await store.describe(signal),

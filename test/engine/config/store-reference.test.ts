@@ -88,6 +88,24 @@ describe("store references", () => {
     expect(() => parse(text)).toThrow(expect.objectContaining({ code }));
   });
 
+  it("says which parameters of Nix have no effect here", () => {
+    const warningsOf = (text: string) => parseStoreReference(text, CONTEXT).warnings;
+    expect(warningsOf("local?real=/r&require-sigs=false")).toEqual([
+      "store 'local': parameter 'real' has no effect here",
+    ]);
+    expect(warningsOf("daemon?require-sigs=false")).toEqual([
+      "store 'daemon': parameter 'require-sigs' has no effect here",
+    ]);
+    expect(warningsOf("file:///c?write-nar-listing=1&index-debug-info=1")).toEqual([
+      "store 'file:///c': parameter 'index-debug-info' has no effect here",
+    ]);
+    // What a list of machines adds for Nix is not the user's word.
+    const added = new Map([["system-features", "kvm"]]);
+    expect(parseStoreReference("ssh://mac?max-connections=2", CONTEXT, added).warnings).toEqual([
+      "store 'ssh://mac': parameter 'max-connections' has no effect here",
+    ]);
+  });
+
   it("never shows a password", () => {
     const reference = parse("https://alice:hunter2@cache/x?compression=zstd");
     expect(printStoreReference(reference, "full")).toBe("https://cache/x?compression=zstd");

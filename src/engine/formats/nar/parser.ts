@@ -57,6 +57,11 @@ export class NarParser {
     return this.#state === "done";
   }
 
+  /** How many bytes of the archive lie before the next one; at a `file` event the first byte of its contents. */
+  get position(): number {
+    return this.#base + this.#at;
+  }
+
   /** Takes the next chunk and returns how many of its bytes belong to the archive: all of them until it ends. */
   push(chunk: Uint8Array): number {
     const held = this.#held.length;

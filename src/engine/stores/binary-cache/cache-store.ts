@@ -40,6 +40,8 @@ export interface CacheStoreOptions {
   readonly parallelCompression: boolean;
   /** Sign everything that is written (`secret-key`, `secret-keys`). */
   readonly secretKeys: readonly SecretKey[];
+  /** Whether a listing of each NAR is written beside it (`write-nar-listing`). */
+  readonly listings: boolean;
   /** Where what is large waits to be uploaded, unless the port has a better place. */
   readonly temporaryDirectory: string;
 }
@@ -60,9 +62,10 @@ export class CacheStore implements PathStore, PathSink {
   constructor(options: CacheStoreOptions) {
     this.#options = options;
     this.uri = options.port.uri;
-    const { port, compression, level, parallelCompression, secretKeys, parallel, temporaryDirectory } = options;
+    const { port, compression, level, parallelCompression, secretKeys, listings, parallel } = options;
+    const { temporaryDirectory } = options;
     this.#writer = new CacheWriter({
-      ...{ port, compression, level, parallelCompression, secretKeys, parallel, temporaryDirectory },
+      ...{ port, compression, level, parallelCompression, secretKeys, listings, parallel, temporaryDirectory },
       spoolDirectory: port.spoolDirectory ?? temporaryDirectory,
       isThere: async (path, signal) => (await this.queryValidPaths([path], signal ?? undefined)).has(path),
       written: (narInfo) => this.#remember(narInfo),

@@ -2,13 +2,14 @@
 import { availableParallelism } from "node:os";
 import { EngineError } from "../../errors.ts";
 import { createHasher, type Hasher, hashBytes, printHash } from "../../formats/hash.ts";
+import { NarListing } from "../../formats/nar/listing.ts";
 import { type NarInfo, printNarInfo } from "../../formats/narinfo.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { SecretKey } from "../../formats/signature.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import type { IncomingPath } from "../store.ts";
 import { type Compression, pack } from "./compression.ts";
-import { CONTENT_TYPES, narInfoKey, narKey } from "./layout.ts";
+import { CONTENT_TYPES, listingKey, narInfoKey, narKey } from "./layout.ts";
 import { Limiter } from "./limiter.ts";
 import { type GetPutPort, type Upload, uploadOf } from "./port.ts";
 import { signed } from "./sign.ts";
@@ -21,6 +22,8 @@ export interface CacheWriterOptions {
   readonly level: number | null;
   readonly parallelCompression: boolean;
   readonly secretKeys: readonly SecretKey[];
+  /** Whether a listing of each NAR is written beside it. */
+  readonly listings: boolean;
   /** Paths at once. */
   readonly parallel: number;
   /** For what is too large for memory. */
@@ -117,7 +120,9 @@ export class CacheWriter {
     const info = signed(incoming.info, secretKeys);
     const spool = new Spool(spoolDirectory, compression === "none" ? info.narHash : null);
     try {
-      const upload = await this.#pack(incoming, spool, signal);
+      const listing = this.#options.listings ? new NarListing() : null;
+      const upload = await this.#pack(incoming, spool, listing, signal);
+      if (listing !== null) await this.#writeListing(info.path, listing.finish(), signal);
       const key = narKey(upload.sha256, compression);
       if (upload.size < WORTH_ASKING || !(await port.has(key, signal))) {
         await port.put(key, upload, CONTENT_TYPES.nar, signal);
@@ -130,11 +135,18 @@ export class CacheWriter {
     }
   }
 
-  async #pack(incoming: IncomingPath, spool: Spool, signal: AbortSignal): Promise<Upload> {
+  async #writeListing(path: StorePath, listing: string, signal: AbortSignal): Promise<void> {
+    const text = Buffer.from(listing);
+    const upload = uploadOf(text, hashBytes("sha256", text).digest);
+    await this.#options.port.put(listingKey(path), upload, CONTENT_TYPES.listing, signal);
+  }
+
+  async #pack(incoming: IncomingPath, spool: Spool, listing: NarListing | null, signal: AbortSignal): Promise<Upload> {
     const { compression, level, parallelCompression, temporaryDirectory } = this.#options;
     const { info } = incoming;
     if (compression !== "bzip2" && info.narSize <= SMALL) {
       const nar = await readNar(incoming, signal);
+      listing?.push(nar);
       const packed = await packSmall(nar, compression, level, temporaryDirectory);
       return uploadOf(packed, compression === "none" ? info.narHash : hashBytes("sha256", packed).digest);
     }
@@ -143,6 +155,7 @@ export class CacheWriter {
       for await (const chunk of incoming.nar()) {
         signal.throwIfAborted();
         check.take(chunk);
+        listing?.push(chunk);
         yield chunk;
       }
     };

@@ -11,6 +11,7 @@ export const CONTENT_TYPES = {
   cacheInfo: "text/x-nix-cache-info",
   narInfo: "text/x-nix-narinfo",
   nar: "application/x-nix-nar",
+  listing: "application/json",
   log: "text/plain; charset=utf-8",
 } as const;
 
@@ -28,6 +29,11 @@ const ENDINGS: Readonly<Record<Compression, string>> = {
 
 export function narInfoKey(path: StorePath): string {
   return `${hashPartOf(path)}.narinfo`;
+}
+
+/** What Nix's `write-nar-listing` writes. */
+export function listingKey(path: StorePath): string {
+  return `${hashPartOf(path)}.ls`;
 }
 
 /** @param fileHash SHA-256 of the compressed file */

@@ -36,10 +36,6 @@ export function openCache(options: OpenCacheOptions): CacheStore {
   const { parameters } = reference;
   const compression = writingCompression(parameters.compression);
   const secretKeys = secretKeysOf(parameters.secretKey, parameters.secretKeys);
-  for (const name of ["write-nar-listing", "index-debug-info"] as const) {
-    const isSet = name === "write-nar-listing" ? parameters.writeNarListing : parameters.indexDebugInfo;
-    if (isSet) options.notice(`store parameter '${name}' has no effect here: Nix itself writes these files`);
-  }
   const port = openPort(options);
   return new CacheStore({
     port,
@@ -51,6 +47,7 @@ export function openCache(options: OpenCacheOptions): CacheStore {
       parameters.compressionLevel !== null && parameters.compressionLevel >= 0 ? parameters.compressionLevel : null,
     parallelCompression: parameters.parallelCompression,
     secretKeys,
+    listings: parameters.writeNarListing,
     temporaryDirectory: environment.TMPDIR ?? tmpdir(),
   });
 }

@@ -1,5 +1,5 @@
 // Binary caches we fill, read by real Nix with signatures required; and caches real Nix fills, read here.
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startFakeS3 } from "../../../support/fake-s3.ts";
@@ -112,6 +112,30 @@ describe.skipIf(generations.length === 0)("binary caches beside real Nix (skippe
       ]);
       expect(realised.status, realised.stderr).toBe(0);
       expect(realised.stderr).toContain(`copying path '${other}' from '${server.url}'`);
+    });
+
+    it(`writes the same listing of a NAR as Nix ${version} where write-nar-listing asks for one`, async () => {
+      const instance = instances.get(generation)!;
+      const tree = join(instance.directory, "homes/root/tree");
+      mkdirSync(join(tree, "bin"), { recursive: true });
+      writeFileSync(join(tree, "bin/run"), "#!/bin/sh\n", { mode: 0o755 });
+      writeFileSync(join(tree, "empty"), "");
+      writeFileSync(join(tree, "b\u00e4r"), "text");
+      writeFileSync(join(tree, "__proto__"), version);
+      symlinkSync("bin/run", join(tree, "link"));
+      const path = await instance.output("nix-store", ["--add", "/homes/root/tree"]);
+      const [theirs, ours] = [`${directory}/listed-${version}`, `${directory}/listed-here-${version}`];
+      await instance.output("nix", ["copy", "--to", `file://${theirs}?write-nar-listing=1`, path]);
+      const to = `file://${ours}?write-nar-listing=1`;
+      await user.output(["copy", "--from", `file://${theirs}`, "--to", to, "--no-check-sigs", path]);
+      const name = `${path.slice("/nix/store/".length, "/nix/store/".length + 32)}.ls`;
+      const [wanted, written] = [theirs, ours].map((cache) => readFileSync(join(cache, name), "utf8")) as [
+        string,
+        string,
+      ];
+      expect(JSON.parse(written)).toEqual(JSON.parse(wanted));
+      // Older Nix keeps no order of keys.
+      if (atLeast(generation, "2.26")) expect(written).toBe(wanted);
     });
 
     it(`what Nix ${version} puts into file:// and http:// caches is read here`, async () => {

@@ -59,6 +59,7 @@ export function cacheOver(port: GetPutPort, options: Partial<CacheStoreOptions> 
     level: null,
     parallelCompression: false,
     secretKeys: [],
+    listings: false,
     temporaryDirectory: tmpdir(),
     ...options,
   });

@@ -1,0 +1,24 @@
+// What the parameters of a store reference change of the settings, for that store alone.
+import type { LoadedConfig } from "./load.ts";
+import { parseStoreReference, type StoreReference } from "./store-reference.ts";
+
+/** What is odd about the reference of the `store` setting; one that cannot be read is refused by whoever opens it. */
+export function storeWarnings({ settings, context }: LoadedConfig): readonly string[] {
+  try {
+    return parseStoreReference(settings.store, context).warnings;
+  } catch {
+    return [];
+  }
+}
+
+/** The configuration as it holds for a store: `?require-sigs=` of a store on this machine's disk wins over the setting (manual, local store). */
+export function settingsForStore(config: LoadedConfig, reference: StoreReference): LoadedConfig {
+  if (reference.type !== "local") return config;
+  const { requireSigs } = reference.parameters;
+  if (requireSigs === null) return config;
+  return {
+    ...config,
+    settings: { ...config.settings, requireSigs },
+    userSettings: new Map([...config.userSettings, ["require-sigs", String(requireSigs)]]),
+  };
+}
