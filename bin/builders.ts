@@ -1,24 +1,27 @@
 // `builders`: prints the machine list as understood and what each machine answered.
 import { type ProbedBuilder, probeBuilders, type Surroundings } from "../src/engine/index.ts";
 import type { BuildersInvocation } from "./invocation.ts";
+import { print, printJson, warn } from "./say.ts";
 
 /** Prints the list, each machine when it has answered; the exit status is 1 when a machine cannot be used or the list has errors. */
 export async function buildersCommand(invocation: BuildersInvocation, surroundings: Surroundings): Promise<number> {
   const show = (builder: ProbedBuilder): void => {
-    if (!invocation.json) process.stdout.write(`${builderLines(builder).join("\n")}\n`);
+    if (!invocation.json) print(builderLines(builder).join("\n"));
   };
-  const { builders, localSlots, problems } = await probeBuilders(invocation.settingsOverrides, surroundings, show);
+  const { builders, localSlots, problems, setting } = await probeBuilders(
+    invocation.settingsOverrides,
+    surroundings,
+    show,
+  );
   const failed = problems.length > 0 || builders.some((builder) => builder.answer.type === "failed");
   if (invocation.json) {
-    process.stdout.write(`${JSON.stringify({ builders, localSlots, problems }, null, 2)}\n`);
+    printJson({ builders, localSlots, problems }, 2);
     return failed ? 1 : 0;
   }
-  for (const { message, hint } of problems) {
-    process.stderr.write(`warning: ${message}\n`);
-    if (hint !== null) process.stderr.write(`hint: ${hint}\n`);
-  }
-  if (builders.length === 0) process.stdout.write("no machines are configured (builders = @/etc/nix/machines)\n");
-  process.stdout.write(`local  ${localSlots} ${localSlots === 1 ? "slot" : "slots"} (max-jobs)\n`);
+  for (const { message, hint } of problems) warn(message, hint);
+  if (builders.length === 0)
+    print(`no machines are configured (${setting === "" ? "builders is empty" : `builders = ${setting}`})`);
+  print(`local  ${localSlots} ${localSlots === 1 ? "slot" : "slots"} (max-jobs)`);
   return failed ? 1 : 0;
 }
 

@@ -4,6 +4,7 @@ import { formatBytes, formatBytesOf, formatRate, sanitizeText } from "../src/ui/
 import { untilInterrupted } from "./interrupted.ts";
 import type { CopyInvocation } from "./invocation.ts";
 import { createProgressLine } from "./progress-line.ts";
+import { printJson } from "./say.ts";
 
 /** Copies; `--json` prints what was copied on standard output. */
 export async function copyCommand(invocation: CopyInvocation, surroundings: Surroundings): Promise<number> {
@@ -36,8 +37,15 @@ export async function copyCommand(invocation: CopyInvocation, surroundings: Surr
         line.clear();
         if (json) {
           const { copied, alreadyThere, bytes, durationMs } = outcome;
-          process.stdout.write(`${JSON.stringify({ copied, alreadyThere, narBytes: String(bytes), durationMs })}\n`);
-        } else if (!quiet && planned > 0) {
+          printJson({ copied, alreadyThere, narBytes: String(bytes), durationMs });
+        } else if (!quiet && planned === 0) {
+          const count = outcome.alreadyThere;
+          line.say(
+            count === 1
+              ? "nothing to copy: the path is there already"
+              : `nothing to copy: all ${count} paths are there already`,
+          );
+        } else if (!quiet) {
           const rate = formatRate((Number(outcome.bytes) * 1000) / Math.max(1, outcome.durationMs));
           line.say(
             `copied ${planned} ${planned === 1 ? "path" : "paths"}, ${formatBytes(Number(outcome.bytes))} (${rate})`,

@@ -3,6 +3,7 @@ import { dropHooks, listHooks, retryHooks, type Surroundings } from "../src/engi
 import { formatWords, plural, sanitizeLine, sanitizeText } from "../src/ui/index.ts";
 import { untilInterrupted } from "./interrupted.ts";
 import type { HooksInvocation } from "./invocation.ts";
+import { print, printJson, say, warn } from "./say.ts";
 
 type ListedHook = Awaited<ReturnType<typeof listHooks>>["hooks"][number];
 type HookEvent = Parameters<Parameters<typeof retryHooks>[2]["event"]>[0];
@@ -15,16 +16,14 @@ export async function hooksCommand(invocation: HooksInvocation, surroundings: Su
       const { hooks, problems } = await listHooks(invocation.settingsOverrides);
       for (const problem of problems) warn(problem);
       const lines = hooks.flatMap((hook) => hookLines(hook, Date.now()));
-      print(json ? JSON.stringify({ hooks, problems }, null, 2) : lines.join("\n") || "no hook or upload is left over");
+      if (json) printJson({ hooks, problems }, 2);
+      else print(lines.join("\n") || "no hook or upload is left over");
       return 0;
     }
     case "drop": {
       const dropped = await dropHooks({ ...invocation, choice: action.choice }, warn);
-      print(
-        json
-          ? JSON.stringify({ dropped }, null, 2)
-          : `${plural(dropped.length, "hook or upload", "hooks or uploads")} dropped`,
-      );
+      if (json) printJson({ dropped }, 2);
+      else print(`${plural(dropped.length, "hook or upload", "hooks or uploads")} dropped`);
       return 0;
     }
     case "retry":
@@ -33,7 +32,8 @@ export async function hooksCommand(invocation: HooksInvocation, surroundings: Su
           const report = { event: showEvent, warned: warn };
           const request = { ...invocation, choice: action.choice };
           const { done, left } = await retryHooks(request, surroundings, report, signal);
-          print(json ? JSON.stringify({ done, left }) : `${done} done, ${left} still not done`);
+          if (json) printJson({ done, left });
+          else print(`${done} done, ${left} still not done`);
           return left > 0 ? 1 : 0;
         },
         () => warn("stopping; what is not done stays in the queue"),
@@ -61,17 +61,8 @@ function hookLines(hook: ListedHook, now: number): string[] {
 }
 
 function showEvent(event: HookEvent): void {
-  if (event.type === "hookLogged") for (const line of event.lines) process.stderr.write(`${sanitizeText(line)}\n`);
+  if (event.type === "hookLogged") for (const line of event.lines) say(line);
   if (event.type !== "hookFinished") return;
   if (event.result.type === "failed") warn(event.result.reason);
   if (event.result.type === "willRetry") warn(`${event.result.reason}; tried again`);
-}
-
-function warn(message: string, hint?: string): void {
-  process.stderr.write(`warning: ${sanitizeText(message)}\n`);
-  if (hint !== undefined) process.stderr.write(`hint: ${sanitizeText(hint)}\n`);
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

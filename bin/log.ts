@@ -1,22 +1,20 @@
 // `log`: prints logs of builds, byte for byte into a pipe, made harmless for a terminal.
 import { readLogs, type Surroundings } from "../src/engine/index.ts";
-import { sanitizeColored, sanitizeText } from "../src/ui/index.ts";
+import { sanitizeColored } from "../src/ui/index.ts";
 import type { LogInvocation } from "./invocation.ts";
+import { say, warn } from "./say.ts";
 
 /** Prints the logs one after the other; where each was found is said on standard error. */
 export async function logCommand(invocation: LogInvocation, surroundings: Surroundings): Promise<number> {
-  const logs = await readLogs(invocation, surroundings, (message) => {
-    process.stderr.write(`warning: ${sanitizeText(message)}\n`);
-  });
+  const logs = await readLogs(invocation, surroundings, (message) => warn(message));
   for (const { drvPath, source, bytes } of logs) {
-    if (invocation.verbosity >= 0)
-      process.stderr.write(`got build log for '${drvPath}' from '${sanitizeText(source)}'\n`);
-    await print(bytes);
+    if (invocation.verbosity >= 0) say(`got build log for '${drvPath}' from '${source}'`);
+    await printLog(bytes);
   }
   return 0;
 }
 
-function print(bytes: Uint8Array): Promise<void> {
+function printLog(bytes: Uint8Array): Promise<void> {
   const content =
     process.stdout.isTTY === true
       ? Buffer.from(bytes)

@@ -1,7 +1,6 @@
 // The program: reads the command line, hands each command to its own file, turns its end into an exit status.
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
-import { EngineError, messageOf } from "../src/engine/errors.ts";
 import type { Surroundings } from "../src/engine/index.ts";
 import type { Invocation } from "./invocation.ts";
 import { parseCommandLine } from "./options.ts";
@@ -66,13 +65,6 @@ async function run(invocation: Invocation, surroundings: Surroundings): Promise<
   }
 }
 
-/** Says an error on standard error: what, and what to do. */
-function complain(error: unknown): void {
-  process.stderr.write(`error: ${messageOf(error)}\n`);
-  if (error instanceof EngineError && error.hint !== null) process.stderr.write(`hint: ${error.hint}\n`);
-  if (!(error instanceof EngineError) && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-}
-
 /** A usage error has a status of its own in no version of Nix: 1, like every other. */
 async function main(): Promise<void> {
   const program = version();
@@ -81,7 +73,7 @@ async function main(): Promise<void> {
     const surroundings = { environment: userEnvironment(), cwd: process.cwd(), program: `tsbuild-top ${program}` };
     process.exitCode = await run(invocation, surroundings);
   } catch (error) {
-    complain(error);
+    (await import("./say.ts")).complain(error);
     process.exitCode = 1;
   }
   // What is still open then (an SSH agent, a dying connection) must not keep the program.

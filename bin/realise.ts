@@ -2,8 +2,9 @@
 import type { Surroundings } from "../src/engine/index.ts";
 import { build } from "./build.ts";
 import type { BuildInvocation, RealiseInvocation } from "./invocation.ts";
+import { warn } from "./say.ts";
 
-const NO_ROOT = "warning: you did not specify '--add-root'; the result might be removed by the garbage collector";
+const NO_ROOT = "you did not specify '--add-root'; the result might be removed by the garbage collector";
 /** Who names a path wants to know whether it is there now, not what a cache said of it an hour ago. */
 const NEGATIVE_TTL = "narinfo-cache-negative-ttl";
 
@@ -19,6 +20,6 @@ export async function realiseCommand(invocation: RealiseInvocation, surroundings
     outLink: invocation.addRoot,
   };
   const status = await build(asBuild, surroundings);
-  if (status === 0 && invocation.addRoot === null && !invocation.dryRun) process.stderr.write(`${NO_ROOT}\n`);
+  if (status === 0 && invocation.addRoot === null && !invocation.dryRun) warn(NO_ROOT);
   return status;
 }

@@ -30,6 +30,7 @@ export type { EvaluationOptions } from "./evaluate/nix-options.ts";
 export type { EngineEvent, PublishedEvent, RunOutcome } from "./events/event.ts";
 export type { RequestId } from "./events/ids.ts";
 export { printEventLine } from "./events/json-lines.ts";
+export { jsonText } from "./events/json-text.ts";
 export { parseRecording, printRecordingHeader, type Recording } from "./events/recording.ts";
 export { createReplay, type Replay } from "./events/replay.ts";
 export type { EngineRequest } from "./events/request.ts";

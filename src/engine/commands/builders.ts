@@ -38,6 +38,8 @@ export interface ProbedBuilder {
 export interface ProbedBuilders {
   readonly builders: readonly ProbedBuilder[];
   readonly localSlots: number;
+  /** The text of the list (`builders`). */
+  readonly setting: string;
   /** What is wrong with the list and the configuration. */
   readonly problems: readonly { readonly message: string; readonly hint: string | null }[];
 }
@@ -99,6 +101,7 @@ export async function probeBuilders(
     const { maxJobs } = config.settings;
     return {
       builders,
+      setting: config.settings.builders,
       localSlots: maxJobs === "auto" ? availableParallelism() : maxJobs,
       problems: [
         ...problems.map(({ error }) => ({ message: error.message, hint: error.hint })),

@@ -3,6 +3,7 @@
 import { parseBoundedJson } from "../bounded-json.ts";
 import { EngineError } from "../errors.ts";
 import type { EngineEvent, PublishedEvent } from "./event.ts";
+import { jsonText } from "./json-text.ts";
 import { misfitOf } from "./shapes.ts";
 
 /** Longest line accepted when reading, in UTF-16 code units. */
@@ -13,7 +14,7 @@ const LATEST = 8.64e15;
 
 /** The event as one line without its line end: a flat object that opens with `seq`, `at` and `type`. */
 export function printEventLine(published: PublishedEvent): string {
-  return JSON.stringify({ seq: published.seq, at: published.at, ...published.event });
+  return jsonText({ seq: published.seq, at: published.at, ...published.event });
 }
 
 /**

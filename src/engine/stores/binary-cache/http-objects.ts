@@ -4,6 +4,7 @@ import { pipeline, Readable, type Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
 import type { Clock } from "../../clock.ts";
 import { EngineError, messageOf } from "../../errors.ts";
+import { stripAnsi } from "../../protocols/ansi.ts";
 import { type HttpClient, HttpFailure, type HttpRequest, type HttpResponse } from "./http-client.ts";
 import type { Upload } from "./port.ts";
 import { readBytes, tooLarge } from "./read-text.ts";
@@ -150,7 +151,7 @@ export class HttpObjects {
   #refusal({ status, headers }: HttpResponse, body: string): Error {
     const explained = this.#options.explain(status, body);
     if (explained !== null) return explained;
-    const said = body
+    const said = stripAnsi(body)
       .replace(/<[^>]*>/g, " ")
       .replace(/[\s\p{Cc}]+/gu, " ")
       .trim()
