@@ -178,6 +178,8 @@ const LINKING: readonly Flag[] = [
   value("-o, --out-link <path>", "name of the result links (result)"),
   on("--no-out-link", "make no result links"),
   on("--no-link", "the same", { shown: false }),
+  value("--profile <path>", "make the one result the next generation of a profile"),
+  on("--print-out-paths", "print the out paths (the default)", { shown: false }),
 ];
 
 const RECURSIVE = on("-r, --recursive", "the whole closure");

@@ -34,6 +34,7 @@ export function interpret(command: CommandName, operands: readonly string[], fla
         installables: installableWords(operands, flags),
         evaluation: evaluationFlags(flags),
         outLink: outLink(flags),
+        profile: values.get("profile") ?? null,
       };
     }
     case "realise":

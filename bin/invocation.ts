@@ -55,6 +55,8 @@ export interface BuildInvocation extends CommonFlags, ShowFlags, BuildFlags {
   readonly evaluation: EvaluationFlags;
   /** Base name of the result links; null makes none. */
   readonly outLink: string | null;
+  /** `--profile`: gets a generation of the one result. */
+  readonly profile: string | null;
 }
 
 export interface RealiseInvocation extends CommonFlags, ShowFlags, BuildFlags {

@@ -18,6 +18,7 @@ export async function realiseCommand(invocation: RealiseInvocation, surroundings
     installables: { words: paths, file: null, expression: null, attributes: [] },
     evaluation: { arguments: [], lookupPath: [], showTrace: false, flakeFlags: [] },
     outLink: invocation.addRoot,
+    profile: null,
   };
   const status = await build(asBuild, surroundings);
   if (status === 0 && invocation.addRoot === null && !invocation.dryRun) warn(NO_ROOT);

@@ -1,5 +1,11 @@
 // One run of builds and one way of showing it, tied together; signals go to both.
-import type { BuildRunRequest, PublishedEvent, RunOutcome, Surroundings } from "../src/engine/index.ts";
+import type {
+  BuildRunRequest,
+  CreatedBuildRun,
+  PublishedEvent,
+  RunOutcome,
+  Surroundings,
+} from "../src/engine/index.ts";
 import { createBuildRun, EngineError, findProgram, type RequestId, systemClock } from "../src/engine/index.ts";
 import { type ChooseInput, chooseRenderer, createRenderer, type Renderer, type RendererKind } from "../src/ui/index.ts";
 import type { CommonFlags, ShowFlags } from "./invocation.ts";
@@ -14,6 +20,7 @@ export interface ShownRun {
   /** The outcome's, or that of the signal which ended the run. */
   readonly exitStatus: number;
   readonly kind: RendererKind;
+  readonly results: CreatedBuildRun["run"]["results"];
 }
 
 /** What a command adds to showing a run. */
@@ -67,7 +74,7 @@ export async function showRun(
     const outcome = await run.run();
     await renderer.finish();
     await recorder.close();
-    return { outcome, exitStatus: signals.received() ?? outcome.exitStatus, kind };
+    return { outcome, exitStatus: signals.received() ?? outcome.exitStatus, kind, results: run.results };
   } finally {
     signals.stop();
     stopListening();

@@ -20,7 +20,7 @@ import { STORE_DIR } from "./formats/store-path.ts";
 import { HookLogs } from "./hook-logs.ts";
 import type { OpenRunHooks, RunHooks } from "./hook-queue.ts";
 import { openHistory } from "./journal/history-store.ts";
-import { linkResults } from "./link-results.ts";
+import { linkResults, type TargetResult } from "./link-results.ts";
 import { Connector, type RunMachine, runMachines } from "./machines.ts";
 import { messageNotice, noticeOf } from "./notices.ts";
 import { removeOldLogs } from "./old-logs.ts";
@@ -54,6 +54,8 @@ export interface BuildRunOptions {
   readonly diffoscope: boolean;
   /** Base name of the result links; null makes none. */
   readonly outLink: string | null;
+  /** The profile that gets a generation; null: none. */
+  readonly profile: string | null;
   /** See {@link BuildRunRequest}. */
   readonly holdWhenFailed: boolean;
   readonly dryRun: boolean;
@@ -87,6 +89,7 @@ export class BuildRun {
   #sent: SentRates | null = null;
   /** Targets that failed, whose outputs may be valid all the same: a check found a difference. */
   readonly #failed = new Set<string>();
+  #results: readonly TargetResult[] = [];
   #stopAsked: Extract<EngineRequest, { type: "stop" }> | null = null;
 
   constructor(options: BuildRunOptions) {
@@ -103,6 +106,11 @@ export class BuildRun {
   /** Tells the reader something that came from beside the engine: what a build file prints. */
   say(message: string): void {
     this.#publish(messageNotice(message));
+  }
+
+  /** What became of each target, once the run has ended. */
+  get results(): readonly TargetResult[] {
+    return this.#results;
   }
 
   /** Passes a request of a user interface on; it is answered by an event. */
@@ -325,10 +333,10 @@ export class BuildRun {
     }
     const outcome = await driver.finished;
     this.#publish({ type: "runStageChanged", stage: "finishing", detail: "" });
-    const linked = await linkResults({
-      ...{ targets, plan, destination, publish, outLink: this.#options.outLink },
-      isFailed: (drvPath) => this.#failed.has(drvPath),
-    });
+    const { outLink, profile } = this.#options;
+    const isFailed = (drvPath: string): boolean => this.#failed.has(drvPath);
+    const linked = await linkResults({ targets, plan, destination, publish, outLink, profile, isFailed });
+    this.#results = linked.results;
     const exitStatus = outcome.exitStatus === 0 && !linked.isDone ? 1 : outcome.exitStatus;
     return this.#hooks.drain({ ...outcome, exitStatus, outputs: linked.outputs });
   }

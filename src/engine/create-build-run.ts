@@ -31,6 +31,8 @@ export interface BuildRunRequest {
   readonly check: "no" | "valid" | "build";
   readonly diffoscope: boolean;
   readonly outLink: string | null;
+  /** The profile that gets a generation of the one result; null: none. */
+  readonly profile: string | null;
   readonly dryRun: boolean;
   /** A run that ended badly waits for a `leave` request: somebody watches who may want things tried again. */
   readonly holdWhenFailed: boolean;
@@ -67,6 +69,7 @@ export function createBuildRun(
     check: request.check,
     diffoscope: request.diffoscope,
     outLink: request.outLink,
+    profile: request.profile,
     dryRun: request.dryRun,
     holdWhenFailed: request.holdWhenFailed,
     clock,

@@ -6,6 +6,13 @@ import type { BuildLog, LogKeeper } from "./scheduler/log-keeper.ts";
 
 const WORDS = { postBuild: "post-build-hook", diff: "diff-hook", upload: "upload" } as const;
 
+const HOOK_LOG = new RegExp(`\\.(?:${Object.values(WORDS).join("|")})(?:-\\d+)?\\.log$`);
+
+/** Whether a file among the logs of a run is what a hook printed, and not a builder. */
+export function isHookLog(fileName: string): boolean {
+  return HOOK_LOG.test(fileName);
+}
+
 /** The logs of the hooks of one run. One that printed nothing has none. */
 export class HookLogs {
   readonly #keeper: LogKeeper;

@@ -1,12 +1,18 @@
-// The end of a run: which outputs of the targets are valid now, and links to them.
-import { join } from "node:path";
+// The end of a run: which outputs of the targets are valid now, and the links that keep them: result links, and a profile's next generation.
+import { join, resolve } from "node:path";
 import type { EngineEvent } from "./events/event.ts";
 import type { StorePath } from "./formats/store-path.ts";
 import { noticeOf } from "./notices.ts";
 import type { RunPlan } from "./planning.ts";
 import type { OpenedDestination } from "./stores/open-destination.ts";
 import { type LinkedOutput, makeOutLinks } from "./stores/out-links.ts";
+import { setProfile } from "./stores/profile.ts";
 import type { DerivedPath } from "./stores/store.ts";
+
+/** What became of one target: its outputs that are valid, in the order asked for. */
+export type TargetResult =
+  | { readonly type: "built"; readonly drvPath: StorePath; readonly outputs: ReadonlyMap<string, StorePath> }
+  | { readonly type: "opaque"; readonly path: StorePath };
 
 export interface LinkResultsOptions {
   readonly targets: readonly DerivedPath[];
@@ -14,40 +20,67 @@ export interface LinkResultsOptions {
   readonly destination: OpenedDestination;
   /** Base name of the links; null makes none. */
   readonly outLink: string | null;
+  /** The profile that gets a generation of the one result; null: none. */
+  readonly profile: string | null;
   /** Targets that failed, whose outputs may be valid all the same. */
   readonly isFailed: (drvPath: string) => boolean;
   readonly publish: (event: EngineEvent) => void;
 }
 
 /** Valid outputs of the targets, in the order asked for; `isDone` is false when links could not be made, which is said. */
-export async function linkResults(
-  options: LinkResultsOptions,
-): Promise<{ readonly outputs: readonly StorePath[]; readonly isDone: boolean }> {
-  const { targets, plan, destination, outLink, isFailed, publish } = options;
-  const linked: LinkedOutput[] = [];
-  for (const [targetIndex, target] of targets.entries()) {
-    if (target.type === "opaque") {
-      linked.push({ targetIndex, output: "out", path: target.path });
-      continue;
-    }
-    if (isFailed(target.drvPath)) continue;
-    const known = plan.realisations.outputsOf(target.drvPath);
-    const names = target.outputs === "all" ? [...known.keys()] : target.outputs;
-    for (const output of names) {
-      const path = known.get(output);
-      if (path !== undefined) linked.push({ targetIndex, output, path });
-    }
-  }
-  const valid = await destination.store.lockValidPaths(linked.map(({ path }) => path));
-  const present = linked.filter(({ path }) => valid.has(path));
-  const outputs = present.map(({ path }) => path);
-  if (outLink === null || present.length === 0) return { outputs, isDone: true };
+export async function linkResults(options: LinkResultsOptions): Promise<{
+  readonly results: readonly TargetResult[];
+  readonly outputs: readonly StorePath[];
+  readonly isDone: boolean;
+}> {
+  const { destination, outLink, profile, publish } = options;
+  const wanted = wantedResults(options);
+  const valid = await destination.store.lockValidPaths(wanted.flatMap(pathsOf));
+  const results = wanted.flatMap((result) => stillValid(result, valid));
+  const outputs = results.flatMap(pathsOf);
   const physical = (path: StorePath): string => (destination.root === null ? path : join(destination.root, path));
   try {
-    await makeOutLinks(destination.store, outLink, present, physical);
+    if (outLink !== null) await makeOutLinks(destination.store, outLink, linkedOutputs(results), physical);
+    if (profile !== null) await setProfile(destination.store, resolve(profile), outputs, physical);
   } catch (error) {
     publish(noticeOf(error));
-    return { outputs, isDone: false };
+    return { results, outputs, isDone: false };
   }
-  return { outputs, isDone: true };
+  return { results, outputs, isDone: true };
+}
+
+function wantedResults({ targets, plan, isFailed }: LinkResultsOptions): TargetResult[] {
+  return targets.flatMap((target): TargetResult[] => {
+    if (target.type === "opaque") return [target];
+    if (isFailed(target.drvPath)) return [];
+    const known = plan.realisations.outputsOf(target.drvPath);
+    const outputs = new Map<string, StorePath>();
+    for (const name of target.outputs === "all" ? known.keys() : target.outputs) {
+      const path = known.get(name);
+      if (path !== undefined) outputs.set(name, path);
+    }
+    return [{ type: "built", drvPath: target.drvPath, outputs }];
+  });
+}
+
+function stillValid(result: TargetResult, valid: ReadonlySet<StorePath>): TargetResult[] {
+  if (result.type === "opaque") return valid.has(result.path) ? [result] : [];
+  const outputs = new Map([...result.outputs].filter(([, path]) => valid.has(path)));
+  return outputs.size === 0 ? [] : [{ ...result, outputs }];
+}
+
+function pathsOf(result: TargetResult): StorePath[] {
+  return result.type === "opaque" ? [result.path] : [...result.outputs.values()];
+}
+
+/** Links are numbered by derivation, as nix-build does: two outputs of one, asked for apart, have the same number. */
+export function linkedOutputs(results: readonly TargetResult[]): LinkedOutput[] {
+  const numbers = new Map<StorePath, number>();
+  return results.flatMap((result) => {
+    const key = result.type === "opaque" ? result.path : result.drvPath;
+    const targetIndex = numbers.get(key) ?? numbers.size;
+    numbers.set(key, targetIndex);
+    if (result.type === "opaque") return [{ targetIndex, output: "out", path: result.path }];
+    return [...result.outputs].map(([output, path]) => ({ targetIndex, output, path }));
+  });
 }

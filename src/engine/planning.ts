@@ -43,7 +43,7 @@ const NOTHING_MISSING: Missing = {
 
 /**
  * Plans a run.
- * @throws EngineError `CHECK_NOT_VALID` in Nix's words when outputs to be checked are not valid; what reading derivations throws
+ * @throws EngineError `DRV_NO_SUCH_OUTPUT` and `CHECK_NOT_VALID` in Nix's words when outputs to be checked are not valid; what reading derivations throws
  */
 export async function planRun(input: PlanningInput): Promise<RunPlan> {
   const { store, signal } = input;
@@ -56,6 +56,7 @@ export async function planRun(input: PlanningInput): Promise<RunPlan> {
   // With its derivation everything it is made from is kept: the inputs' derivations and the sources, to the end of the run.
   await store.addTempRoots(drvPaths);
   const derivations = await readDrvClosure(drvPaths, input.readDrv, undefined, signal);
+  for (const target of targets) if (target.type === "derivation") refuseUnknownOutputs(target, derivations);
   const realisations = new Realisations(derivations);
   await realisations.load(store);
 
@@ -127,6 +128,23 @@ function refuseDynamic(goals: readonly GoalSpec[], derivations: ReadonlyMap<Stor
       },
     );
   }
+}
+
+/** Nix's own error, before anything is built. */
+function refuseUnknownOutputs(
+  { drvPath, outputs }: Extract<Target, { type: "derivation" }>,
+  derivations: ReadonlyMap<StorePath, Derivation>,
+): void {
+  const known = derivations.get(drvPath)?.outputs;
+  if (outputs === "all" || known === undefined) return;
+  const unknown = outputs.filter((name) => !known.has(name));
+  if (unknown.length === 0) return;
+  throw new EngineError(
+    "usage",
+    "DRV_NO_SUCH_OUTPUT",
+    `derivation '${drvPath}' does not have wanted outputs ${unknown.map((name) => `'${name}'`).join(", ")}`,
+    { hint: `it has: ${[...known.keys()].join(", ")}` },
+  );
 }
 
 /** Nix's own error (manual, Spot-Checking Build Determinism), and what to do. */

@@ -39,6 +39,7 @@ describe("build", () => {
       installables: { words: [], file: null, expression: null, attributes: [] },
       evaluation: { arguments: [], lookupPath: [], showTrace: false, flakeFlags: [] },
       outLink: "result",
+      profile: null,
     });
     expect(build("build")).toEqual(build());
   });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { GoalId, HookId } from "../../src/engine/events/ids.ts";
 import type { StorePath } from "../../src/engine/formats/store-path.ts";
-import { HookLogs } from "../../src/engine/hook-logs.ts";
+import { HookLogs, isHookLog } from "../../src/engine/hook-logs.ts";
 import { LogKeeper } from "../../src/engine/scheduler/log-keeper.ts";
 
 let directory: string;
@@ -35,6 +35,9 @@ describe("what hooks print", () => {
       [`${base}.post-build-hook-2.log`]: "second\n",
       [`${base}.upload.log`]: "sent\n",
     });
+    // Whoever looks for the builder's log passes over them all.
+    expect(readdirSync(directory).every(isHookLog)).toBe(true);
+    expect([`${base}.log`, `${base}.2.log`].some(isHookLog)).toBe(false);
   });
 
   it("is kept apart where one build is uploaded twice", async () => {

@@ -13,7 +13,7 @@ const files: Readonly<Record<string, string>> = {
   [USER]: `DrvWithVersion("xp-dyn-drv",[("out","${OUT}","","")],[("${MAKER}",([],[("out",["out"])]))],[],"x86_64-linux","/bin/sh",[],[])`,
 };
 
-function plan(valid: readonly string[]) {
+function plan(valid: readonly string[], outputs: readonly string[] = ["out"]) {
   // Only what planning asks for.
   const store = {
     lockValidPaths: async (paths: readonly StorePath[]) => new Set(paths.filter((path) => valid.includes(path))),
@@ -23,7 +23,7 @@ function plan(valid: readonly string[]) {
   return planRun({
     store,
     readDrv: async (path) => Buffer.from(files[path] ?? "", "latin1"),
-    targets: [{ type: "built", drvPath: USER, outputs: ["out"] }],
+    targets: [{ type: "built", drvPath: USER, outputs }],
     substitute: false,
     rounds: 1,
     check: "no",
@@ -40,6 +40,14 @@ it("refuses what needs the outputs of a derivation that is itself built, naming 
   expect(error).toMatchObject({ code: "DRV_DYNAMIC" });
   expect((error as EngineError).message).toContain(USER);
   expect((error as EngineError).message).toContain(MAKER);
+});
+
+it("refuses outputs that a derivation does not have, in Nix's words", async () => {
+  await expect(plan([OUT], ["out", "doc", "man"])).rejects.toMatchObject({
+    code: "DRV_NO_SUCH_OUTPUT",
+    message: `derivation '${USER}' does not have wanted outputs 'doc', 'man'`,
+    hint: "it has: out",
+  });
 });
 
 it("needs nothing of it once the outputs are valid", async () => {

@@ -7,6 +7,7 @@ import { parseStoreReference } from "../config/store-reference.ts";
 import type { Surroundings } from "../create-build-run.ts";
 import { EngineError, messageOf } from "../errors.ts";
 import { baseNameOf, type StorePath } from "../formats/store-path.ts";
+import { isHookLog } from "../hook-logs.ts";
 import { unpack } from "../stores/binary-cache/compression.ts";
 import { readBytes } from "../stores/binary-cache/read-text.ts";
 import type { DerivedPath } from "../stores/store.ts";
@@ -130,7 +131,7 @@ async function readRunLog(
   for (const run of runs.slice(-MOST_RUNS)) {
     const names = await readdir(join(directory, run)).catch(() => []);
     for (const name of names) {
-      if (!name.startsWith(base) || !name.endsWith(".log")) continue;
+      if (!name.startsWith(base) || !name.endsWith(".log") || isHookLog(name)) continue;
       const file = join(directory, run, name);
       const time = (await stat(file).catch(() => null))?.mtimeMs ?? 0;
       if (latest === null || time > latest.time) latest = { file, time };

@@ -1,12 +1,15 @@
 // Opens whatever store a reference names, for commands that only read, copy or ask.
+import { existsSync } from "node:fs";
 import type { Clock } from "../clock.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { type CacheReference, parseStoreReference } from "../config/store-reference.ts";
+import { type CacheReference, parseStoreReference, type StoreReference } from "../config/store-reference.ts";
 import type { Surroundings } from "../create-build-run.ts";
+import { EngineError } from "../errors.ts";
 import { openOwnCaches } from "../open-own-caches.ts";
 import { readSshOptions } from "../ssh-environment.ts";
 import type { CacheStore } from "../stores/binary-cache/cache-store.ts";
 import type { EmbeddedStore } from "../stores/embedded/embedded-store.ts";
+import { layoutOf } from "../stores/embedded/layout.ts";
 import { openDestination } from "../stores/open-destination.ts";
 import { openRemote } from "../stores/open-remote.ts";
 import type { DestinationStore, MachineStore, StoreDescription } from "../stores/store.ts";
@@ -41,12 +44,14 @@ export async function openAnyStore(
   surroundings: Surroundings,
   clock: Clock,
   notice: (message: string) => void,
+  directory: "made" | "demanded" = "made",
 ): Promise<AnyStore> {
   const { environment } = surroundings;
   const { sshSettings, warnings } = readSshOptions(environment);
   for (const warning of warnings) notice(warning);
   const { reference, warnings: unknown } = parseStoreReference(text, config.context);
   for (const warning of unknown) notice(warning);
+  if (directory === "demanded") demandDirectory(reference, text);
   if (reference.type === "cache") return openCacheStore(reference, config, environment, clock, notice);
   const transports = new Transports({ clock, environment, notice: ({ message }) => notice(message) });
   const ending = (store: MachineStore) => async (): Promise<void> => {
@@ -82,6 +87,15 @@ export async function openAnyStore(
     transports.close();
     throw error;
   }
+}
+
+/** A command that only looks at a store, or takes from it, makes none. */
+function demandDirectory(reference: StoreReference, text: string): void {
+  if (reference.type !== "local" || reference.root === null) return;
+  if (existsSync(layoutOf(reference.root).database)) return;
+  throw new EngineError("store", "STORE_NOT_THERE", `expected a store at '${reference.root}', found none`, {
+    hint: `check the name; building with --store ${text} makes one`,
+  });
 }
 
 async function openCacheStore(

@@ -19,9 +19,8 @@ export async function pingStore(
   const config = loadConfig(overrides);
   const warnings = [...config.warnings];
   const { settings } = config;
-  const opened = await openAnyStore(settings.store, config, surroundings, systemClock, (message) =>
-    warnings.push(message),
-  );
+  const notice = (message: string): void => void warnings.push(message);
+  const opened = await openAnyStore(settings.store, config, surroundings, systemClock, notice, "demanded");
   try {
     return { description: await opened.describe(), warnings };
   } finally {

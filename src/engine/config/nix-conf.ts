@@ -30,7 +30,8 @@ export type NixConfSetting = Extract<NixConfEntry, { type: "setting" }>;
 export function parseNixConf(text: string, file: string): NixConfEntry[] {
   const entries: NixConfEntry[] = [];
   let line = 0;
-  for (const raw of text.split("\n")) {
+  // Editors of other systems begin a file with a byte order mark.
+  for (const raw of text.replace(/^\ufeff/, "").split("\n")) {
     line += 1;
     const where: Where = { file, line };
     const content = raw.split("#", 1)[0] ?? "";

@@ -6,6 +6,7 @@ import { parseMethodAlgorithm } from "../formats/content-address.ts";
 import { parseHash, printHash } from "../formats/hash.ts";
 import { isStorePath, parseStorePath, type StorePath } from "../formats/store-path.ts";
 import type { Derivation, DerivationInput, DerivationOutput } from "./derivation.ts";
+import { fixedOutputPath } from "./hash-modulo.ts";
 import { sortedMap, sortedSet } from "./sorted.ts";
 
 /** Largest `.drv` file believed, in bytes. Big ones carry scripts or structured attributes of a few MiB. */
@@ -28,6 +29,7 @@ export function parseDerivation(bytes: Uint8Array, name: string): Derivation {
   const dynamic = parseHead(reader);
   const outputs = new Map<string, DerivationOutput>();
   reader.list(() => parseOutput(reader, outputs));
+  for (const [output, made] of outputs) refuseForeignPath(name, output, made);
   reader.expect(",");
   const inputDrvs = new Map<StorePath, DerivationInput>();
   reader.list(() => parseInput(reader, dynamic, inputDrvs));
@@ -87,6 +89,19 @@ function parseOutput(reader: AtermReader, outputs: Map<string, DerivationOutput>
     if (!(error instanceof EngineError)) throw error;
     throw reader.fail(`path, hash algorithm and hash of an output (${messageOf(error)})`, triple, error);
   }
+}
+
+/** A fixed output's path follows from its hash (Nix computes it anew, and refuses others: derivations.cc, `checkInvariants`). */
+function refuseForeignPath(name: string, output: string, made: DerivationOutput): void {
+  if (made.type !== "fixed") return;
+  const expected = fixedOutputPath(name, output, made);
+  if (made.path === expected) return;
+  throw new EngineError(
+    "format",
+    "DRV_BAD_OUTPUT",
+    `derivation '${name}.drv' has incorrect output '${made.path}', should be '${expected}'`,
+    { hint: "a fixed output lies where its hash says: evaluate again" },
+  );
 }
 
 /**

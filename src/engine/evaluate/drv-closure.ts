@@ -87,6 +87,12 @@ export async function readDrvClosure(
 
 function unreadable(path: StorePath, neededBy: StorePath | null, cause: unknown): EngineError {
   const user = neededBy === null ? "" : `, which '${neededBy}' needs`;
+  if ((cause as NodeJS.ErrnoException | null)?.code === "ENOENT") {
+    return new EngineError("store", "DRV_NOT_THERE", `derivation '${path}'${user} is not in this store`, {
+      hint: "it lies in another store (see --store; copy --from brings it here), or was garbage-collected: evaluate again",
+      cause,
+    });
+  }
   return new EngineError(
     "store",
     "DRV_CLOSURE_UNREADABLE",

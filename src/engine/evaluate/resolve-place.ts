@@ -7,6 +7,9 @@ import type { Installable } from "./installable.ts";
 import { parseInstallables } from "./installable.ts";
 import { groupByOutputs } from "./wanted-outputs.ts";
 
+/** A path in the system's store, or in a private one below a directory of its own. */
+const IN_A_STORE = new RegExp(`(${STORE_DIR}/[0-9a-df-np-sv-z]{32}-[^/]+(?:/.*)?)$`);
+
 /** What a directory is searched for, in this order. */
 const DEFAULT_FILES = ["default.nix", "default.ts", "default.js", "flake.nix"] as const;
 
@@ -20,8 +23,9 @@ export async function resolvePlace(place: Extract<Installable, { type: "place" }
   const found = await lstat(path).catch(() => null);
   const target = found === null ? null : await realpath(path).catch(() => null);
   if (target === null) throw notFound(place.path, attributes);
-  if (target.startsWith(`${STORE_DIR}/`) && attributes.length === 0) {
-    const [inStore] = parseInstallables({ words: [target], file: null, expression: null, attributes });
+  const stored = IN_A_STORE.exec(target)?.[1];
+  if (stored !== undefined && attributes.length === 0) {
+    const [inStore] = parseInstallables({ words: [stored], file: null, expression: null, attributes });
     if (inStore !== undefined) return inStore;
   }
   const kind = await lstat(target);

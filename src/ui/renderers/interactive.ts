@@ -12,6 +12,7 @@ import type { MountedBoard, Suspend } from "./ink-app.tsx";
 import { createLineWriter } from "./line-writer.ts";
 import { LogFiles } from "./log-files.ts";
 import { failureLines } from "./nix-words.ts";
+import { noticeLines } from "./notice-lines.ts";
 import { digestLines, summaryLine } from "./plain-summary.ts";
 import { withQuickStart } from "./quick-start.ts";
 import type { Renderer, RendererPorts } from "./renderer.ts";
@@ -151,7 +152,7 @@ class InteractiveRenderer implements Renderer {
     }
     if (board.failures.size > REPEATED_FAILURES) err.lines(digestLines(board));
     for (const notice of board.notices)
-      if (notice.level !== "info") err.line(`${notice.level}: ${sanitizeText(notice.message)}`);
+      if (notice.level !== "info") err.lines(noticeLines(`${notice.level}: `, notice.message, null, this.color));
     if (board.run.type !== "notStarted") err.line(summaryLine(board));
     if (board.run.type !== "finished" || !this.ports.options.printOutPaths) return;
     const out = createLineWriter(this.ports.stdout, this.ports.outputClosed);

@@ -98,7 +98,7 @@ export function summaryLine(board: Board): string {
     part(outcome.notBuilt, "not built"),
   ].filter((text) => text !== "");
   const took = board.startedAt === null ? "" : ` after ${formatWords(at - board.startedAt)}`;
-  return `${formatCounters(countersOf(board))} ${verdictWord(outcome)}${took}: ${parts.join(", ") || "nothing to do"}`;
+  return `${formatCounters(countersOf(board))} ${verdictWord(outcome)}${took}${parts.length > 0 ? `: ${parts.join(", ")}` : outcome.exitStatus === 0 ? ": nothing to do" : ""}`;
 }
 
 /** The verdict and the exit status come from the same value. */

@@ -11,6 +11,7 @@ import { detectCi, withoutCommands } from "./ci-groups.ts";
 import { createStops } from "./interrupts.ts";
 import { createLineWriter } from "./line-writer.ts";
 import { buildingLine, copyingLine, failureLines, plannedLines } from "./nix-words.ts";
+import { noticeLines } from "./notice-lines.ts";
 import { digestLines, heartbeatLine, summaryLine } from "./plain-summary.ts";
 import type { Renderer, RendererPorts } from "./renderer.ts";
 
@@ -91,8 +92,8 @@ class PlainRenderer implements Renderer {
 
   private show(event: EngineEvent, at: number): void {
     switch (event.type) {
-      case "runStageChanged":
-        if (event.stage === "building") this.plan();
+      case "goalWaiting":
+        this.plan();
         return;
       case "runStopping":
         this.say(
@@ -106,8 +107,7 @@ class PlainRenderer implements Renderer {
         this.say("dispatch goes on");
         return;
       case "noticeRaised":
-        this.say(`${this.level(event.level)}${sanitizeText(event.message)}`);
-        if (event.hint !== null) this.say(`       ${sanitizeText(event.hint)}`);
+        this.lines(noticeLines(this.level(event.level), event.message, event.hint, this.color));
         return;
       case "substitutionStarted":
         this.plan();

@@ -7,6 +7,7 @@ import { wantsColor } from "./choose.ts";
 import { createStops } from "./interrupts.ts";
 import { createLineWriter } from "./line-writer.ts";
 import { failureLines } from "./nix-words.ts";
+import { noticeLines } from "./notice-lines.ts";
 import { summaryLine } from "./plain-summary.ts";
 import type { Renderer, RendererPorts } from "./renderer.ts";
 
@@ -19,8 +20,7 @@ export function createQuietRenderer(ports: RendererPorts): Renderer {
   const color = wantsColor(ports.env, ports.stderr.isTTY === true);
   const show = ({ event }: PublishedEvent): void => {
     if (event.type === "noticeRaised" && event.level === "error") {
-      err.line(`error: ${sanitizeText(event.message)}`);
-      if (event.hint !== null) err.line(`       ${sanitizeText(event.hint)}`);
+      err.lines(noticeLines("error: ", event.message, event.hint, color));
     }
     if (event.type !== "goalFinished" || event.result.type !== "failed") return;
     const goal = board.goals.get(event.goal);

@@ -23,6 +23,7 @@ const request = {
   diffoscope: false,
   outLink: null,
   dryRun: false,
+  profile: null,
   holdWhenFailed: false,
   uploadTo: null,
 } as const;

@@ -15,6 +15,10 @@ describe("nix.conf grammar", () => {
     ]);
   });
 
+  it("takes a byte order mark off the beginning", () => {
+    expect(parseNixConf("\ufeffcores = 1", "/c")).toMatchObject([{ name: "cores", value: "1" }]);
+  });
+
   it.each([
     ["max-jobs", "/c:2: syntax error in configuration line 'max-jobs'"],
     ["max-jobs=4", "/c:2: syntax error in configuration line 'max-jobs=4'"],

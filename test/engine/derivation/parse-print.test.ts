@@ -15,6 +15,16 @@ function parse(text: string) {
 }
 
 describe("derivations", () => {
+  it("have their fixed outputs where the hashes say, or are refused", () => {
+    const text = (out: string) =>
+      `Derive([("out","${out}","r:sha256","${"0".repeat(64)}")],[],[],"x86_64-linux","/bin/sh",[],[])`;
+    const right = "/nix/store/130c0ks0fyxky4j4qx02apy69hasc6nf-x";
+    expect(() => parse(text(path("x")))).toThrow(
+      /^derivation 'x\.drv' has incorrect output '\/nix\/store\/0123456789abcdfghijklmnpqrsvwxyz-x', should be '(.*)'$/,
+    );
+    expect(parse(text(right)).outputs.get("out")).toMatchObject({ type: "fixed", path: right });
+  });
+
   it("are read back, whatever they hold", () => {
     fc.assert(
       fc.property(anyDerivation, (derivation) => {

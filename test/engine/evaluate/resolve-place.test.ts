@@ -45,6 +45,14 @@ describe("a place", () => {
     expect(await resolve("Buildfile")).toMatchObject({ type: "file", path: join(cwd, "Buildfile") });
   });
 
+  it("is a path of a private store where a link leads into one", async () => {
+    const path = "/nix/store/3pysdbjixd4amzidam0kp6vwzpqy58y3-wrapper";
+    mkdirSync(join(cwd, "root/nix/store"), { recursive: true });
+    writeFileSync(join(cwd, `root${path}`), "text");
+    symlinkSync(join(cwd, `root${path}`), join(cwd, "result"));
+    expect(await resolve("./result")).toEqual({ type: "storePath", path });
+  });
+
   it("that is not there, or has nothing, says so and what to do", async () => {
     await expect(resolve("hello")).rejects.toMatchObject({
       code: "INSTALLABLE_NOT_FOUND",

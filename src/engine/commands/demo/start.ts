@@ -98,6 +98,7 @@ export async function startDemo(surroundings: Surroundings): Promise<Demo> {
         },
         check: "no",
         diffoscope: false,
+        profile: null,
         outLink: null,
         dryRun: false,
         uploadTo: null,

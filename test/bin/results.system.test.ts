@@ -1,0 +1,127 @@
+// What a build leaves behind: links, profiles and JSON as Nix makes them, and errors where something was asked for that is not there.
+import { existsSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Client, createClient } from "../e2e/client.ts";
+import { startBuilders } from "../support/builders.ts";
+import { nixGenerations } from "../support/nix-generations.ts";
+import { standInNixpkgs } from "../support/nixpkgs.ts";
+
+const generations = await nixGenerations();
+const nixPath = `nixpkgs=${await standInNixpkgs()}`;
+
+const SET = `
+with import <nixpkgs> {};
+{
+  one = runCommand "one" { } "echo 1 > $out";
+  other = runCommand "other" { } "echo 2 > $out";
+  pair = runCommand "pair" { outputs = [ "first" "second" ]; } "echo 1 > $first; echo 2 > $second";
+  withOut = runCommand "with-out" { outputs = [ "out" "dev" ]; } "echo 1 > $out; echo 2 > $dev";
+}
+`;
+
+for (const generation of generations) {
+  describe(`results beside Nix ${generation.version}`, () => {
+    let client: Client;
+    let file: string;
+    const home = (): string => join(client.instance.directory, "homes/root");
+
+    beforeAll(async () => {
+      await using fleet = await startBuilders(1);
+      client = await createClient(fleet, { generation });
+      file = client.write("set.nix", SET);
+    });
+    afterAll(() => client?.remove());
+
+    const build = (...words: readonly string[]) =>
+      client.run(["build", "-f", file, ...words, "--ui", "plain", "--builders", ""]);
+    /** Links in the home with a name of theirs, and where they lead; removed, so that the next ones stand alone. */
+    const links = (prefix: string): Record<string, string> => {
+      const names = readdirSync(home()).filter((name) => name.startsWith(`${prefix}`) && name !== "set.nix");
+      const found = Object.fromEntries(names.sort().map((name) => [name, readlinkSync(join(home(), name))]));
+      for (const name of names) rmSync(join(home(), name));
+      return found;
+    };
+
+    it("are linked under nix-build's names", async () => {
+      for (const attributes of [
+        ["one"],
+        ["one", "other"],
+        ["pair.first", "pair.second"],
+        ["pair.second", "one", "pair.first"],
+        ["withOut", "other", "withOut.dev"],
+        ["one", "one"],
+      ]) {
+        const words = attributes.flatMap((attribute) => ["-A", attribute]);
+        await client.instance.output("nix-build", [file, ...words, "-o", "/homes/root/linked"], {
+          env: { NIX_PATH: nixPath },
+        });
+        const theirs = links("linked");
+        const { status, stderr } = await build(...words, "-o", "/homes/root/linked");
+        expect(status, stderr).toBe(0);
+        expect(links("linked"), attributes.join(" ")).toEqual(theirs);
+      }
+    });
+
+    it("are printed as JSON as 'nix build --json' does", async () => {
+      const words = ["--json", "--no-link", "-f", file, "one", "pair^*"];
+      const outcome = await client.instance.run("nix", ["build", ...words], { env: { NIX_PATH: nixPath } });
+      const { status, stdout, stderr } = await build("one", "pair^*", "--json", "--no-link");
+      expect(status, stderr).toBe(0);
+      const ours = JSON.parse(stdout) as unknown[];
+      expect(ours).toHaveLength(2);
+      // Nix 2.8 knows no '^' behind an attribute.
+      if (outcome.status === 0) expect(JSON.parse(outcome.stdout)).toMatchObject(ours);
+    });
+
+    it("become generations of a profile, which Nix goes on with", async () => {
+      const profile = "/homes/root/profile";
+      for (const attribute of ["one", "other", "other"]) {
+        const { status, stderr } = await build(attribute, "--no-link", "--profile", profile);
+        expect(status, stderr).toBe(0);
+      }
+      expect(Object.keys(generationsOf(home()))).toEqual(["profile", "profile-1-link", "profile-2-link"]);
+      await client.instance.output("nix-store", ["--gc"]);
+      expect(await client.instance.output("cat", [`${profile}-1-link`])).toBe("1");
+      const listed = await client.instance.output("nix-env", ["-p", profile, "--list-generations"]);
+      expect(listed).toMatch(/1 .*\n.*2 .*\(current\)/);
+      const several = await build("one", "other", "--no-link", "--profile", profile);
+      expect(several.status).toBe(1);
+      expect(several.stderr).toContain(
+        "'--profile' requires that the arguments produce a single store path, but there are 2",
+      );
+    });
+
+    it("are not there where outputs are asked for that no derivation has", async () => {
+      const { status, stdout, stderr } = await build("one^nope", "--no-link");
+      expect(status).toBe(1);
+      expect(stdout).toBe("");
+      expect(stderr).toContain("does not have wanted outputs 'nope'");
+      expect(stderr).toContain("it has: out");
+      expect(stderr).not.toContain("nothing to do");
+    });
+  });
+}
+
+describe("a store that is not there", () => {
+  it("is made by no command that only looks at one", async () => {
+    await using fleet = await startBuilders(1);
+    await using client = await createClient(fleet, { generation: generations[0]! });
+    const store = ["--store", "/homes/root/mistyped"];
+    for (const words of [["verify", "--all"], ["gc"], ["ping-store"]]) {
+      const { status, stderr } = await client.run([...words, ...store]);
+      expect(status, words.join(" ")).toBe(1);
+      expect(stderr).toContain("expected a store at '/homes/root/mistyped', found none");
+    }
+    const path = `/nix/store/${"0".repeat(32)}-x.drv`;
+    const { status, stderr } = await client.run(["build", `${path}^out`, ...store, "--ui", "plain"]);
+    expect(status).toBe(1);
+    expect(stderr).toContain(`derivation '${path}' is not in this store`);
+    expect(existsSync(join(client.instance.directory, "homes/root/mistyped/nix/var/nix/db"))).toBe(true);
+  });
+});
+
+function generationsOf(directory: string): Record<string, string> {
+  const names = readdirSync(directory).filter((name) => name.startsWith("profile"));
+  return Object.fromEntries(names.sort().map((name) => [name, readlinkSync(join(directory, name))]));
+}
