@@ -3,7 +3,15 @@ import type { EvaluationOptions, GarbageTask, HookChoice, InstallableWords } fro
 import type { UiFlag } from "../src/ui/index.ts";
 
 /** Nix's `--log-format`, for those used to it; `--ui` is ours and wins. */
-export const LOG_FORMATS = ["raw", "internal-json", "bar", "bar-with-logs"] as const;
+export const LOG_FORMATS = [
+  "raw",
+  "raw-with-logs",
+  "internal-json",
+  "bar",
+  "bar-with-logs",
+  "multiline",
+  "multiline-with-logs",
+] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
 /** Flags of every command. */

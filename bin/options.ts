@@ -18,7 +18,8 @@ const SEPARATOR = "\0";
 export function parseCommandLine(argv: readonly string[], version: string): Invocation {
   const { name, args } = findCommand(argv);
   const flagsOnly = args.slice(0, args.includes("--") ? args.indexOf("--") : args.length);
-  if (flagsOnly.includes("--version")) return { type: "help", text: `${PROGRAM} ${version}` };
+  if (flagsOnly.includes("--version") || flagsOnly.includes("-V") || (name === null && args[0] === "version"))
+    return { type: "help", text: `${PROGRAM} ${version}` };
   if (flagsOnly.includes("--help") || flagsOnly.includes("-h")) return { type: "help", text: helpText(name) };
   if (name === null && args[0] === "help") return { type: "help", text: helpText(asCommand(args[1] ?? "")) };
 

@@ -48,7 +48,7 @@ export async function showRun(
     env: surroundings.environment,
     clock: systemClock,
     options: {
-      printBuildLogs: config.settings.printBuildLogs ?? flags.logFormat === "bar-with-logs",
+      printBuildLogs: config.settings.printBuildLogs ?? flags.logFormat?.endsWith("-with-logs") === true,
       logLines: config.settings.logLines,
       logCommand: await logCommand(config.settings.store, surroundings),
       verbosity: flags.verbosity,
@@ -102,10 +102,18 @@ function choose(flags: CommonFlags & ShowFlags, surroundings: Surroundings): Ren
   return choice;
 }
 
-/** Nix's words for the same: `--log-format raw` is plain lines, `--quiet` says little. */
+/** Nix's words for the same: `--log-format raw` is plain lines, `bar` the board where there can be one, `--quiet` says little. */
 function formatOf(flags: CommonFlags & ShowFlags): ChooseInput["ui"] {
-  if (flags.verbosity < 0) return "quiet";
-  return flags.logFormat === "raw" ? "plain" : "auto";
+  if (flags.verbosity < 0 && flags.logFormat === null) return "quiet";
+  switch (flags.logFormat) {
+    case "internal-json":
+      return "internal-json";
+    case "raw":
+    case "raw-with-logs":
+      return "plain";
+    default:
+      return "auto";
+  }
 }
 
 /** Ctrl-C asks, twice insists; SIGTERM and SIGHUP cancel at once. */

@@ -1,5 +1,6 @@
 // The user interface as the composition root sees it: choose a way of showing, create it, feed it events. Ink is loaded only for the board.
 import type { RendererKind } from "./renderers/choose.ts";
+import { createInternalJsonRenderer } from "./renderers/internal-json.ts";
 import { createJsonRenderer } from "./renderers/json.ts";
 import { createPlainRenderer } from "./renderers/plain.ts";
 import { createQuietRenderer } from "./renderers/quiet.ts";
@@ -34,6 +35,8 @@ export async function createRenderer(choice: RendererKind, ports: RendererPorts)
   switch (choice.kind) {
     case "json":
       return createJsonRenderer(ports);
+    case "internal-json":
+      return createInternalJsonRenderer(ports);
     case "plain":
       return createPlainRenderer(ports);
     case "quiet":

@@ -313,7 +313,7 @@ describe("bad usage", () => {
     [
       ["--ui", "bord"],
       "USAGE_BAD_VALUE",
-      "expected auto, board, plain, json, quiet, found 'bord'",
+      "expected auto, board, plain, json, internal-json, quiet, found 'bord'",
       "did you mean 'board'?",
     ],
     [["--rounds-on", "mars"], "USAGE_BAD_VALUE", "expected any, same, other", ""],

@@ -1,7 +1,7 @@
 // Which way of showing a run fits where the program runs; decided before anything of the board is loaded.
 import type { Environment } from "./renderer.ts";
 
-export const UI_FLAGS = ["auto", "board", "plain", "json", "quiet"] as const;
+export const UI_FLAGS = ["auto", "board", "plain", "json", "internal-json", "quiet"] as const;
 export type UiFlag = (typeof UI_FLAGS)[number];
 
 export interface ChooseInput {
@@ -14,7 +14,7 @@ export interface ChooseInput {
 
 export type RendererKind =
   | { readonly kind: "board"; readonly drawOn: "stdout" | "stderr" }
-  | { readonly kind: "plain" | "json" | "quiet" };
+  | { readonly kind: "plain" | "json" | "internal-json" | "quiet" };
 
 /** The kind, or why the one asked for is not possible. */
 export type RendererChoice = RendererKind | { readonly error: string; readonly hint: string };
@@ -22,7 +22,7 @@ export type RendererChoice = RendererKind | { readonly error: string; readonly h
 /** `auto` is the board only on a terminal (stdin and the stream drawn on), outside CI, and where `TERM` can move a cursor. */
 export function chooseRenderer(input: ChooseInput): RendererChoice {
   const { ui, env } = input;
-  if (ui === "plain" || ui === "json" || ui === "quiet") return { kind: ui };
+  if (ui !== "auto" && ui !== "board") return { kind: ui };
   const drawOn = input.stdoutIsTTY ? "stdout" : "stderr";
   const obstacle = boardObstacle(input);
   if (ui === "auto") return obstacle === null && !isCI(env) ? { kind: "board", drawOn } : { kind: "plain" };
