@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { systemClock } from "../clock.ts";
 import { loadConfig, loadMachines } from "../config/load.ts";
 import { machineNames } from "../config/machine.ts";
-import { printStoreReference } from "../config/store-reference.ts";
+import { printStoreReference, withoutPassword } from "../config/store-reference.ts";
 import type { Surroundings } from "../create-build-run.ts";
 import { EngineError, messageOf } from "../errors.ts";
 import { readSshOptions } from "../ssh-environment.ts";
@@ -101,7 +101,7 @@ export async function probeBuilders(
     const { maxJobs } = config.settings;
     return {
       builders,
-      setting: config.settings.builders,
+      setting: withoutPassword(config.settings.builders),
       localSlots: maxJobs === "auto" ? availableParallelism() : maxJobs,
       problems: [
         ...problems.map(({ error }) => ({ message: error.message, hint: error.hint })),

@@ -5,7 +5,7 @@ import type { Machine } from "./machine.ts";
 import type { Where } from "./nix-conf.ts";
 import { printWhere } from "./nix-conf.ts";
 import type { ReferenceContext } from "./store-reference.ts";
-import { parseStoreReference } from "./store-reference.ts";
+import { parseStoreReference, withoutPassword } from "./store-reference.ts";
 import { splitWords } from "./value-kinds.ts";
 
 /** What reading a file gave. */
@@ -124,7 +124,7 @@ function parseEntry(fields: readonly string[], where: Where, context: MachinesCo
     return value === undefined || value === "-" ? null : value;
   };
   const bad = (index: number, expected: string, hint?: string): void => {
-    const message = `field ${index + 1} (${FIELD_NAMES[index]}): expected ${expected}, found '${(fields[index] ?? "").slice(0, 200)}'`;
+    const message = `field ${index + 1} (${FIELD_NAMES[index]}): expected ${expected}, found '${withoutPassword(fields[index] ?? "").slice(0, 200)}'`;
     problems.push({ severity: "error", error: machinesError("MACHINES_BAD_FIELD", where, message, hint) });
   };
 
@@ -188,7 +188,7 @@ function notSsh(uri: string, where: Where): EngineError {
   return machinesError(
     "MACHINE_NOT_SSH",
     where,
-    `field 1 (store URI): expected a machine reached over SSH (ssh://HOST or ssh-ng://HOST), found '${uri.slice(0, 200)}'`,
+    `field 1 (store URI): expected a machine reached over SSH (ssh://HOST or ssh-ng://HOST), found '${withoutPassword(uri).slice(0, 200)}'`,
     "this machine needs no entry in the list: --max-jobs says how many builds it takes",
   );
 }

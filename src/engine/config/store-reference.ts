@@ -1,6 +1,7 @@
 // Store references: which store a URI, a word (`auto`, `daemon`) or a directory means, and how it is written back.
 import { posix } from "node:path";
 import { EngineError } from "../errors.ts";
+import { isSshHost, isSshUser } from "../formats/ssh-names.ts";
 import { STORE_DIR } from "../formats/store-path.ts";
 import type {
   CacheParameters,
@@ -168,6 +169,8 @@ function parseBase(base: string, text: string, context: ReferenceContext, parame
   }
 }
 
+const SHELL_SIGNS = "any of $ \\ ; & < > | ( ) { }, that does not begin with '-'";
+
 /** `host`, `user@host:port`, `[::1]:22`, and for old configurations an address without brackets. */
 function parseDestination(rest: string, text: string): SshDestination {
   const authority = rest.replace(/\/+$/, "");
@@ -182,16 +185,9 @@ function parseDestination(rest: string, text: string): SshDestination {
   const written = match[1] ?? "";
   const host = match === named ? decode(written, text) : written.replace(/%(?:25)?/, "%");
   const port = match[2] === undefined ? null : Number(match[2]);
-  // A leading '-' would be read as an option by ssh programs.
-  if (
-    host === "" ||
-    host.startsWith("-") ||
-    user === "" ||
-    user?.startsWith("-") === true ||
-    /[\s\0]/.test(host + (user ?? ""))
-  ) {
-    throw malformed(text, "a host and user name that are not empty, have no blanks and do not begin with '-'");
-  }
+  if (user?.includes(":") === true) throw malformed(text, "a user without a password: SSH logs in by key");
+  if (!isSshHost(host)) throw malformed(text, `a host name without blanks, quotes and ${SHELL_SIGNS}`);
+  if (user !== null && !isSshUser(user)) throw malformed(text, `a user name without blanks, quotes and ${SHELL_SIGNS}`);
   if (port !== null && (port < 1 || port > 65535)) throw malformed(text, "a port from 1 to 65535");
   return { user, host, port };
 }
@@ -242,8 +238,9 @@ function malformed(text: string, expected: string, cause?: unknown): EngineError
   );
 }
 
-function withoutPassword(text: string): string {
-  return text.replace(/(:\/\/[^/@?]*:)[^/@?]*@/, "$1***@");
+/** The text of a reference without a password that may stand in it, for messages. */
+export function withoutPassword(text: string): string {
+  return text.replace(/(:\/\/[^/@?]*:)[^/@?\s]*@/g, "$1***@");
 }
 
 /**

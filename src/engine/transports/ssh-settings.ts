@@ -3,6 +3,7 @@ import { isIPv6 } from "node:net";
 import type { SshOptions } from "../config/ssh-options.ts";
 import type { SshDestination } from "../config/store-reference.ts";
 import { EngineError } from "../errors.ts";
+import { isSshHost, isSshUser } from "../formats/ssh-names.ts";
 
 /** One `keyword value` of ssh_config(5), as `-o Keyword=value` gives it. The keyword's case does not matter. */
 export interface SshOption {
@@ -101,8 +102,7 @@ export function parseSshAddress(text: string): SshDestination {
 /** The same destination if ssh could be given it: nothing empty, no blanks, nothing ssh would take for a flag. Throws SSH_BAD_HOST. */
 export function checkSshDestination(destination: SshDestination, shown = sshName(destination)): SshDestination {
   const { user, host, port } = destination;
-  const isBad = (word: string): boolean => word === "" || /^-|[\s\0/]/.test(word);
-  if (!isBad(host) && (user === null || !isBad(user)) && (port === null || (port >= 1 && port <= 65535)))
+  if (isSshHost(host) && (user === null || isSshUser(user)) && (port === null || (port >= 1 && port <= 65535)))
     return destination;
   throw new EngineError(
     "config",

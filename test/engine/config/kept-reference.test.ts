@@ -12,7 +12,7 @@ describe("a reference that is kept", () => {
       "s3://bucket?endpoint=https://minio:9000&region=eu",
       true,
     ],
-    ["ssh-ng://me:secret@host", "ssh-ng://me@host", true],
+    ["ssh-ng://me:secret@host", "ssh-ng://host", true],
     ["ssh-ng://me@host", "ssh-ng://me@host", false],
     ["./store", "local:///work/store", false],
     ["auto", "auto", false],

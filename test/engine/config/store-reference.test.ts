@@ -46,6 +46,27 @@ describe("store references", () => {
     expect(parse(text)).toMatchObject(expected);
   });
 
+  it.each([
+    "ssh://$(id)@mac",
+    "ssh://mac%24(id)",
+    "ssh://m`id`",
+    "ssh://mac%3Bid",
+    "ssh://a|b",
+    "ssh://-oProxyCommand=id",
+    "ssh://-l@mac",
+    "ssh://a%0Ab",
+    "ssh-ng://a%20b@mac",
+    "ssh-ng://'a'@mac",
+    "ssh-ng://a%5C@mac",
+  ])("refuses what ssh or a shell would act on: %j", (text) => {
+    expect(() => parse(text)).toThrow(/cannot parse store reference .*: expected/);
+  });
+
+  it("takes no password for SSH, and repeats none", () => {
+    const read = () => parse("ssh-ng://bob:hunter2@mac");
+    expect(read).toThrow("'ssh-ng://bob:***@mac': expected a user without a password: SSH logs in by key");
+  });
+
   it("reads the parameters of SSH stores with their types", () => {
     const text =
       "ssh-ng://mac?ssh-key=/home/alice/my-key&remote-program=/opt/nix%20daemon%20--x&remote-store=/r&compress=true&max-connections=4&system-features=kvm%20benchmark&base64-ssh-public-host-key=QQ%3D%3D&priority=-3";
@@ -136,7 +157,7 @@ describe("store references", () => {
     const ssh = fc
       .record({
         scheme: fc.constantFrom("ssh", "ssh-ng"),
-        user: fc.option(fc.stringMatching(/^[a-z0-9@%:][a-z0-9@%:-]{0,6}$/)),
+        user: fc.option(fc.stringMatching(/^[a-z0-9@%][a-z0-9@%-]{0,6}$/)),
         host,
         port: fc.option(fc.integer({ min: 1, max: 65535 })),
         key: fc.option(word),
