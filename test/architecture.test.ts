@@ -64,7 +64,8 @@ const rooms: Readonly<Record<string, Room>> = {
   },
   transports: {
     files: ["src/engine/transports/"],
-    imports: [],
+    // Which names ssh takes is one rule, for lists that are read and for destinations that are reached.
+    imports: ["src/engine/formats/ssh-names.ts"],
     types: ["src/engine/config/"],
     node: "any",
     packages: ["ssh2", "execa"],
