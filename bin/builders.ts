@@ -47,6 +47,7 @@ function builderLines(builder: ProbedBuilder): string[] {
   const cores = answer.cores === null ? "" : ` · cores ${answer.cores === 0 ? "all" : answer.cores}`;
   const version = answer.nixVersion === null ? "" : `Nix ${answer.nixVersion} · `;
   lines.push(`  ✔ ${version}${answer.protocol} · ${trust}${cores}`);
+  if (answer.via !== null) lines.push(`    through the ssh program: ${answer.via}`);
   const missing = features.filter(
     (feature) => answer.system !== null && !answer.systemFeatures.includes(feature.replace(/!$/, "")),
   );

@@ -8,6 +8,7 @@ import type { Surroundings } from "../create-build-run.ts";
 import { EngineError, messageOf } from "../errors.ts";
 import { readSshOptions } from "../ssh-environment.ts";
 import { openRemote } from "../stores/open-remote.ts";
+import { sshTarget } from "../stores/places.ts";
 import { UNKNOWN_SETTINGS } from "../stores/remote/nix-settings.ts";
 import { Transports } from "../transports/open.ts";
 
@@ -31,6 +32,8 @@ export interface ProbedBuilder {
         /** Systems and features its own Nix names; empty when unknown. */
         readonly system: string | null;
         readonly systemFeatures: readonly string[];
+        /** Why it is reached through the ssh program; null: it is not. */
+        readonly via: string | null;
       }
     | { readonly type: "failed"; readonly code: string; readonly reason: string; readonly hint: string | null };
 }
@@ -82,9 +85,13 @@ export async function probeBuilders(
         new AbortController().signal,
       );
       const { cores, system, systemFeatures } = await settings().catch(() => UNKNOWN_SETTINGS);
+      const via = transports.sshHost(sshTarget(machine.store, sshSettings)).via;
       await store.close();
       const { protocol, nixVersion, trusted } = description;
-      return { ...known, answer: { type: "reachable", protocol, nixVersion, trusted, cores, system, systemFeatures } };
+      return {
+        ...known,
+        answer: { type: "reachable", protocol, nixVersion, trusted, cores, system, systemFeatures, via },
+      };
     } catch (error) {
       const code = error instanceof EngineError ? error.code : "UNKNOWN";
       const hint = error instanceof EngineError ? error.hint : null;

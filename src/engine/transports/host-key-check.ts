@@ -23,8 +23,14 @@ export interface HostKeyQuestion {
   /** Keys of the machine list, empty when it has none: see {@link parsePublicHostKey}. */
   readonly pinned: readonly Buffer[];
   readonly knownHosts: readonly KnownHost[];
-  /** The first of the user's known_hosts files, for the advice. */
+  /** `RevokedHostKeys`: these keys are refused, or all of them where the file cannot be read. */
+  readonly revoked:
+    | { readonly type: "keys"; readonly file: string; readonly keys: readonly Buffer[] }
+    | { readonly type: "unreadable"; readonly file: string };
+  /** The first of the user's known_hosts files: new keys go there. */
   readonly userFile: string;
+  /** Whether host names are hashed there. */
+  readonly hashed: boolean;
   readonly strict: StrictHostKeyChecking;
 }
 
@@ -33,6 +39,8 @@ export type HostKeyAnswer =
   | { readonly type: "believed" }
   /** The user's own configuration says to go on; it should be said aloud. */
   | { readonly type: "believedUnchecked"; readonly warning: string }
+  /** Likewise, and nothing was known of the host: the key is to be written down. */
+  | { readonly type: "believedNew"; readonly warning: string }
   | { readonly type: "refused"; readonly error: EngineError };
 
 /** Key types to ask the server for first, so that it shows a key that can be compared. */
@@ -44,6 +52,8 @@ export function preferredKeyTypes(question: HostKeyQuestion): string[] {
 /** Judges the key a server has shown. */
 export function checkHostKey(question: HostKeyQuestion, key: Buffer): HostKeyAnswer {
   const shown = `${keyTypeOf(key) ?? "unknown type"} ${keyFingerprint(key)}`;
+  const revoked = checkRevoked(question, key, shown);
+  if (revoked !== null) return revoked;
   if (question.pinned.length > 0) return checkPinned(question, key, shown);
   const name = lookupName(question);
   const verdict = lookupHostKey(question.knownHosts, name, key);
@@ -59,7 +69,12 @@ export function checkHostKey(question: HostKeyQuestion, key: Buffer): HostKeyAns
       );
     case "changed":
       if (question.strict === "no")
-        return unchecked(question, shown, `differs from ${verdict.place.file}:${verdict.place.line}`);
+        return accepted(
+          "believedUnchecked",
+          question,
+          shown,
+          `differs from ${verdict.place.file}:${verdict.place.line}`,
+        );
       return refused(
         "SSH_HOST_KEY_CHANGED",
         `${start}: its host key has changed: it shows ${shown}, ${verdict.place.file}:${verdict.place.line} has another ${verdict.place.keyType} key`,
@@ -67,10 +82,10 @@ export function checkHostKey(question: HostKeyQuestion, key: Buffer): HostKeyAns
           `(ssh-keygen -R '${name}' -f ${verdict.place.file}) and connect once by hand: ssh ${question.name}`,
       );
     case "unknown": {
-      if (question.strict !== "yes") return unchecked(question, shown, "is not known yet");
+      if (question.strict !== "yes") return accepted("believedNew", question, shown, "is not known yet");
       const others = verdict.others.map((place) => `${place.keyType} at ${place.file}:${place.line}`);
       const authority = verdict.hasCertAuthority
-        ? "; a @cert-authority line matches it, but host certificates are not supported"
+        ? "; a @cert-authority line matches it, but only OpenSSH's own client, which is not installed, knows host certificates"
         : "";
       return refused(
         "SSH_HOST_KEY_UNKNOWN",
@@ -113,16 +128,34 @@ function checkPinned(question: HostKeyQuestion, key: Buffer, shown: string): Hos
   );
 }
 
-function lookupName(question: HostKeyQuestion): string {
+/** ssh_config, RevokedHostKeys. */
+function checkRevoked({ name, revoked }: HostKeyQuestion, key: Buffer, shown: string): HostKeyAnswer | null {
+  const hint = "see RevokedHostKeys in the ssh configuration";
+  if (revoked.type === "unreadable") {
+    const reason = `the list of revoked host keys ${revoked.file} cannot be read, so that no key is believed`;
+    return refused("SSH_HOST_KEY_REVOKED", `${cannotConnect(name)}: ${reason}`, hint);
+  }
+  if (!revoked.keys.some((other) => other.equals(key))) return null;
+  return refused(
+    "SSH_HOST_KEY_REVOKED",
+    `${cannotConnect(name)}: its host key (${shown}) is revoked by ${revoked.file}`,
+    hint,
+  );
+}
+
+/** The name a host's key is kept under. */
+export function lookupName(question: HostKeyQuestion): string {
   return question.hostKeyAlias?.toLowerCase() ?? knownHostName(question.host, question.port);
 }
 
-function unchecked(question: HostKeyQuestion, shown: string, why: string): HostKeyAnswer {
+function accepted(
+  type: "believedUnchecked" | "believedNew",
+  question: HostKeyQuestion,
+  shown: string,
+  why: string,
+): HostKeyAnswer {
   const setting = question.strict === "no" ? "StrictHostKeyChecking=no" : "StrictHostKeyChecking=accept-new";
-  return {
-    type: "believedUnchecked",
-    warning: `the host key of '${question.name}' (${shown}) ${why}; accepted because of ${setting}, and not written down`,
-  };
+  return { type, warning: `the host key of '${question.name}' (${shown}) ${why}; accepted because of ${setting}` };
 }
 
 function refused(code: string, message: string, hint: string): HostKeyAnswer {

@@ -8,7 +8,7 @@ export interface OpenerParts {
   /** Opens one transport; must give up when the signal says so. */
   readonly openOne: (signal: AbortSignal) => Promise<Transport>;
   /** As {@link TransportOpener.heard}; null is answered when absent. */
-  readonly heard?: () => number;
+  readonly heard?: () => number | null;
   /** Called once when the opener is closed, after its transports. */
   readonly onClose?: () => void;
 }

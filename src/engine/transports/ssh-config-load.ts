@@ -49,8 +49,18 @@ function accountOf(
   }
 }
 
+/** The configuration of a host, and how OpenSSH's own program is asked for the same. */
+export interface LoadedSshConfig extends SshHostConfig {
+  /** The program that said so, and the words that lead it to the host; null where there is none. */
+  readonly program: { readonly path: string; readonly words: readonly string[] } | null;
+  /** Settings in use that only that program honours. */
+  readonly onlyOpenSsh: readonly string[];
+  /** Whether ways to log in may be left that this program does not know. */
+  readonly hasOtherLogins: boolean;
+}
+
 /** The configuration for one target. Throws SSH_BAD_HOST or SSH_CONFIG_BAD. */
-export async function loadSshConfig(target: SshTarget, options: ConfigLoadOptions): Promise<SshHostConfig> {
+export async function loadSshConfig(target: SshTarget, options: ConfigLoadOptions): Promise<LoadedSshConfig> {
   const address = checkSshDestination(target.destination);
   const name = sshName(address);
   const first: SshOption[] = [];
@@ -59,28 +69,42 @@ export async function loadSshConfig(target: SshTarget, options: ConfigLoadOption
   if (target.sshKey !== null) first.push({ keyword: "IdentityFile", value: target.sshKey });
   first.push(...target.settings.options);
 
-  const asked = options.sshProgram === null ? null : await askSsh(options.sshProgram, target, first, options.local);
+  const words = programWords(target, first);
+  const asked = options.sshProgram === null ? null : await askSsh(options.sshProgram, target, words, options.local);
   const keywords = asked ?? readFiles(target, first, options);
   const unsupported = unsupportedSettings(keywords);
-  if (unsupported.length > 0) {
+  const program = asked === null || options.sshProgram === null ? null : { path: options.sshProgram, words };
+  if (unsupported.length > 0 && program === null) {
     options.notice({
       code: "SSH_SETTING_IGNORED",
       message: `the ssh configuration of '${name}' uses ${unsupported.join(", ")}, which this program does not support`,
-      hint: null,
+      hint: "install OpenSSH's client: such machines are reached through it",
     });
   }
-  return readSshKeywords(keywords, name, address.host, options.local);
+  const config = readSshKeywords(keywords, name, address.host, options.local);
+  const hasGssapi = keywords.get("gssapiauthentication")?.[0] === "yes";
+  return {
+    ...config,
+    program,
+    onlyOpenSsh: unsupported,
+    hasOtherLogins: hasGssapi || config.agentSocket !== null,
+  };
+}
+
+/** What `ssh` is told of a target; the destination is the last word. */
+function programWords(target: SshTarget, first: readonly SshOption[]): string[] {
+  const file = target.settings.configFile;
+  return [...(file === null ? [] : ["-F", file]), ...first.flatMap(asArgument), "--", target.destination.host];
 }
 
 async function askSsh(
   program: string,
   target: SshTarget,
-  first: readonly SshOption[],
+  words: readonly string[],
   local: LocalFacts,
 ): Promise<SshKeywords | null> {
   const { host } = target.destination;
-  const file = target.settings.configFile;
-  const args = ["-G", "-T", ...(file === null ? [] : ["-F", file]), ...first.flatMap(asArgument), "--", host];
+  const args = ["-G", "-T", ...words];
   const environment = { ...local.environment };
   const result = await new Promise<{
     stdout: string;

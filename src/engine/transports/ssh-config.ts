@@ -30,6 +30,9 @@ export interface SshHostConfig {
   readonly userKnownHosts: readonly string[];
   readonly globalKnownHosts: readonly string[];
   readonly strict: StrictHostKeyChecking;
+  readonly hashKnownHosts: boolean;
+  /** File of host keys that are refused; null: none. */
+  readonly revokedHostKeys: string | null;
   readonly keepAliveIntervalMs: number | null;
   readonly keepAliveCount: number | null;
   readonly connectTimeoutMs: number | null;
@@ -144,6 +147,8 @@ export function readSshKeywords(
     userKnownHosts: paths("userknownhostsfile"),
     globalKnownHosts: paths("globalknownhostsfile"),
     strict: strictOf(one("stricthostkeychecking")),
+    hashKnownHosts: one("hashknownhosts")?.toLowerCase() === "yes",
+    revokedHostKeys: revokedFileOf(setOr("revokedhostkeys", "none"), path),
     keepAliveIntervalMs: interval === null || interval === 0 ? null : interval * 1000,
     keepAliveCount: interval === null || interval === 0 ? null : whole("serveralivecountmax"),
     connectTimeoutMs: timeout === null || timeout === 0 ? null : timeout * 1000,
@@ -192,6 +197,10 @@ export function splitWords(text: string): string[] {
 
 function unquote(text: string): string {
   return text.length > 1 && text.startsWith('"') && text.endsWith('"') ? text.slice(1, -1) : text;
+}
+
+function revokedFileOf(value: string | null, path: (text: string) => string): string | null {
+  return value === null ? null : path(unquote(value));
 }
 
 function agentSocketOf(value: string | null, path: (text: string) => string, local: LocalFacts): string | null {

@@ -42,9 +42,19 @@ export class SshHost {
     return this.#connections.length;
   }
 
-  /** Bytes that have come over all connections so far. */
-  get heard(): number {
-    return this.#connections.reduce((sum, { up }) => sum + (up?.received ?? 0), this.#heardBefore);
+  /** Bytes that have come over all connections so far; null where one does not say. */
+  get heard(): number | null {
+    let sum = this.#heardBefore;
+    for (const { up } of this.#connections) {
+      if (up?.received === null) return null;
+      sum += up?.received ?? 0;
+    }
+    return sum;
+  }
+
+  /** Why it is reached through the ssh program; null while no connection is up, or where it is not. */
+  get via(): string | null {
+    return this.#connections.find(({ up }) => up !== null)?.up?.via ?? null;
   }
 
   /** Runs a command line by the account's login shell. Throws EngineErrors that begin `cannot connect to '…'`. */

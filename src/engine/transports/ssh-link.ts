@@ -22,6 +22,8 @@ export interface SshLink {
   /** Settles when the connection is gone, with the reason. Never rejects. */
   readonly closed: Promise<Error>;
   readonly isOpen: boolean;
-  /** Bytes that have come over it. */
-  readonly received: number;
+  /** Bytes that have come over it; null where that is not known. */
+  readonly received: number | null;
+  /** Why it goes through the ssh program, in words; null: it does not. */
+  readonly via: string | null;
 }

@@ -1,23 +1,23 @@
 // How a login gets from an ssh configuration to a server: directly, through jump hosts (shared by all who need them) or a command.
-import { readFile, stat } from "node:fs/promises";
 import { createConnection } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../clock.ts";
 import { EngineError, messageOf } from "../errors.ts";
-import { checkHostKey, type HostKeyQuestion, parsePublicHostKey, preferredKeyTypes } from "./host-key-check.ts";
+import { checkHostKey, type HostKeyAnswer, type HostKeyQuestion, preferredKeyTypes } from "./host-key-check.ts";
+import { hostKeyQuestion, rememberHostKey } from "./host-key-files.ts";
 import { chooseIdentities } from "./identities.ts";
-import { type KnownHost, parseKnownHosts } from "./known-hosts.ts";
 import { abortable } from "./opener.ts";
 import { OpeningGate } from "./opening-gate.ts";
 import { ProxyCommandStream } from "./proxy-command.ts";
 import { chooseAlgorithms } from "./ssh-algorithms.ts";
 import type { LocalFacts, SshHostConfig } from "./ssh-config.ts";
-import { loadSshConfig } from "./ssh-config-load.ts";
+import { type LoadedSshConfig, loadSshConfig } from "./ssh-config-load.ts";
 import { cannotConnect, connectFailure, connectTimeout } from "./ssh-errors.ts";
 import type { SshLink } from "./ssh-link.ts";
 import { parseSshAddress, type SshLimits, type SshNotice, type SshTarget, sshName } from "./ssh-settings.ts";
+import { worthAnotherTry } from "./ssh-way.ts";
+import { pinnedLines, whyProgram } from "./ssh-way-facts.ts";
 
-const MAX_KNOWN_HOSTS_FILE = 32 * 1024 * 1024;
 /** Jump hosts that need jump hosts that need … : a configuration that goes on like this goes in a circle. */
 const MAX_HOPS = 8;
 /** How long the last words of a ProxyCommand are waited for. */
@@ -37,7 +37,7 @@ export interface SshNetworkOptions {
 /** One login on the way: the last leg leads to the target, the others to jump hosts. */
 interface Leg {
   readonly target: SshTarget;
-  readonly config: SshHostConfig;
+  readonly config: LoadedSshConfig;
 }
 
 interface JumpHost {
@@ -65,7 +65,63 @@ export class SshNetwork {
     import("./ssh.ts").catch(() => undefined);
     const legs = await route;
     signal.throwIfAborted();
-    return await this.#connectLast(legs, signal);
+    const reasons = await whyProgram(legs);
+    if (reasons.length > 0) {
+      const link = this.#throughProgram(legs, reasons.join(", "), signal);
+      if (link !== null) return await link;
+    }
+    try {
+      return await this.#connectLast(legs, signal);
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      const hope = worthAnotherTry(
+        error,
+        legs.some(({ config }) => config.hasOtherLogins),
+      );
+      const link = hope === null ? null : this.#throughProgram(legs, hope, signal);
+      if (link === null) throw error;
+      // Where it fails too, our own words say more.
+      return await link.catch(() => {
+        throw error;
+      });
+    }
+  }
+
+  /** A connection made by the ssh program, jump hosts included; null where there is none. */
+  #throughProgram(legs: readonly Leg[], reason: string, given: AbortSignal): Promise<SshLink> | null {
+    const leg = legs.at(-1);
+    const program = leg?.config.program ?? null;
+    if (leg === undefined || program === null) return null;
+    const { target, config } = leg;
+    const { clock, limits, local } = this.options;
+    const name = sshName(target.destination);
+    const where = config.port === 22 ? config.host : `${config.host}:${config.port}`;
+    const connect = async (): Promise<SshLink> => {
+      const leaveGate = await this.#gate.enter(`${config.host}:${config.port}`, given);
+      const timeoutMs = config.connectTimeoutMs ?? limits.connectTimeoutMs;
+      const deadline = new AbortController();
+      const cancelDeadline = clock.after(timeoutMs, () => deadline.abort(connectTimeout(name, where, timeoutMs)));
+      try {
+        const { sshProgramLogin } = await import("./ssh-program.ts");
+        return await sshProgramLogin({
+          name,
+          reason,
+          program: program.path,
+          words: program.words,
+          pinned: pinnedLines(target),
+          compress: target.compress,
+          environment: local.environment,
+          clock,
+          keepAliveIntervalMs: config.keepAliveIntervalMs ?? limits.keepAliveIntervalMs,
+          keepAliveCount: config.keepAliveCount ?? limits.keepAliveCount,
+          signal: AbortSignal.any([given, deadline.signal]),
+        });
+      } finally {
+        cancelDeadline();
+        leaveGate();
+      }
+    };
+    return connect();
   }
 
   /** The legs to a target. Like `ssh -J`, only `-F` is handed on to hops, and the hops before one replace its own ProxyJump. */
@@ -139,7 +195,7 @@ export class SshNetwork {
           stream,
           login,
           algorithms,
-          checkHostKey: (key) => checkHostKey(question, key),
+          checkHostKey: (key) => this.#judge(question, key),
           onWarning: (message) => this.#notice({ code: "SSH_HOST_KEY_UNCHECKED", message, hint: null }),
           clock,
           keepAliveIntervalMs: config.keepAliveIntervalMs ?? limits.keepAliveIntervalMs,
@@ -222,6 +278,15 @@ export class SshNetwork {
     }
   }
 
+  /** A key that is new is written down as ssh writes it, so that it is compared from then on. */
+  #judge(question: HostKeyQuestion, key: Buffer): HostKeyAnswer {
+    const answer = checkHostKey(question, key);
+    if (answer.type !== "believedNew") return answer;
+    const failure = rememberHostKey(question, key);
+    const done = failure === null ? `written to ${question.userFile}` : `not written down: ${failure}`;
+    return { type: "believedUnchecked", warning: `${answer.warning}, and ${done}` };
+  }
+
   #notice(notice: SshNotice): void {
     if (this.#said.has(notice.message)) return;
     this.#said.add(notice.message);
@@ -247,36 +312,6 @@ function openTcp(name: string, where: string, config: SshHostConfig, signal: Abo
   };
   signal.addEventListener("abort", () => socket.connecting && drop(), { once: true });
   return abortable(opening, signal, drop);
-}
-
-/** What stands in known_hosts and the machine list about a host. */
-async function hostKeyQuestion(target: SshTarget, config: SshHostConfig): Promise<HostKeyQuestion> {
-  const name = sshName(target.destination);
-  const knownHosts: KnownHost[] = [];
-  for (const file of [...config.userKnownHosts, ...config.globalKnownHosts]) {
-    const text = await readKnownHosts(file);
-    if (text !== null) knownHosts.push(...parseKnownHosts(text, file));
-  }
-  return {
-    name,
-    host: config.host,
-    port: config.port,
-    hostKeyAlias: config.hostKeyAlias,
-    pinned: target.publicHostKey === null ? [] : parsePublicHostKey(name, target.publicHostKey),
-    knownHosts,
-    userFile: config.userKnownHosts[0] ?? "~/.ssh/known_hosts",
-    strict: config.strict,
-  };
-}
-
-async function readKnownHosts(file: string): Promise<string | null> {
-  try {
-    const facts = await stat(file);
-    if (!facts.isFile() || facts.size > MAX_KNOWN_HOSTS_FILE) return null;
-    return await readFile(file, "utf8");
-  } catch {
-    return null;
-  }
 }
 
 /** A failed login through a ProxyCommand is explained by what the command printed, which may come a little later. */

@@ -85,6 +85,8 @@ class Ssh2Link implements SshLink {
     this.#connect();
   }
 
+  readonly via = null;
+
   get received(): number {
     return this.#bytesIn;
   }
@@ -172,6 +174,7 @@ class Ssh2Link implements SshLink {
       case "believed":
         return true;
       case "believedUnchecked":
+      case "believedNew":
         if (this.#phase === "login") this.#options.onWarning(answer.warning);
         return true;
       case "refused":

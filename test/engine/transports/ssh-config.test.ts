@@ -55,6 +55,8 @@ describe("what ssh -G prints", () => {
       proxy: { type: "jump", hops: ["a@one:22", "two"] },
       userKnownHosts: ["/home/ann/.ssh/known_hosts", "/home/ann/mac.lab"],
       globalKnownHosts: [],
+      hashKnownHosts: false,
+      revokedHostKeys: null,
       strict: "acceptNew",
       keepAliveIntervalMs: 7000,
       keepAliveCount: 2,

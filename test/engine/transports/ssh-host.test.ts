@@ -10,6 +10,7 @@ class FakeLink implements SshLink {
   readonly closed: Promise<Error>;
   channels = 0;
   received = 0;
+  readonly via = null;
   readonly #sessions: number;
   #resolve: (reason: Error) => void = () => undefined;
 

@@ -299,7 +299,7 @@ describe("a host key", () => {
     expect(bench.notices).toMatchObject([
       { code: "SSH_HOST_KEY_UNCHECKED", message: expect.stringContaining("accept-new") },
     ]);
-    expect(readFileSync(bench.knownHosts, "utf8")).toBe("");
+    expect(readFileSync(bench.knownHosts, "utf8")).toBe(`${sshd.knownHostsLine()}\n`);
     writeFileSync(bench.knownHosts, second.knownHostsLine(`[${sshd.host}]:${sshd.port}`));
     expect((await failure(open())).code).toBe("SSH_HOST_KEY_CHANGED");
   });
