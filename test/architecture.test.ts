@@ -117,7 +117,7 @@ const rooms: Readonly<Record<string, Room>> = {
   },
   hooks: { files: ["src/engine/hooks/"], ...sideRoom },
   "journal effects": {
-    files: ["history-store", "journal"].map((name) => `src/engine/journal/${name}.ts`),
+    files: ["history-store", "journal", "owner"].map((name) => `src/engine/journal/${name}.ts`),
     imports: ["src/engine/journal/", "src/engine/formats/", "src/engine/events/", "src/engine/read-back.ts"],
     node: "any",
     pure: false,

@@ -20,6 +20,7 @@ import { STORE_DIR } from "./formats/store-path.ts";
 import { HookLogs } from "./hook-logs.ts";
 import type { OpenRunHooks, RunHooks } from "./hook-queue.ts";
 import { openHistory } from "./journal/history-store.ts";
+import { printOwner, thisProcess } from "./journal/owner.ts";
 import { linkResults, type TargetResult } from "./link-results.ts";
 import { Connector, type RunMachine, runMachines } from "./machines.ts";
 import { messageNotice, noticeOf } from "./notices.ts";
@@ -95,7 +96,11 @@ export class BuildRun {
   constructor(options: BuildRunOptions) {
     this.#options = options;
     const { journalDir, logLines } = options.config.settings;
-    this.#logs = new LogKeeper({ directory: join(journalDir, "logs", options.runId), tailLines: logLines });
+    this.#logs = new LogKeeper({
+      directory: join(journalDir, "logs", options.runId),
+      owner: printOwner(thisProcess()),
+      tailLines: logLines,
+    });
     this.#hookLogs = new HookLogs(this.#logs);
     this.events = createEventChannel(
       () => options.clock.wallTime(),

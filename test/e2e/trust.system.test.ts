@@ -1,4 +1,5 @@
 // Accounts with and without trust, here and on the builders: what can be built where, and what is said before the first build.
+import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Builder, type Fleet, startBuilders } from "../support/builders.ts";
 import { nixGenerations } from "../support/nix-generations.ts";
@@ -165,5 +166,12 @@ describe.skipIf(!usable)("trust (skipped without root, nix-bin, openssh-server a
     expect(run.status).toBeGreaterThan(0);
     expect(run.stderr).toContain("does not trust");
     expect(run.stderr).toContain("trusted-users");
+  });
+
+  it("leaves nothing behind in any store by asking whether it is trusted", () => {
+    const stores = [client.instance, ...fleet.builders.map(({ instance }) => instance)];
+    const names = stores.flatMap((instance) => readdirSync(instance.hostPath("/nix/store")));
+    expect(names.length).toBeGreaterThan(0);
+    expect(names.filter((name) => name.includes("probe"))).toEqual([]);
   });
 });

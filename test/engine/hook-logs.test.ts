@@ -15,7 +15,7 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 describe("what hooks print", () => {
   it("is kept, each try in a file of its own beside the build's log", async () => {
-    const logs = new HookLogs(new LogKeeper({ directory, tailLines: 5 }));
+    const logs = new HookLogs(new LogKeeper({ directory, owner: "-1-", tailLines: 5 }));
     const goal = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-a.drv" as GoalId;
     const hook = (name: string): HookId => name as HookId;
     logs.hear({ type: "hookQueued", hook: hook("1"), kind: "postBuild", goal, paths: [] as StorePath[] });
@@ -29,19 +29,27 @@ describe("what hooks print", () => {
     await logs.close();
     const base = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-a.drv";
     expect(
-      Object.fromEntries(readdirSync(directory).map((name) => [name, readFileSync(join(directory, name), "utf8")])),
+      Object.fromEntries(
+        readdirSync(directory)
+          .filter((name) => name !== ".owner")
+          .map((name) => [name, readFileSync(join(directory, name), "utf8")]),
+      ),
     ).toEqual({
       [`${base}.post-build-hook.log`]: "first\n\u001b[31mraw\n",
       [`${base}.post-build-hook-2.log`]: "second\n",
       [`${base}.upload.log`]: "sent\n",
     });
     // Whoever looks for the builder's log passes over them all.
-    expect(readdirSync(directory).every(isHookLog)).toBe(true);
+    expect(
+      readdirSync(directory)
+        .filter((name) => name !== ".owner")
+        .every(isHookLog),
+    ).toBe(true);
     expect([`${base}.log`, `${base}.2.log`].some(isHookLog)).toBe(false);
   });
 
   it("is kept apart where one build is uploaded twice", async () => {
-    const logs = new HookLogs(new LogKeeper({ directory, tailLines: 5 }));
+    const logs = new HookLogs(new LogKeeper({ directory, owner: "-1-", tailLines: 5 }));
     const goal = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-a.drv" as GoalId;
     for (const hook of ["here", "there"] as HookId[]) {
       logs.hear({ type: "hookQueued", hook, kind: "upload", goal, paths: [] });
@@ -50,6 +58,7 @@ describe("what hooks print", () => {
     await logs.close();
     expect(
       readdirSync(directory)
+        .filter((name) => name !== ".owner")
         .map((name) => readFileSync(join(directory, name), "utf8"))
         .sort(),
     ).toEqual(["here\n", "there\n"]);

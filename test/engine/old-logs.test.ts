@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { printOwner, thisProcess } from "../../src/engine/journal/owner.ts";
 import { removeOldLogs } from "../../src/engine/old-logs.ts";
 
 let directory: string;
@@ -25,4 +26,18 @@ it("logs are removed when they are old, or of too many runs", async () => {
   expect(kept).not.toContain("run200");
   expect(kept).not.toContain("ancient");
   expect(await removeOldLogs(join(directory, "none"), now)).toBe(0);
+});
+
+it("logs of a run that goes on are not removed, whatever their age", async () => {
+  const mark = (name: string, owner: string) => {
+    mkdirSync(join(directory, name));
+    writeFileSync(join(directory, name, ".owner"), owner);
+    utimesSync(join(directory, name), 0, 0);
+  };
+  mark("goes-on", printOwner(thisProcess()));
+  mark("of-another-boot", printOwner({ ...thisProcess(), boot: "0badb007" }));
+  mark("of-another-process", printOwner({ ...thisProcess(), start: "1" }));
+  mark("of-nobody", "what");
+  expect(await removeOldLogs(directory, Date.now())).toBe(3);
+  expect(readdirSync(directory)).toEqual(["goes-on"]);
 });

@@ -9,7 +9,6 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -19,6 +18,7 @@ import {
 import { join } from "node:path";
 import { EngineError, messageOf } from "../errors.ts";
 import { openBack, readBack } from "../read-back.ts";
+import { isAlive, printOwner, thisProcess } from "./owner.ts";
 import { type JournalRecord, parseRecord, printRecord, type RunGoals } from "./record.ts";
 
 /** No journal is read that is larger than this, in bytes; a run of 100,000 builds writes about 50 MB. */
@@ -217,43 +217,10 @@ function deadJournals(directory: string): string[] {
   }
   return names.filter((name) => {
     const match = NAME.exec(name);
-    return match !== null && !isAlive(match[1] ?? "", Number(match[2]), match[3] ?? "");
+    return match !== null && !isAlive({ boot: match[1] ?? "", pid: Number(match[2]), start: match[3] ?? "" });
   });
 }
 
 function ownName(): string {
-  return `run-${bootOf()}-${process.pid}-${startOf(process.pid)}-${++named}.jsonl`;
-}
-
-/** Whether a process still lives: boot, number and start together are never used again. */
-function isAlive(boot: string, pid: number, start: string): boolean {
-  if (boot !== bootOf()) return false;
-  const now = startOf(pid);
-  if (start !== "" || now !== "") return start === now;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // No permission means that it is there.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
-
-/** The beginning of the system's boot id, empty where it has none. */
-function bootOf(): string {
-  return readOr("/proc/sys/kernel/random/boot_id").slice(0, 8);
-}
-
-/** Field 22 of `/proc/PID/stat` (proc(5)): ticks from boot to the start of the process; the name before it may hold anything. */
-function startOf(pid: number): string {
-  const stat = readOr(`/proc/${pid}/stat`);
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-}
-
-function readOr(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return "";
-  }
+  return `run-${printOwner(thisProcess())}-${++named}.jsonl`;
 }

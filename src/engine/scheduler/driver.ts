@@ -340,7 +340,7 @@ export class Driver {
   async #keepLog(command: StartBuild, log: BuildLog): Promise<void> {
     const session = this.#machines.session(command.machine);
     if (session?.isDestination !== false || this.#options.destination.trusted === false) return;
-    const content = await log.content();
+    const content = log.content();
     if (content !== null) {
       await this.#options.destination.store
         .addBuildLog(command.goal as string as StorePath, content)

@@ -1,6 +1,6 @@
 // Keeps every build's log: the whole of it in a file, its last lines in memory for the failure report.
-import { createWriteStream, type WriteStream } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { createReadStream, createWriteStream, type WriteStream } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Longest log line kept for the report, in characters. */
@@ -15,15 +15,25 @@ export interface BuildLog {
   file(): string | null;
   /** Ends the file; resolves when it is on disk. */
   close(): Promise<void>;
-  /** The bytes of the whole log, once closed; null when nothing was logged or it cannot be read. */
-  content(): Promise<Uint8Array | null>;
+  /** The whole log as a stream, once closed, however long it is; null when nothing was logged. Reading it throws what the file system says. */
+  content(): AsyncIterable<Uint8Array> | null;
 }
 
 export interface LogKeeperOptions {
   /** Directory of this run's logs; made when first needed. */
   readonly directory: string;
+  /** Names the process the logs belong to: while it lives nobody clears them away (`.owner` beside them). */
+  readonly owner: string;
   /** `log-lines`: how many lines a failure shows. */
   readonly tailLines: number;
+}
+
+/** The file that names the owner of a directory of logs. */
+export const OWNER_FILE = ".owner";
+
+async function makeOwned(directory: string, owner: string): Promise<void> {
+  const made = await mkdir(directory, { recursive: true });
+  if (made !== undefined) await writeFile(join(directory, OWNER_FILE), owner);
 }
 
 /** Opens logs. A log that cannot be written is kept in memory only as its tail: a full disk must not fail a build. */
@@ -36,7 +46,7 @@ export class LogKeeper {
 
   /** @param name file name without directory and ending, unique within the run */
   open(name: string): BuildLog {
-    const { directory, tailLines } = this.#options;
+    const { directory, owner, tailLines } = this.#options;
     const tail: string[] = [];
     const path = join(directory, `${name}.log`);
     let stream: WriteStream | null = null;
@@ -51,7 +61,7 @@ export class LogKeeper {
         return;
       }
       pending.push(text);
-      made ??= mkdir(directory, { recursive: true }).then(
+      made ??= makeOwned(directory, owner).then(
         () => {
           stream = createWriteStream(path, { mode: 0o644 });
           stream.on("error", () => {
@@ -81,10 +91,7 @@ export class LogKeeper {
         const open = stream;
         if (open !== null && !broken) await new Promise<void>((resolve) => open.end(() => resolve()));
       },
-      async content() {
-        if (made === null || broken) return null;
-        return readFile(path).catch(() => null);
-      },
+      content: () => (made === null || broken ? null : createReadStream(path)),
     };
   }
 }

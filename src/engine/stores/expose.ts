@@ -147,22 +147,8 @@ class ExposedStore implements StoreHandler {
     return this.#store.addSignatures(path, signatures);
   }
 
-  async addBuildLog(drvPath: StorePath, log: AsyncIterable<Uint8Array>): Promise<void> {
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of log) {
-      size += chunk.length;
-      if (size > MAX_LOG) {
-        throw new EngineError(
-          "store",
-          "STORE_LOG_TOO_LONG",
-          `the log of '${drvPath}': expected at most ${MAX_LOG} bytes, found more`,
-        );
-      }
-      // What is read from a stream may be overwritten by the next read.
-      chunks.push(Uint8Array.from(chunk));
-    }
-    await this.#store.addBuildLog(drvPath, Buffer.concat(chunks));
+  addBuildLog(drvPath: StorePath, log: AsyncIterable<Uint8Array>): Promise<void> {
+    return this.#store.addBuildLog(drvPath, limited(drvPath, log));
   }
 
   async buildDerivation(
@@ -280,5 +266,21 @@ function occupied(link: string, replaceable: (target: string) => boolean): boole
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
     throw error;
+  }
+}
+
+/** A client's log, up to the longest that is kept. */
+async function* limited(drvPath: StorePath, log: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let size = 0;
+  for await (const chunk of log) {
+    size += chunk.length;
+    if (size > MAX_LOG) {
+      throw new EngineError(
+        "store",
+        "STORE_LOG_TOO_LONG",
+        `the log of '${drvPath}': expected at most ${MAX_LOG} bytes, found more`,
+      );
+    }
+    yield chunk;
   }
 }

@@ -185,7 +185,7 @@ export interface KeepingStore {
   /** Makes the symlink at `link` (an absolute path outside the store, pointing into it) a root of the garbage collector. */
   addIndirectRoot(link: string): Promise<void>;
   /** Keeps a build log where `nix log` finds it. May be refused without trust. */
-  addBuildLog(drvPath: StorePath, log: Uint8Array): Promise<void>;
+  addBuildLog(drvPath: StorePath, log: AsyncIterable<Uint8Array>): Promise<void>;
   /**
    * Deletes paths, refusing with `STORE_PATH_ALIVE` what is still alive; returns the bytes freed. With `ignoreLiveness`, roots of this program do not
    * count as far as the store lets us say so.

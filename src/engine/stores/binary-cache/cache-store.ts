@@ -278,9 +278,10 @@ export class CacheStore implements PathStore, PathSink {
     await this.#writer.writeNarInfo({ ...narInfo, info: { ...narInfo.info, signatures: all } }, null);
   }
 
-  async addBuildLog(drvPath: StorePath, log: Uint8Array): Promise<void> {
-    const { digest } = hashBytes("sha256", log);
-    await this.#options.port.put(logKey(drvPath), uploadOf(log, digest), CONTENT_TYPES.log, null);
+  async addBuildLog(drvPath: StorePath, log: AsyncIterable<Uint8Array>): Promise<void> {
+    const bytes = await readBytes(log, MAX_LOG_BYTES, drvPath);
+    const { digest } = hashBytes("sha256", bytes);
+    await this.#options.port.put(logKey(drvPath), uploadOf(bytes, digest), CONTENT_TYPES.log, null);
   }
 
   /** Makes the cache where there is none. */

@@ -211,8 +211,8 @@ export class EmbeddedStore implements DestinationStore {
     addIndirectRoot(this.#core.layout, link, this.#core.random);
   }
 
-  async addBuildLog(drvPath: StorePath, log: Uint8Array): Promise<void> {
-    writeLog(this.#core.layout, drvPath, log);
+  addBuildLog(drvPath: StorePath, log: AsyncIterable<Uint8Array>): Promise<void> {
+    return writeLog(this.#core.layout, drvPath, log);
   }
 
   /** See {@link KeepingStore.deletePaths}. `ignoreLiveness` deletes also what roots keep alive. */

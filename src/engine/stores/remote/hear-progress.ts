@@ -12,6 +12,8 @@ export function hearProgress(
   copying: (path: StorePath, from: string) => void,
 ): LogListener {
   const copies = new Map<bigint, TransferProgress>();
+  // Kept up, not added up anew: a closure has thousands of copies, each of which reports often.
+  let sum: TransferProgress = { doneBytes: 0n, expectedBytes: 0n };
   return (frames) => {
     for (const frame of frames) {
       if (frame.type === "start" && frame.activity === COPY_PATH) {
@@ -19,14 +21,17 @@ export function hearProgress(
         const [path, from] = frame.fields;
         if (typeof path === "string" && typeof from === "string" && isStorePath(path)) copying(path, from);
       }
-      if (frame.type !== "result" || frame.result !== PROGRESS_RESULT || !copies.has(frame.id)) continue;
+      // Its bytes stay in the sum.
+      if (frame.type === "stop") copies.delete(frame.id);
+      if (frame.type !== "result" || frame.result !== PROGRESS_RESULT) continue;
+      const before = copies.get(frame.id);
       const [done, expected] = frame.fields;
-      if (typeof done !== "bigint" || typeof expected !== "bigint") continue;
+      if (before === undefined || typeof done !== "bigint" || typeof expected !== "bigint") continue;
       copies.set(frame.id, { doneBytes: done, expectedBytes: expected });
-      let sum: TransferProgress = { doneBytes: 0n, expectedBytes: 0n };
-      for (const copy of copies.values()) {
-        sum = { doneBytes: sum.doneBytes + copy.doneBytes, expectedBytes: sum.expectedBytes + copy.expectedBytes };
-      }
+      sum = {
+        doneBytes: sum.doneBytes + done - before.doneBytes,
+        expectedBytes: sum.expectedBytes + expected - before.expectedBytes,
+      };
       report(sum);
     }
   };

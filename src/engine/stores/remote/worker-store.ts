@@ -295,8 +295,8 @@ export class WorkerStore implements DestinationStore {
     await this.#connections.ask((connection) => connection.addIndirectRoot(link));
   }
 
-  async addBuildLog(drvPath: StorePath, log: Uint8Array): Promise<void> {
-    await this.#connections.ask((connection) => connection.addBuildLog(drvPath, [log]));
+  async addBuildLog(drvPath: StorePath, log: AsyncIterable<Uint8Array>): Promise<void> {
+    await this.#connections.ask((connection) => connection.addBuildLog(drvPath, log));
   }
 
   async deletePaths(paths: readonly StorePath[], ignoreLiveness = false): Promise<bigint> {

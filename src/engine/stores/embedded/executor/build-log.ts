@@ -1,5 +1,5 @@
 // Keeps a build's log where `nix log` finds it, and tells the reporter what is in it.
-import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import type { StorePath } from "../../../formats/store-path.ts";
 import type { BuildReporter } from "../../store.ts";
@@ -55,10 +55,18 @@ export class BuildLog {
 }
 
 /** Stores a log that was made elsewhere. */
-export function writeLog(layout: StoreLayout, drvPath: StorePath, log: Uint8Array): void {
+export async function writeLog(layout: StoreLayout, drvPath: StorePath, log: AsyncIterable<Uint8Array>): Promise<void> {
   const file = logFileOf(layout, drvPath);
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, log);
+  const fd = openLog(file);
+  try {
+    for await (const chunk of log) writeFileSync(fd, chunk);
+  } catch (error) {
+    // Half a log would be taken for the whole.
+    rmSync(file, { force: true });
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function openLog(file: string): number {
