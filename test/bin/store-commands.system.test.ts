@@ -263,6 +263,32 @@ describe.skipIf(generations.length === 0)("store commands (skipped without root 
       expect(readFileSync(join(directory, "back", path))).toEqual(readFileSync(join(store, path)));
     });
 
+    it("needs signatures where Nix's own copy does, and says how to get them", async () => {
+      await using fleet = await startBuilders(generations.map((generation) => ({ generation })));
+      const path = await instance.output("nix-build", [
+        "--no-out-link",
+        "-E",
+        PAIR,
+        "--argstr",
+        "salt",
+        "unsigned copy",
+      ]);
+      for (const { alias, instance: there } of fleet.builders) {
+        for (const scheme of ["ssh", "ssh-ng"]) {
+          const copying = ["copy", "--to", `${scheme}://${alias}`, path];
+          const theirs = await instance.run("nix", copying, { env: fleet.env });
+          await there.run("nix-store", ["--delete", path]);
+          const ours = await instance.run(node, ["/checkout/bin/tsbuild-top.js", ...copying], { env: fleet.env });
+          expect(ours.status, ours.stderr).toBe(theirs.status);
+          if (ours.status === 0) {
+            const again = await instance.run(node, ["/checkout/bin/tsbuild-top.js", ...copying], { env: fleet.env });
+            expect(again.stderr).toBe("nothing to copy: all 2 paths are there already\n");
+          } else expect(ours.stderr).toMatch(/lacks a .*signature.*\nhint: sign it .* or, where .* --no-check-sigs/);
+          await there.run("nix-store", ["--delete", path]);
+        }
+      }
+    });
+
     it("lets the destination fetch what it can, and takes everything or single paths", async () => {
       await using server = await startObjectServer({ directory: join(directory, "substituter") });
       const path = await build("substituted");

@@ -14,6 +14,9 @@ const EXPRESSION = `
 { salt }:
 with import <nixpkgs> {};
 {
+  bare = derivation {
+    name = "bare"; system = builtins.currentSystem; inherit salt; builder = "/bin/sh"; args = [ "-c" "echo x > $out" ];
+  };
   plain = runCommand "plain" { inherit salt; } "echo plain > $out";
   # Sees the machine's own folder only outside of a sandbox, or where it is let in.
   seeing = runCommand "seeing" { inherit salt; } "cat /homes/root/let-in/word > $out";
@@ -60,6 +63,13 @@ for (const generation of generations) {
           const signed = await build("plain", "signed", "--option", "secret-key-files", secret);
           expect(signed.status, signed.stderr).toBe(0);
           expect(await signaturesOf(signed.stdout)).toHaveLength(1);
+        });
+
+        it("says what to set where a sandbox has no shell", async () => {
+          const { status, stderr } = await build("bare", "no shell", "--option", "sandbox-paths", "");
+          expect(status, stderr).toBe(100);
+          expect(stderr).toContain("error: executing '/bin/sh': No such file or directory");
+          expect(stderr).toContain("note: a sandbox holds no '/bin/sh' unless sandbox-paths names one");
         });
 
         it("lets builds out of the sandbox with --option sandbox false, or something in with extra-sandbox-paths", async () => {

@@ -5,7 +5,7 @@ import type { Surroundings } from "../create-build-run.ts";
 import { EngineError } from "../errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
-import { copyPaths } from "../stores/copy.ts";
+import { type CopyOptions, copyPaths } from "../stores/copy.ts";
 import { PathInfos, referencesFirst } from "../stores/path-infos.ts";
 import type { PathStore } from "../stores/store.ts";
 import { allPathsOf } from "./all-paths.ts";
@@ -127,11 +127,12 @@ export async function copyBetween(
     },
   });
   if (missing.length > 0) {
-    await copyPaths({
+    await explained({
       from: watched,
       to: to.store,
       paths: missing,
-      checkSignatures: rules.checkSignatures,
+      // Whoever may write by ssh:// is believed there, as by Nix (legacy-ssh-store.cc); ssh-ng:// asks for signatures.
+      checkSignatures: rules.checkSignatures && !to.store.uri.startsWith("ssh://"),
       report: (progress) => {
         doneBytes = progress.doneBytes;
         tell();
@@ -145,6 +146,22 @@ export async function copyBetween(
     bytes: expectedBytes,
     durationMs: clock.now() - startedAt,
   };
+}
+
+/** Copies; what is refused for want of a signature says how to get one. */
+async function explained(options: CopyOptions): Promise<void> {
+  try {
+    await copyPaths(options);
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.hint !== null || !/lacks a (?:valid )?signature/.test(error.message))
+      throw error;
+    throw new EngineError(error.family, error.code, error.message, {
+      hint:
+        "sign it with a key that is among the trusted-public-keys there (tsbuild-top sign-paths -r --key-file FILE PATH), " +
+        "or, where that store trusts you, give --no-check-sigs",
+      cause: error,
+    });
+  }
 }
 
 /** Has the destination fetch what it can; gives back what it has now. What it cannot fetch is copied after all. */

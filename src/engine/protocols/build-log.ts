@@ -29,7 +29,8 @@ export function hearBuild(listener: BuildListener): LogListener {
     for (const frame of frames) {
       const line = logLineOf(frame);
       if (line !== null) {
-        lines.push(line);
+        // Nix 2.8 says by this mark, on a line of its own, that an error of its own follows.
+        if (line !== ERROR_MARK) lines.push(serialisedError(line) ?? line);
         continue;
       }
       flush();
@@ -37,6 +38,17 @@ export function hearBuild(listener: BuildListener): LogListener {
     }
     flush();
   };
+}
+
+const ERROR_MARK = "\u0001";
+
+/** Two fields of text with their lengths before them, the first "Error", and the level between: the head of an error as Nix 2.8 writes it. */
+const SERIALISED = /^\u0005\0{7}Error\0{3}[\s\S]{8}\u0005\0{7}Error\0{3}[\s\S]\S?\0{6,7}([^\0]+)\0/;
+
+/** What an error says that Nix 2.8 has written into the log in its own binary form; null for any other line (serialise.cc, `Sink << Error`). */
+function serialisedError(line: string): string | null {
+  const message = SERIALISED.exec(line)?.[1];
+  return message === undefined ? null : `error: ${stripAnsi(message)}`;
 }
 
 function logLineOf(frame: LogFrame): string | null {

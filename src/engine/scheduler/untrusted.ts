@@ -10,10 +10,8 @@ export function noticeUntrusted(store: string): Extract<EngineEvent, { type: "no
     type: "noticeRaised",
     level: "warning",
     code: "STORE_NOT_TRUSTED",
-    message: `the Nix daemon of store '${store}' does not trust this user: results of other machines can be taken in only when they are content-addressed or signed by a trusted key; everything else is built on this machine`,
-    hint:
-      "let the machines sign what they build (secret-key-files there, trusted-public-keys here), or add this user to trusted-users in the daemon's nix.conf, " +
-      "or keep a store of your own: --store ~/my-nix",
+    message: `the Nix daemon of store '${store}' does not trust this user: results of other machines can be taken in only when they are content-addressed; everything else is built on this machine`,
+    hint: "add this user to trusted-users in the daemon's nix.conf, " + "or keep a store of your own: --store ~/my-nix",
     machine: null,
     goal: null,
   };

@@ -4,7 +4,7 @@ import type { SshReference } from "../config/store-reference.ts";
 import { printStoreReference, runsWithoutSsh } from "../config/store-reference.ts";
 import { EngineError } from "../errors.ts";
 import type { Transports } from "../transports/open.ts";
-import { explainRemoteEnd } from "../transports/remote-command.ts";
+import { explainRemoteEnd, type RemoteNix, remoteNixCommand } from "../transports/remote-command.ts";
 import type { SshSettings } from "../transports/ssh-settings.ts";
 import type { Transport, TransportOpener } from "../transports/transport.ts";
 import { sshCommandPlace, sshPlace } from "./places.ts";
@@ -58,7 +58,7 @@ export async function openRemote(options: OpenRemoteOptions, signal: AbortSignal
     opener: worker,
     clock,
     maxBuilds,
-    explain: (error) => explainOpening(reference, worker, error),
+    explain: (error) => explainOpening(reference, "worker", worker, error),
     queryOptions: queryOptions(options.useSubstitutes, false, new Map()),
     machineCores: async () => (await settings()).cores,
     buildOverrides: new Map(pollInterval === undefined ? [] : [["build-poll-interval", String(pollInterval)]]),
@@ -76,7 +76,7 @@ export async function openRemote(options: OpenRemoteOptions, signal: AbortSignal
       opener: serve,
       clock,
       maxBuilds,
-      explain: (serveError) => explainOpening(reference, serve, serveError),
+      explain: (serveError) => explainOpening(reference, "serve", serve, serveError),
     });
     try {
       return { store: fallback, description: await fallback.describe(signal), settings: async () => UNKNOWN_SETTINGS };
@@ -137,11 +137,18 @@ function watch(opener: TransportOpener): Watched {
 }
 
 /** A handshake that met the end of its input is explained by how the remote command ended. */
-async function explainOpening(reference: SshReference, opener: Watched, error: unknown): Promise<unknown> {
+async function explainOpening(
+  reference: SshReference,
+  protocol: RemoteNix["protocol"],
+  opener: Watched,
+  error: unknown,
+): Promise<unknown> {
   if (!(error instanceof EngineError) || error.code !== "PROTOCOL_CONNECTION_LOST") return error;
   const transport = opener.last();
   if (transport === null) return error;
   const { host, user } = reference.destination;
   const name = user === null ? host : `${user}@${host}`;
-  return explainRemoteEnd(name, await transport.closed, transport.stderrTail());
+  const { remoteProgram: program, remoteStore: store } = reference.parameters;
+  const command = remoteNixCommand({ protocol, program, store });
+  return explainRemoteEnd(name, await transport.closed, transport.stderrTail(), command);
 }

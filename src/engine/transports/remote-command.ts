@@ -54,10 +54,10 @@ export function programNotFound(stderr: string): string | null {
 
 /**
  * Says why a remote command ended before it could be talked to: what to throw when a handshake meets the end of its input.
- * `host` is the machine as the user named it. A missing Nix gives REMOTE_NIX_NOT_FOUND with the manual's advice (Nix manual, Remote
+ * `host` is the machine as the user named it, `command` what was run there. A missing Nix gives REMOTE_NIX_NOT_FOUND with the manual's advice (Nix manual, Remote
  * Builds); anything else REMOTE_COMMAND_ENDED with the last line it printed.
  */
-export function explainRemoteEnd(host: string, reason: CloseReason, stderrTail: string): Error {
+export function explainRemoteEnd(host: string, reason: CloseReason, stderrTail: string, command: string): Error {
   const start = `cannot connect to '${host}'`;
   if (reason.type === "failed") return reason.error;
   const missing = programNotFound(stderrTail);
@@ -75,9 +75,7 @@ export function explainRemoteEnd(host: string, reason: CloseReason, stderrTail: 
     "transport",
     "REMOTE_COMMAND_ENDED",
     `${start}: ${describeEnd(reason)}${line === null ? "" : `: ${line}`}`,
-    {
-      hint: `try it by hand: ssh ${host} nix-store --version`,
-    },
+    { hint: `try it by hand: ssh ${host} ${shellQuote(command)}` },
   );
 }
 

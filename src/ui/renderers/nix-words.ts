@@ -58,6 +58,9 @@ export function copyingLine(path: string, from: string): string {
   return `copying path '${sanitizeText(path)}' from '${sanitizeText(from)}'...`;
 }
 
+/** Nix's words where the builder itself is not there (build.cc, `executing`). */
+const EXECUTING = /^error: executing '(\/(?:bin|usr)\/[^']*)': No such file or directory/;
+
 /** A failure as Nix prints it: the error, the last lines of the log, and where the whole log is. */
 export function failureLines(
   path: string,
@@ -78,6 +81,11 @@ export function failureLines(
   for (const line of more) lines.push(`       ${sanitizeText(line)}`);
   if (tail.length > 0) lines.push(`       last ${tail.length} log ${tail.length === 1 ? "line" : "lines"}:`);
   for (const line of tail) lines.push(`       > ${clean(line)}`);
+  const missing = EXECUTING.exec(sanitizeLine(failure.logTail.at(-1) ?? ""))?.[1];
+  if (missing !== undefined) {
+    lines.push(`       note: a sandbox holds no '${missing}' unless sandbox-paths names one;`);
+    lines.push(`             for example: --option extra-sandbox-paths ${missing}=/bin/busybox (a static program)`);
+  }
   if (failure.logTail.length > 0 || failure.logFile !== null)
     lines.push(`       For full logs, run '${logCommand} ${sanitizeText(path)}'.`);
   if (failure.logFile !== null) lines.push(`       The log is kept in '${sanitizeText(failure.logFile)}'.`);

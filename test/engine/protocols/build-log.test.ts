@@ -28,3 +28,16 @@ it("a build that waits for a lock says so, and what becomes of it", () => {
     ),
   ).toEqual(["phase waiting for lock", "notice waiting for lock on '/nix/store/x'", "phase building", "started"]);
 });
+
+it("an error that Nix 2.8 has written in its own form is read", () => {
+  const line = (text: string): LogFrame => ({ type: "result", id: 9n, result: 101, fields: [text] });
+  const message = "executing '\u001b[35;1m/bin/sh\u001b[0m': \u001b[35;1mNo such file or directory\u001b[0m";
+  const text = (value: string) =>
+    `${String.fromCharCode(value.length)}\0\0\0\0\0\0\0${value}${"\0".repeat((8 - (value.length % 8)) % 8)}`;
+  const written = `${text("Error")}${"\0".repeat(8)}${text("Error")}${text(message)}${"\0".repeat(16)}`;
+  expect(heardOf(line("before"), line("\u0001"), line(written), line("Error: after"))).toEqual([
+    "| before",
+    "| error: executing '/bin/sh': No such file or directory",
+    "| Error: after",
+  ]);
+});

@@ -61,6 +61,7 @@ describe("a missing program", () => {
       "mac",
       { type: "closedThere", exitCode: 127, signal: null },
       "bash: nix-store: command not found\n",
+      "nix-store --serve --write",
     );
     expect(error).toMatchObject({
       code: "REMOTE_NIX_NOT_FOUND",
@@ -81,11 +82,16 @@ describe("another end of a remote command", () => {
     [{ type: "closedThere", exitCode: null, signal: null }, "", "the other side closed the connection"],
     [{ type: "closedHere" }, "", "the connection was closed here"],
   ] as const)("%o", (reason, stderr, words) => {
-    expect(explainRemoteEnd("mac", reason, stderr).message).toBe(`cannot connect to 'mac': ${words}`);
+    const error = explainRemoteEnd("mac", reason, stderr, "nix-daemon --stdio --store daemon");
+    expect(error).toMatchObject({
+      message: `cannot connect to 'mac': ${words}`,
+      // What was run, not something else that may well work.
+      hint: "try it by hand: ssh mac 'nix-daemon --stdio --store daemon'",
+    });
   });
 
   it("that was a failure stays that failure", () => {
     const error = new EngineError("transport", "SSH_LINK_LOST", "lost");
-    expect(explainRemoteEnd("mac", { type: "failed", error }, "")).toBe(error);
+    expect(explainRemoteEnd("mac", { type: "failed", error }, "", "nix-daemon --stdio")).toBe(error);
   });
 });
