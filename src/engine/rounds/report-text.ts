@@ -6,6 +6,7 @@ const VERDICTS: Readonly<Record<DerivationVerdict, string>> = {
   differs: "NOT DETERMINISTIC",
   unverified: "not compared",
   failed: "failed",
+  cancelled: "cancelled",
 };
 
 /**
@@ -56,5 +57,6 @@ function totals({ totals: count }: DeterminismReport): string {
   const parts = [`${count.reproducible} reproducible`, `${count.differs} not deterministic`];
   if (count.unverified > 0) parts.push(`${count.unverified} not compared`);
   if (count.failed > 0) parts.push(`${count.failed} failed`);
+  if (count.cancelled > 0) parts.push(`${count.cancelled} cancelled`);
   return parts.join(", ");
 }

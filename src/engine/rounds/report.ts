@@ -29,9 +29,9 @@ export interface ReportedDifference {
 
 /**
  * How a derivation stands. `reproducible`: every round and check agreed. `differs`: some output differs. `unverified`: built, with nothing to compare.
- * `failed`: it did not get so far.
+ * `failed`, `cancelled`: it did not get so far.
  */
-export type DerivationVerdict = "reproducible" | "differs" | "unverified" | "failed";
+export type DerivationVerdict = "reproducible" | "differs" | "unverified" | "failed" | "cancelled";
 
 export interface ReportedDerivation {
   readonly drvPath: GoalId;
@@ -59,7 +59,7 @@ interface Entry {
   kind: "check" | "rounds";
   readonly claims: Map<ClaimId, Round>;
   readonly differences: ReportedDifference[];
-  failed: boolean;
+  end: "failed" | "cancelled" | null;
 }
 
 interface Round {
@@ -102,6 +102,7 @@ export class ReportBuilder {
         differs: count("differs"),
         unverified: count("unverified"),
         failed: count("failed"),
+        cancelled: count("cancelled"),
       },
     };
   }
@@ -139,7 +140,8 @@ export class ReportBuilder {
       }
       case "goalFinished": {
         const entry = this.#entries.get(event.goal);
-        if (entry !== undefined) entry.failed = event.result.type === "failed" || event.result.type === "cancelled";
+        const { type } = event.result;
+        if (entry !== undefined) entry.end = type === "failed" || type === "cancelled" ? type : null;
         return;
       }
       case "goalReopened":
@@ -153,7 +155,7 @@ export class ReportBuilder {
   #entry(goal: GoalId): Entry {
     let entry = this.#entries.get(goal);
     if (entry === undefined) {
-      entry = { goal, kind: "rounds", claims: new Map(), differences: [], failed: false };
+      entry = { goal, kind: "rounds", claims: new Map(), differences: [], end: null };
       this.#entries.set(goal, entry);
     }
     return entry;
@@ -187,7 +189,7 @@ export class ReportBuilder {
 
 function verdictOf(entry: Entry, rounds: readonly ReportedRound[]): DerivationVerdict {
   if (entry.differences.length > 0 || rounds.some((round) => round.verdict === "differs")) return "differs";
-  if (entry.failed) return "failed";
+  if (entry.end !== null) return entry.end;
   const compared = rounds.filter((round) => round.verdict === "same").length;
   return compared > 0 ? "reproducible" : "unverified";
 }

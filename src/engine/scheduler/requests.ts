@@ -1,11 +1,11 @@
 // What the user asked for: done, or refused with the reason; every request is answered once.
 import type { RequestId } from "../events/ids.ts";
 import type { RequestFact } from "./fact.ts";
-import { endGoal, finishGoal, halt } from "./finish.ts";
+import { endGoal, finishGoal, halt, haltReason } from "./finish.ts";
 import { endedBadly, type Goal, isDone } from "./goal.ts";
 import { changed, setHold } from "./health.ts";
 import type { Machine } from "./machine.ts";
-import { reviewAll } from "./plan.ts";
+import { type Halt, type Plan, reviewAll } from "./plan.ts";
 import { reopen } from "./reopen.ts";
 import { answer, type Turn } from "./turn.ts";
 
@@ -43,6 +43,10 @@ export function onRequest(turn: Turn, fact: RequestFact): void {
     case "pauseDispatch":
     case "resumeDispatch": {
       const paused = fact.type === "pauseDispatch";
+      if (plan.halt?.type === "stopped") {
+        say(false, `${stoppedWords(plan.halt)}: nothing starts any more`);
+        return;
+      }
       if (plan.paused === paused) {
         say(false, paused ? "dispatch is paused already" : "dispatch is not paused");
         return;
@@ -50,7 +54,8 @@ export function onRequest(turn: Turn, fact: RequestFact): void {
       plan.paused = paused;
       reviewAll(plan);
       turn.events.push({ type: paused ? "dispatchPaused" : "dispatchResumed" });
-      say(true, paused ? "nothing new starts until dispatch is resumed" : "dispatch goes on");
+      const why = plan.halt === null ? "dispatch goes on" : `dispatch is resumed, but ${idleWords(plan)}`;
+      say(true, paused ? "nothing new starts until dispatch is resumed" : why);
       return;
     }
     case "leave":
@@ -237,7 +242,7 @@ function hold(
         return;
       }
       setHold(turn, machine, "none");
-      answer(turn, request, true, `${id} takes builds again`);
+      answer(turn, request, true, takesBuilds(turn.plan, machine));
       return;
   }
 }
@@ -251,12 +256,52 @@ function setSlots(turn: Turn, request: RequestId, machine: Machine, slots: numbe
   turn.events.push({ type: "machineSlotsChanged", machine: machine.id, slots });
   changed(turn, machine);
   const over = machine.running - slots;
-  answer(
-    turn,
-    request,
-    true,
-    over > 0 ? `${machine.id}: ${slots} slots once ${over} builds have ended` : `${machine.id}: ${slots} slots`,
-  );
+  const later = over > 0 ? ` once ${plural(over, "build")} there ${over === 1 ? "has" : "have"} ended` : "";
+  const why = slots === 0 ? null : (refusal(machine) ?? idleWords(turn.plan));
+  answer(turn, request, true, `${machine.id}: ${plural(slots, "slot")}${later}${why === null ? "" : `, but ${why}`}`);
+}
+
+function plural(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? "" : "s"}`;
+}
+
+/** Why a machine takes nothing new, whatever its slots; null when it does. */
+function refusal({ hold, condition }: Machine): string | null {
+  switch (hold) {
+    case "cordoned":
+      return "it is cordoned and takes nothing new";
+    case "draining":
+      return "it is draining and takes nothing new";
+    case "none":
+      return conditionWords(condition);
+  }
+}
+
+function conditionWords(condition: Machine["condition"]): string | null {
+  switch (condition.type) {
+    case "open":
+      return null;
+    case "coolingDown":
+      return "it is cooling down and takes nothing until it answers again";
+    case "off":
+      return `it is not used: ${condition.reason}`;
+  }
+}
+
+/** Why nothing starts on any machine; null while builds start. */
+function idleWords({ halt: why, paused }: Plan): string | null {
+  if (why?.type === "stopped") return `${stoppedWords(why)}: nothing starts any more`;
+  if (why !== null) return `nothing starts before what failed is tried again: ${haltReason(why)}`;
+  return paused ? "dispatch is paused" : null;
+}
+
+function takesBuilds(plan: Plan, { id }: Machine): string {
+  const why = idleWords(plan);
+  return why === null ? `${id} takes builds again` : `${id} is uncordoned, but ${why}`;
+}
+
+function stoppedWords({ how }: Extract<Halt, { type: "stopped" }>): string {
+  return how === "cancel" ? "the run is being cancelled" : "the run finishes what runs";
 }
 
 function stop(turn: Turn, fact: Extract<RequestFact, { type: "stop" }>): void {

@@ -111,9 +111,12 @@ function reasonOver(turn: Turn, machines: readonly Machine[]): WaitingReason {
   if (hook !== null) return { type: "hook", hook };
   const ids = (these: readonly Machine[]) => these.map((machine) => machine.id);
   const open = machines.filter((machine) => machine.hold === "none");
-  const up = open.filter((machine) => machine.condition.type === "open" && machine.link === "up");
-  if (up.length > 0) return { type: "slots", machines: ids(up) };
   const connecting = open.filter((machine) => machine.condition.type === "open");
+  // One that is being connected to, or comes back soon, will have a slot for it as well as one that is there.
+  if (connecting.some((machine) => machine.link === "up")) {
+    const coming = open.filter((machine) => machine.condition.type !== "off");
+    return { type: "slots", machines: ids(coming) };
+  }
   if (connecting.length > 0) return { type: "connecting", machines: ids(connecting) };
   const cooling = open.flatMap((machine) =>
     machine.condition.type === "coolingDown" ? [machine.condition.untilWall] : [],

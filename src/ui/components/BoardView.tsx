@@ -1,8 +1,7 @@
 // The board itself: every row of its layout as what it is.
 import type { ReactNode } from "react";
-import { sanitizeText } from "../format/sanitize.ts";
-import { displayWidth } from "../format/width.ts";
 import type { ViewContext } from "../model/context.ts";
+import { nameColumn } from "../model/name-column.ts";
 import type { BoardLayout, BoardRow } from "../model/select-board.ts";
 import type { Theme } from "../theme.ts";
 import { inPlace } from "./in-place.ts";
@@ -22,7 +21,7 @@ export interface BoardViewProps {
 export function BoardView({ context, layout, theme }: BoardViewProps): ReactNode {
   const { board, size } = context;
   const columns = machineColumns(board.machines.values(), size.columns, theme.isSpoken);
-  const nameWidth = laneNameWidth(layout, size.columns);
+  const nameWidth = nameColumn(board, size.columns, size.columns < 60 ? 0.5 : 0.3);
   if (board.machines.size === 0 && layout.items.length === 0) return <EmptyBoard {...{ context, layout, theme }} />;
   return inPlace(layout.rows, (row) => <Row {...{ row, context, layout, theme, columns, nameWidth }} />);
 }
@@ -68,14 +67,4 @@ function EmptyBoard({ context, layout, theme }: BoardViewProps): ReactNode {
   return inPlace(layout.rows, (_row, index) => (
     <Line parts={index === 1 ? [part(" "), part(text, "dim")] : []} width={size.columns} theme={theme} />
   ));
-}
-
-/** Names of lanes and failures share one column, wide enough for those on the screen within bounds. */
-function laneNameWidth(layout: BoardLayout, width: number): number {
-  let widest = 10;
-  for (const row of layout.rows) {
-    if (row.type === "lane") widest = Math.max(widest, displayWidth(sanitizeText(row.build.goal.description.name)));
-    if (row.type === "failure") widest = Math.max(widest, displayWidth(sanitizeText(row.goal.description.name)));
-  }
-  return Math.min(widest, Math.max(10, Math.floor(width * (width < 60 ? 0.5 : 0.3))));
 }

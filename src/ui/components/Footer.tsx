@@ -1,13 +1,15 @@
 // The bottom of every screen: what is known of the selected row, and below it the question asked, the text typed, the last answer, or the keys.
 import type { ReactNode } from "react";
+import { formatClock } from "../format/duration.ts";
 import { sanitizeText } from "../format/sanitize.ts";
-import { isAtRest } from "../model/board.ts";
+import { type EndedBuild, isAtRest } from "../model/board.ts";
 import { goalOf, type ViewContext } from "../model/context.ts";
 import { keyText } from "../model/key-text.ts";
 import { footerBindings } from "../model/keymap.ts";
 import type { Theme } from "../theme.ts";
 import { goalWords, waitingText } from "./goal-words.ts";
 import { Line } from "./Line.tsx";
+import { shortMessage } from "./PanelRows.tsx";
 import { type Part, part } from "./parts.ts";
 
 /** How long an answer stays. */
@@ -92,13 +94,30 @@ export function Detail({
   );
 }
 
-function logDetail({ goal, logFile, build }: Extract<ViewContext["layout"], { type: "log" }>): string {
+function logDetail({ goal, logFile, build, ended }: Extract<ViewContext["layout"], { type: "log" }>): string {
   if (goal === null) return "";
   // Where there is little room, the file is what else cannot be found.
   const whole = logFile === null ? "" : `whole log: ${sanitizeText(logFile)} · `;
   const why =
-    build === null || build.explanation === "" || logFile !== null ? "" : ` · ${sanitizeText(build.explanation)}`;
+    build === null || ended !== null || build.explanation === "" || logFile !== null
+      ? ""
+      : ` · ${sanitizeText(build.explanation)}`;
   return `${whole}${sanitizeText(goal.id)}${why}`;
+}
+
+/** How a build ended: why it was put where it ran is of no use any more. */
+function endWords({ build, result, durationMs }: EndedBuild): string {
+  const took = formatClock(durationMs);
+  switch (result.type) {
+    case "built":
+      return `built in ${took}`;
+    case "alreadyValid":
+      return "already valid";
+    case "cancelled":
+      return `cancelled after ${took}`;
+    case "failed":
+      return `failed after ${took}: ${shortMessage(result.message, build.goal)}`;
+  }
 }
 
 function detailText(context: ViewContext, theme: Theme): string {
@@ -106,8 +125,9 @@ function detailText(context: ViewContext, theme: Theme): string {
   if (screen.type === "help") return "";
   if (context.layout.type === "log") return logDetail(context.layout);
   if (selected.type === "build") {
-    const why = selected.build.explanation === "" ? "" : ` · ${sanitizeText(selected.build.explanation)}`;
-    return `${sanitizeText(selected.build.goal.id)} on ${sanitizeText(selected.build.machine)}${why}`;
+    const { build, ended } = selected;
+    const why = ended === null ? sanitizeText(build.explanation) : endWords(ended);
+    return `${sanitizeText(build.goal.id)} on ${sanitizeText(build.machine)}${why === "" ? "" : ` · ${why}`}`;
   }
   if (selected.type === "machine") {
     const { uri, systems, supportedFeatures } = selected.machine.description;

@@ -1,9 +1,9 @@
 // Rounds and checks: a row for each derivation that is compared, and of the selected one what differs where, and what the diff hook printed.
 import type { ReactNode } from "react";
 import { sanitizeLine, sanitizeText } from "../format/sanitize.ts";
-import { displayWidth } from "../format/width.ts";
 import type { Goal } from "../model/board.ts";
 import type { ViewContext } from "../model/context.ts";
+import { nameColumn } from "../model/name-column.ts";
 import {
   type RoundState,
   type RoundsLayout,
@@ -23,7 +23,8 @@ const VERDICTS: Readonly<Record<RoundsVerdict, readonly [string, Tone]>> = {
   reproducible: ["reproducible", "good"],
   comparing: ["being compared", "active"],
   unverified: ["not compared", "dim"],
-  failed: ["failed", "warn"],
+  failed: ["failed", "bad"],
+  cancelled: ["cancelled", "warn"],
 };
 const ROUND_WORDS: Readonly<Record<RoundState["verdict"], readonly [string, Tone]>> = {
   first: ["first", "plain"],
@@ -46,8 +47,7 @@ export function RoundsView({
   const width = context.size.columns;
   const details = layout.selected === null ? [] : roundsDetails(layout.selected, layout.detailHeight);
   const rule = layout.detailHeight > 0 ? 1 : 0;
-  const longest = Math.max(0, ...layout.rows.map(({ goal }) => displayWidth(sanitizeText(goal.description.name))));
-  const nameWidth = Math.min(longest, Math.max(10, Math.floor(width * 0.25)));
+  const nameWidth = nameColumn(context.board, width, 0.25);
   return (
     <>
       <Line parts={title(layout)} width={width} theme={theme} />
@@ -87,6 +87,7 @@ function rowParts(goal: Goal, nameWidth: number, theme: Theme, isSelected: boole
     comparing: "running",
     unverified: "waiting",
     failed: "bad",
+    cancelled: "cancelled",
   } as const;
   const rounds = roundStates(goal).flatMap(({ machine, verdict: round }): readonly Part[] => [
     part(`${sanitizeText(machine)}:`, "dim", { gap: 2, min: 4 }),

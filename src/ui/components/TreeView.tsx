@@ -1,13 +1,13 @@
 // Dependencies around one build: what it needs above it, what needs it below.
 import type { ReactNode } from "react";
 import type { ViewContext } from "../model/context.ts";
-import type { TreeLayout } from "../model/select-tree.ts";
+import { standingOf, type TreeLayout, type TreeRow } from "../model/select-tree.ts";
 import type { Theme } from "../theme.ts";
 import { GoalRow } from "./GoalRow.tsx";
 import { inPlace } from "./in-place.ts";
 import { Line } from "./Line.tsx";
 import { Blank } from "./ListView.tsx";
-import { part } from "./parts.ts";
+import { type Part, part } from "./parts.ts";
 
 export function TreeView({
   context,
@@ -27,16 +27,7 @@ export function TreeView({
       {inPlace(layout.rows, (row) =>
         row.type === "heading" ? (
           <Line
-            parts={[
-              part(" "),
-              part(row.text, "title"),
-              part(String(row.count), "plain"),
-              part(
-                row.count === 0 ? "" : row.open === 0 ? "all done" : `${row.open} not done`,
-                row.open === 0 ? "good" : "warn",
-                { gap: 2 },
-              ),
-            ]}
+            parts={[part(" "), part(row.text, "title"), part(String(row.goals.length), "plain"), ...standingParts(row)]}
             width={width}
             theme={theme}
           />
@@ -52,4 +43,14 @@ export function TreeView({
       <Blank count={height - layout.rows.length} width={width} theme={theme} />
     </>
   );
+}
+
+/** `2 not done  1 without a result`; `all done` is said only of what is. */
+function standingParts({ goals }: Extract<TreeRow, { type: "heading" }>): readonly Part[] {
+  const { open, lost } = standingOf(goals);
+  if (goals.length > 0 && open === 0 && lost === 0) return [part("all done", "good", { gap: 2 })];
+  return [
+    part(open === 0 ? "" : `${open} not done`, "warn", { gap: 2 }),
+    part(lost === 0 ? "" : `${lost} without a result`, "bad", { gap: 2 }),
+  ];
 }

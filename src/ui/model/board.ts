@@ -17,6 +17,7 @@ import type {
 import type { ClaimId, CopyId, GoalId, HookId, MachineId, RequestId } from "../../engine/events/ids.ts";
 import type { LogBuffer } from "./log-buffer.ts";
 import type { Meter } from "./meter.ts";
+import { NARROWEST_NAMES } from "./name-column.ts";
 import { createTally, type Tally } from "./tally.ts";
 
 /** Times are wall time in ms since 1970. */
@@ -35,6 +36,8 @@ export interface Board {
   /** In the order they were learned of. */
   readonly goalOrder: Goal[];
   readonly tally: Tally;
+  /** Cells of the column of names: what was built or failed fits, in steps, and it never becomes narrower, or every row would jump. */
+  nameCells: number;
   /** Goals whose named input was not learned of yet, by that input. */
   readonly unlinked: Map<GoalId, Goal[]>;
   /** Claims that hold a slot. */
@@ -279,6 +282,7 @@ export function createBoard(): Board {
     goals: new Map(),
     goalOrder: [],
     tally: createTally(),
+    nameCells: NARROWEST_NAMES,
     unlinked: new Map(),
     builds: new Map(),
     keptLogs: [],

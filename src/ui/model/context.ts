@@ -1,5 +1,5 @@
 // What a key press is judged by: the screen as it is laid out now, and what is selected on it.
-import type { Board, Build, Goal, Hook, Machine } from "./board.ts";
+import type { Board, Build, EndedBuild, Goal, Hook, Machine } from "./board.ts";
 import { type BoardLayout, layoutBoard } from "./select-board.ts";
 import { type ListLayout, layoutList } from "./select-list.ts";
 import { type LogArchive, type LogLayout, layoutLog } from "./select-log.ts";
@@ -29,7 +29,7 @@ export type Layout =
 export type Selected =
   | { readonly type: "none" }
   | { readonly type: "machine"; readonly machine: Machine }
-  | { readonly type: "build"; readonly build: Build; readonly hasEnded: boolean }
+  | { readonly type: "build"; readonly build: Build; readonly ended: EndedBuild | null }
   | { readonly type: "goal"; readonly goal: Goal }
   | { readonly type: "waiting"; readonly group: WaitingGroup }
   | { readonly type: "hook"; readonly hook: Hook };
@@ -137,7 +137,7 @@ function layoutOf(
 
 function selectedOf(board: Board, layout: Layout): Selected {
   if (layout.type === "log") {
-    if (layout.build !== null) return { type: "build", build: layout.build, hasEnded: layout.ended !== null };
+    if (layout.build !== null) return { type: "build", build: layout.build, ended: layout.ended };
     return layout.goal === null ? { type: "none" } : { type: "goal", goal: layout.goal };
   }
   return itemOf(board, layout.selection.id, layout);
@@ -152,9 +152,8 @@ function itemOf(board: Board, id: ItemId | null, layout: Layout): Selected {
   }
   if (kind === "build" && layout.type === "board") {
     const row = layout.rows.find((candidate) => candidate.id === id);
-    if (row?.type === "lane") return { type: "build", build: row.build, hasEnded: row.ended !== null };
-    for (const build of board.builds.values())
-      if (build.claim === name) return { type: "build", build, hasEnded: false };
+    if (row?.type === "lane") return { type: "build", build: row.build, ended: row.ended };
+    for (const build of board.builds.values()) if (build.claim === name) return { type: "build", build, ended: null };
   }
   if (kind === "waiting") {
     const group = board.tally.waiting.get(name);

@@ -61,3 +61,11 @@ export function slotsObstacle(context: ViewContext): string | null {
   const machine = machineOfSelected(context.board, context.selected);
   return machine !== null && machine.slots === 0 ? `${machine.id} has no slots` : null;
 }
+
+/** Pausing and going on mean something only while builds still start. */
+export function pauseObstacle({ board }: ViewContext): string | null {
+  if (board.run.type !== "stopping") return null;
+  return board.run.how === "drain"
+    ? "the run finishes what runs: nothing starts any more"
+    : "the run is being cancelled: nothing starts any more";
+}

@@ -7,6 +7,7 @@ import {
   needsSearch,
   needsSelection,
   nextObstacle,
+  pauseObstacle,
   replaying,
   retryAllObstacle,
   retryObstacle,
@@ -288,7 +289,7 @@ export const KEYMAP: readonly KeyBinding[] = [
     "steer",
     LISTS,
     16,
-    steering,
+    (context) => steering(context) ?? pauseObstacle(context),
   ),
 
   key("redraw", ["ctrl+l"], "redraw", "Draw the screen anew.", "program", null, null),

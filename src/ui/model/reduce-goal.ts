@@ -4,6 +4,7 @@ import type { ClaimId } from "../../engine/events/ids.ts";
 import type { Board, Build, EndedBuild, Goal } from "./board.ts";
 import { laneEnded, laneTaken } from "./lanes.ts";
 import { LogBuffer } from "./log-buffer.ts";
+import { noteName } from "./name-column.ts";
 import { addDownload, addGoal, moveGoal, redescribeGoal } from "./tally.ts";
 
 /** Lines kept of a running build; the engine keeps the whole log on disk. */
@@ -49,6 +50,7 @@ export function reduceGoal(board: Board, event: GoalEvent | BuildEvent | RoundEv
       const goal = board.goals.get(event.goal);
       if (goal === undefined) return;
       goal.deferredReason = null;
+      if (event.result.type === "failed") noteName(board, goal.description.name);
       moveGoal(board, goal, { type: "finished", at, result: event.result });
       return;
     }
@@ -175,6 +177,7 @@ function assign(board: Board, event: Extract<BuildEvent, { type: "buildAssigned"
     glimpse: null,
   };
   board.builds.set(claim, build);
+  noteName(board, goal.description.name);
   if (rounds > 1 || isCheck) board.compared.add(goal);
   goal.claims = [...goal.claims, build];
   goal.executions++;

@@ -87,6 +87,7 @@ export function layoutBoard(
   let bottomHeight = bottomWant;
   if (machines.length + bottomWant + 1 > height) machines = machineRows(board, screen.filter, now, "used");
   if (machines.length + bottomWant + 1 > height) machines = machineRows(board, screen.filter, now, "busy");
+  if (machines.length + bottomWant + 1 > height) machines = machineRows(board, screen.filter, now, "runningFirst");
   if (machines.length + bottomWant + 1 > height)
     bottomHeight = Math.min(bottomWant, Math.max(bottomRoom, height - machines.length - 1));
   const items = [...machines, ...bottom.flat()].filter((row) => row.id !== null);
@@ -113,18 +114,25 @@ export function layoutBoard(
 
 const BLANK: BoardRow = { type: "blank", id: null };
 
-/** `all`: every slot has its row. `used`: rows up to the last slot in use, so that rows hold still. `busy`: only what runs or just ended. */
-function machineRows(board: Board, filter: string, now: number, lanes: "all" | "used" | "busy"): readonly BoardRow[] {
+/**
+ * `all`: every slot has its row. `used`: rows up to the last slot in use, so that rows hold still. `busy`: only what runs or just ended.
+ * `runningFirst`: as `busy`, and machines where nothing runs come last, since not all of it can be seen.
+ */
+type Lanes = "all" | "used" | "busy" | "runningFirst";
+
+function machineRows(board: Board, filter: string, now: number, lanes: Lanes): readonly BoardRow[] {
   const rows: BoardRow[] = [];
+  const idle: BoardRow[] = [];
   for (const machine of board.machines.values()) {
     const shown = laneRows(machine, filter, now, filter === "" ? lanes : "busy");
     if (filter !== "" && shown.length === 0 && !matches(machine.id, filter)) continue;
-    rows.push({ type: "machine", id: `machine:${machine.id}`, machine }, ...shown);
+    const isLast = lanes === "runningFirst" && shown.length === 0;
+    (isLast ? idle : rows).push({ type: "machine", id: `machine:${machine.id}`, machine }, ...shown);
   }
-  return rows;
+  return [...rows, ...idle];
 }
 
-function laneRows(machine: Machine, filter: string, now: number, lanes: "all" | "used" | "busy"): readonly BoardRow[] {
+function laneRows(machine: Machine, filter: string, now: number, lanes: Lanes): readonly BoardRow[] {
   const rows: BoardRow[] = [];
   const lastUsed = machine.lanes.findLastIndex((lane) => isShown(lane, now));
   machine.lanes.forEach((lane, slot) => {

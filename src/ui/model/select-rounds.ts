@@ -5,7 +5,7 @@ import { layoutTable, type TableLayout } from "./table-layout.ts";
 import type { ItemId, RoundsScreen } from "./view-state.ts";
 
 /** How a compared goal stands. `comparing`: rounds are still to come. `unverified`: it ended with nothing to compare. */
-export type RoundsVerdict = "comparing" | "reproducible" | "differs" | "unverified" | "failed";
+export type RoundsVerdict = "comparing" | "reproducible" | "differs" | "unverified" | "failed" | "cancelled";
 
 /** One round as it is known now; of several tries the last. */
 export interface RoundState {
@@ -24,7 +24,14 @@ export interface RoundsLayout extends Omit<TableLayout<Goal>, "shown"> {
 
 /** The goals that differ first, then the others as they began to be compared; below them what is known of the selected one. */
 export function layoutRounds(board: Board, screen: RoundsScreen, height: number, scroll: number): RoundsLayout {
-  const counts: Record<RoundsVerdict, number> = { comparing: 0, reproducible: 0, differs: 0, unverified: 0, failed: 0 };
+  const counts: Record<RoundsVerdict, number> = {
+    comparing: 0,
+    reproducible: 0,
+    differs: 0,
+    unverified: 0,
+    failed: 0,
+    cancelled: 0,
+  };
   const differing: Goal[] = [];
   const others: Goal[] = [];
   for (const goal of board.compared) {
@@ -50,7 +57,7 @@ export function roundsVerdict(goal: Goal): RoundsVerdict {
   if (goal.differences.length > 0 || goal.rounds.some((round) => round.verdict === "differs")) return "differs";
   if (goal.state.type !== "finished") return "comparing";
   const { type } = goal.state.result;
-  if (type === "failed" || type === "cancelled") return "failed";
+  if (type === "failed" || type === "cancelled") return type;
   return goal.rounds.some((round) => round.verdict === "same") ? "reproducible" : "unverified";
 }
 

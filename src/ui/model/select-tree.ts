@@ -17,10 +17,15 @@ export type TreeRow =
       readonly type: "heading";
       readonly id: null;
       readonly text: string;
-      readonly count: number;
-      readonly open: number;
+      readonly goals: readonly Goal[];
     }
   | { readonly type: "goal"; readonly id: ItemId; readonly goal: Goal; readonly isFocus: boolean };
+
+/** How the goals of one heading stand: those that have not ended, and those that ended without a result. */
+export interface Standing {
+  readonly open: number;
+  readonly lost: number;
+}
 
 export interface TreeLayout {
   readonly type: "tree";
@@ -75,10 +80,10 @@ function neighbourhood(board: Board, focus: Goal): Neighbourhood {
   );
   const dependants = orderGoals(focus.dependants);
   const rows: TreeRow[] = [
-    { type: "heading", id: null, text: "needs", count: inputs.length, open: openCount(inputs) },
+    { type: "heading", id: null, text: "needs", goals: inputs },
     ...inputs.map((goal): TreeRow => ({ type: "goal", id: `goal:${goal.id}`, goal, isFocus: false })),
     { type: "goal", id: `goal:${focus.id}`, goal: focus, isFocus: true },
-    { type: "heading", id: null, text: "needed by", count: dependants.length, open: openCount(dependants) },
+    { type: "heading", id: null, text: "needed by", goals: dependants },
     ...dependants.map((goal): TreeRow => ({ type: "goal", id: `goal:${goal.id}`, goal, isFocus: false })),
   ];
   const fresh = { key, rows, items: rows.filter((row) => row.id !== null) };
@@ -86,8 +91,11 @@ function neighbourhood(board: Board, focus: Goal): Neighbourhood {
   return fresh;
 }
 
-function openCount(goals: readonly Goal[]): number {
-  return goals.filter((goal) => goal.state.type !== "finished").length;
+/** Ended is not done: what failed, was cancelled or was never built has ended, too. */
+export function standingOf(goals: readonly Goal[]): Standing {
+  const open = goals.filter((goal) => goal.state.type !== "finished").length;
+  const lost = goals.filter((goal) => ["failed", "cancelled", "notBuilt"].includes(statusOf(goal.state))).length;
+  return { open, lost };
 }
 
 const ORDER = [

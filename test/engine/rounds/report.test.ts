@@ -112,9 +112,9 @@ describe("the report", () => {
       ["unstable", "differs"],
       ["single", "unverified"],
       ["checked", "reproducible"],
-      ["lost", "failed"],
+      ["lost", "cancelled"],
     ]);
-    expect(report.totals).toEqual({ reproducible: 2, differs: 1, unverified: 1, failed: 1 });
+    expect(report.totals).toEqual({ reproducible: 2, differs: 1, unverified: 1, failed: 0, cancelled: 1 });
     expect(report.derivations[1]?.differences).toMatchObject([{ output: "out" }, { output: "doc" }]);
   });
 
@@ -141,7 +141,7 @@ describe("the report", () => {
       "stable      b1: first    b2: same     reproducible",
       "unstable    b1: first    b1: DIFFERS  NOT DETERMINISTIC (out, doc)",
       "checked     local: same               reproducible",
-      "2 reproducible, 1 not deterministic, 1 not compared, 1 failed",
+      "2 reproducible, 1 not deterministic, 1 not compared, 1 cancelled",
     ]);
     expect(reportTable(reportOf([started, added("x"), assigned("x", "c", "b1", 1)]))).toEqual([]);
   });

@@ -319,7 +319,7 @@ describe("holding a machine", () => {
   it("slots are changed under running builds without harm", () => {
     const run = new Scenario().machines(machine("a", { slots: 2 })).goals(...["p", "q", "r", "s"].map(target));
     expect(run.starts()).toHaveLength(2);
-    expect(run.ask({ type: "setSlots", machine: id, slots: 1 }).message).toBe("a: 1 slots once 1 builds have ended");
+    expect(run.ask({ type: "setSlots", machine: id, slots: 1 }).message).toBe("a: 1 slot once 1 build there has ended");
     run.done("p");
     expect(run.starts()).toHaveLength(2);
     run.done("q");
@@ -330,6 +330,21 @@ describe("holding a machine", () => {
     // No slots by the user's choice is a state, not a machine that can build nothing.
     run.ask({ type: "setSlots", machine: id, slots: 0 });
     expect(run.outcome).toBeNull();
+  });
+
+  it("slots of a machine that takes nothing are answered with why it takes nothing", () => {
+    const run = new Scenario().machines(machine("a"), machine("b")).goals(...["p", "q", "r"].map(target));
+    run.ask({ type: "drainMachine", machine: id });
+    const more = (slots: number) => run.ask({ type: "setSlots", machine: id, slots }).message;
+    expect(more(2)).toBe("a: 2 slots, but it is draining and takes nothing new");
+    run.ask({ type: "uncordonMachine", machine: id });
+    run.ask({ type: "cordonMachine", machine: id });
+    expect(more(3)).toBe("a: 3 slots, but it is cordoned and takes nothing new");
+    run.ask({ type: "pauseDispatch" });
+    expect(run.ask({ type: "uncordonMachine", machine: id }).message).toBe("a is uncordoned, but dispatch is paused");
+    expect(more(4)).toBe("a: 4 slots, but dispatch is paused");
+    run.ask({ type: "resumeDispatch" });
+    expect(more(5)).toBe("a: 5 slots");
   });
 
   it("a machine without slots by its settings is no machine for a build", () => {

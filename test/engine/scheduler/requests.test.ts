@@ -209,6 +209,22 @@ describe("pausing", () => {
 });
 
 describe("stopping", () => {
+  it("is not undone by pausing or going on, and says so", () => {
+    const run = new Scenario().machines(machine("a")).goals(target("x"), target("y"));
+    run.ask({ type: "stop", how: "drain", reason: "asked" });
+    for (const type of ["pauseDispatch", "resumeDispatch"] as const)
+      expect(run.ask({ type })).toEqual({
+        done: false,
+        message: "the run finishes what runs: nothing starts any more",
+      });
+    expect(run.happened("dispatchPaused")).toEqual([]);
+    expect(run.ask({ type: "setSlots", machine: "a" as MachineId, slots: 2 }).message).toBe(
+      "a: 2 slots, but the run finishes what runs: nothing starts any more",
+    );
+    run.ask({ type: "stop", how: "cancel", reason: "asked" });
+    expect(run.ask({ type: "resumeDispatch" }).message).toBe("the run is being cancelled: nothing starts any more");
+  });
+
   it("in two stages: what runs finishes, then what runs is cancelled", () => {
     const run = new Scenario().machines(machine("a"), machine("b"));
     run.goals(target("x"), target("y"), target("z"));

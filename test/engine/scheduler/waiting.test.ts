@@ -20,6 +20,16 @@ describe("reasons to wait", () => {
     expect(run.waits("r")).toEqual({ type: "slots", machines: ["a", "b"] });
   });
 
+  it("name every machine that will take it, connected or not yet, and none that takes nothing", () => {
+    const run = new Scenario().machines(machine("a"));
+    for (const name of ["b", "c", "d"]) run.say({ type: "machineAdded", spec: machine(name) });
+    run.ask({ type: "cordonMachine", machine: "d" as MachineId });
+    run.goals(...["p", "q"].map((name) => goal(name, [], { isTarget: true })));
+    run.lost("c");
+    run.tick(3000);
+    expect(run.waits("q")).toEqual({ type: "slots", machines: ["a", "b", "c"] });
+  });
+
   it("are told again only when they change", () => {
     const run = new Scenario().machines(machine("a"));
     const names = Array.from({ length: 20 }, (_, index) => `g${index}`);
