@@ -58,6 +58,8 @@ export interface BoardLayout {
 /** Notices disappear from the board after this time; they stay in the summary. */
 const NOTICE_MS = 60_000;
 const SHOWN_NOTICES = 2;
+/** Below this height what runs needs the rows more than what waits does. */
+const LOW = 10;
 
 const WAITING_ORDER: readonly WaitingType[] = [
   "slots",
@@ -81,7 +83,10 @@ export function layoutBoard(
 ): BoardLayout {
   const bottom = bottomPanels(board, screen.filter, now);
   const bottomWant = bottom.reduce((sum, panel) => sum + panel.length, 0);
-  const bottomRoom = Math.max(bottomWant > 0 && height > 2 ? 1 : 0, Math.floor(height * 0.45));
+  const bottomRoom = Math.max(
+    bottomWant > 0 && height > 2 ? 1 : 0,
+    Math.min(Math.floor(height * 0.45), height < LOW ? 2 : height),
+  );
   const all = machineRows(board, screen.filter, now, "all");
   let machines = all;
   let bottomHeight = bottomWant;
@@ -116,7 +121,7 @@ const BLANK: BoardRow = { type: "blank", id: null };
 
 /**
  * `all`: every slot has its row. `used`: rows up to the last slot in use, so that rows hold still. `busy`: only what runs or just ended.
- * `runningFirst`: as `busy`, and machines where nothing runs come last, since not all of it can be seen.
+ * `runningFirst`: only what runs, and machines where nothing does come last, since not all of it can be seen.
  */
 type Lanes = "all" | "used" | "busy" | "runningFirst";
 
@@ -126,7 +131,7 @@ function machineRows(board: Board, filter: string, now: number, lanes: Lanes): r
   for (const machine of board.machines.values()) {
     const shown = laneRows(machine, filter, now, filter === "" ? lanes : "busy");
     if (filter !== "" && shown.length === 0 && !matches(machine.id, filter)) continue;
-    const isLast = lanes === "runningFirst" && shown.length === 0;
+    const isLast = lanes === "runningFirst" && machine.busy === 0;
     (isLast ? idle : rows).push({ type: "machine", id: `machine:${machine.id}`, machine }, ...shown);
   }
   return [...rows, ...idle];
@@ -134,9 +139,11 @@ function machineRows(board: Board, filter: string, now: number, lanes: Lanes): r
 
 function laneRows(machine: Machine, filter: string, now: number, lanes: Lanes): readonly BoardRow[] {
   const rows: BoardRow[] = [];
-  const lastUsed = machine.lanes.findLastIndex((lane) => isShown(lane, now));
+  const isRow = (lane: Lane): boolean =>
+    lane.type === "busy" || (lanes !== "runningFirst" && lane.type === "ended" && now - lane.ended.at < LINGER_MS);
+  const lastUsed = machine.lanes.findLastIndex(isRow);
   machine.lanes.forEach((lane, slot) => {
-    if (!isShown(lane, now)) {
+    if (!isRow(lane)) {
       const keepsPlace = lanes === "all" || (lanes === "used" && slot < lastUsed);
       if (keepsPlace && canBuild(machine)) rows.push({ type: "idle", id: null, slot });
       return;
@@ -147,10 +154,6 @@ function laneRows(machine: Machine, filter: string, now: number, lanes: Lanes): 
     rows.push({ type: "lane", id: `build:${build.claim}`, build, ended: lane.type === "ended" ? lane.ended : null });
   });
   return rows;
-}
-
-function isShown(lane: Lane, now: number): boolean {
-  return lane.type === "busy" || (lane.type === "ended" && now - lane.ended.at < LINGER_MS);
 }
 
 /** Slots of a machine that is not there are no rows. */

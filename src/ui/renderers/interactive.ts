@@ -7,6 +7,7 @@ import type { ViewEffect } from "../model/view-change.ts";
 import { createTheme } from "../theme.ts";
 import { type BoardStore, createBoardStore } from "./board-store.ts";
 import { isUtf8, wantsColor } from "./choose.ts";
+import { closingLines } from "./closing-lines.ts";
 import { withDrawingEnvironment } from "./drawing-environment.ts";
 import type { MountedBoard, Suspend } from "./ink-app.tsx";
 import { createLineWriter } from "./line-writer.ts";
@@ -153,6 +154,7 @@ class InteractiveRenderer implements Renderer {
     if (board.failures.size > REPEATED_FAILURES) err.lines(digestLines(board));
     for (const notice of board.notices)
       if (notice.level !== "info") err.lines(noticeLines(`${notice.level}: `, notice.message, null, this.color));
+    err.lines(closingLines(board));
     if (board.run.type !== "notStarted") err.line(summaryLine(board));
     if (board.run.type !== "finished" || !this.ports.options.printOutPaths) return;
     const out = createLineWriter(this.ports.stdout, this.ports.outputClosed);

@@ -8,6 +8,7 @@ import { type Build, createBoard, failureOf, type Goal } from "../model/board.ts
 import { reduce } from "../model/reduce.ts";
 import { wantsColor } from "./choose.ts";
 import { detectCi, withoutCommands } from "./ci-groups.ts";
+import { closingLines } from "./closing-lines.ts";
 import { createStops } from "./interrupts.ts";
 import { createLineWriter } from "./line-writer.ts";
 import { buildingLine, copyingLine, failureLines, plannedLines } from "./nix-words.ts";
@@ -81,6 +82,7 @@ class PlainRenderer implements Renderer {
     if (this.board.run.type !== "finished") return;
     const { outcome } = this.board.run;
     this.lines(digestLines(this.board));
+    this.lines(closingLines(this.board));
     this.say(summaryLine(this.board));
     if (this.ports.options.printOutPaths) this.out.lines(outcome.outputs.map((path) => sanitizeText(path)));
   }

@@ -110,9 +110,10 @@ describe("a low terminal", () => {
   it("shows what runs above builders where nothing runs", () => {
     const script = eventScript().start().stage("building");
     for (let index = 1; index <= 6; index++) script.machine(`b${index}`, { slots: 2 });
-    script.up("b1", "b2", "b3", "b4", "b5", "b6").goals({ one: {}, two: {} });
+    script.up("b1", "b2", "b3", "b4", "b5", "b6").goals({ one: {}, two: {}, three: {} });
     script.build("one", "b4");
     script.build("two", "b6");
+    script.built(script.build("three", "b1"), "three", "b1");
     const board = boardOf(script);
     const screen = { type: "board", selection: NO_SELECTION, filter: "" } as const;
     const machines = (height: number) =>
@@ -121,6 +122,6 @@ describe("a low terminal", () => {
       );
     expect(machines(6)).toEqual([machineId("b4"), "one", machineId("b6"), "two", machineId("b1")]);
     // Where there is room, builders keep the order of their list.
-    expect(machines(30).slice(0, 3)).toEqual(["b1", "b2", "b3"]);
+    expect(machines(30).slice(0, 3)).toEqual(["b1", "three", "b2"]);
   });
 });

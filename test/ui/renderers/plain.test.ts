@@ -121,6 +121,9 @@ built '${drv("baz")}' in 1s
   - ${drv("bar")} on itchy
       builder for '${drv("bar")}' failed with exit code 3
       > make: *** [all] Error 2
+built: 1 here
+longest: baz 1s here
+bar kept 1 build from being built: foo
 [1/3 built (1 failed), 0.0 MiB DL] failed (exit status 100) after 5s: 1 built, 1 already valid, 1 failed, 1 not built
 `);
     expect(out.text).toBe(`${storePath("baz")}\n`);
@@ -310,5 +313,53 @@ describe("json", () => {
     const lines = out.text.trimEnd().split("\n");
     expect(lines.map((line, index) => parseEventLine(line, `line ${index}`))).toEqual(script.events);
     expect(err.text).toBe("");
+  });
+});
+
+describe("the end of a run", () => {
+  function mixed(): EventScript {
+    const script = eventScript().start({ keepGoing: true }).stage("building");
+    script.machine("local", { slots: 2 }).machine("itchy", { slots: 4 }).up("local", "itchy");
+    script.goals({ gcc: {}, lib: {}, tool: {}, bad: {}, app: { inputs: ["bad"] }, image: { inputs: ["app", "gcc"] } });
+    const gcc = script.build("gcc", "itchy", { slot: 0, expectedMs: 470_000 });
+    const lib = script.build("lib", "itchy", { slot: 1 });
+    const tool = script.build("tool", "local");
+    script.wait(400).built(tool, "tool", "local", 400);
+    script.wait(29_600).built(lib, "lib", "itchy", 30_000);
+    return script.wait(452_000).built(gcc, "gcc", "itchy", 482_000);
+  }
+
+  it("says where builds ran, which took longest and what they usually take", async () => {
+    const rig = await rigOf("plain");
+    rig.feed(mixed().finishRun({ built: 3 }));
+    await rig.renderer.finish();
+    expect(rig.err.text.trimEnd().split("\n").slice(-3)).toEqual([
+      "built: 2 on itchy, 1 here",
+      "longest: gcc 8m02s on itchy (usually 7m50s), lib 30s on itchy",
+      expect.stringMatching(/^\[.*\] done after 8m02s: 3 built$/),
+    ]);
+  });
+
+  it("says what a failure blocked, and what was not begun after it", async () => {
+    const rig = await rigOf("plain");
+    const script = mixed();
+    const claim = script.build("bad", "local");
+    script.failed(claim, "bad", "local");
+    const because = drv("bad");
+    script.goals({ other: {} });
+    script.finish("app", { type: "notBuilt", because, reason: "its input 'bad' failed" });
+    script.finish("image", { type: "notBuilt", because, reason: "its input 'app' was not built" });
+    script.finish("other", { type: "notBuilt", because, reason: "'bad' failed, and --keep-going is not set" });
+    rig.feed(script.finishRun({ exitStatus: 100, built: 3, failed: 1, notBuilt: 3 }));
+    await rig.renderer.finish();
+    expect(rig.err.text).toContain("\nbad kept 2 builds from being built: app, image\n");
+    expect(rig.err.text).toContain("\n1 build not begun after the failure; --keep-going builds them, too\n");
+  });
+
+  it("says nothing of it with --quiet", async () => {
+    const rig = await rigOf("quiet");
+    rig.feed(mixed().finishRun({ built: 3 }));
+    await rig.renderer.finish();
+    expect(rig.err.text).toBe("");
   });
 });
