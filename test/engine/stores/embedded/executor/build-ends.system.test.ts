@@ -125,6 +125,13 @@ describe.skipIf(!nix)("a build ends", () => {
       ],
     ],
     [
+      "with references in a fixed output, its wrong hash notwithstanding",
+      "echo $source > $out",
+      'source = builtins.toFile "source" "x"; outputHash = "0000000000000000000000000000000000000000000000000000"; outputHashAlgo = "sha256";',
+      {},
+      ["OutputRejected", /^fixed-output derivations must not reference store paths: .* references 1 distinct paths/],
+    ],
+    [
       "with a failed download",
       "exit 1",
       'outputHash = "0000000000000000000000000000000000000000000000000000"; outputHashAlgo = "sha256";',
@@ -140,8 +147,9 @@ describe.skipIf(!nix)("a build ends", () => {
     expect(result.stopTime).toBeGreaterThanOrEqual(result.startTime);
     const left = readdirSync(store.layout.storeDir).filter((name) => !name.endsWith(".drv") && !name.startsWith("."));
     // What is left are lock files of paths that did not become valid, and the content-addressed path with the other hash.
+    const sources = more.includes("builtins.toFile") ? 1 : 0;
     expect(left.filter((name) => !name.endsWith(".lock")).length).toBe(
-      status === "OutputRejected" && more.includes("outputHash") ? 1 : 0,
+      sources + (status === "OutputRejected" && more.includes("outputHash") ? 1 : 0),
     );
     expect((await store.verify({ checkContents: true })).faults).toEqual([]);
   });
