@@ -26,7 +26,7 @@ interface Room {
 const everyRoom = ["src/engine/errors.ts", "src/engine/clock.ts", "src/engine/bounded-json.ts"];
 
 // The driver is several files; the rest of its folder decides and must stay pure.
-const driver = ["driver", "log-keeper", "machine-session", "perform-build", "machines"]
+const driver = ["driver", "driver-options", "reserve", "log-keeper", "machine-session", "perform-build", "machines"]
   .concat(["difference-keeper", "first-outputs", "perform-compared", "take-back", "silence", "substitutions"])
   .map((name) => `src/engine/scheduler/${name}.ts`);
 const sideRoom = {
@@ -117,7 +117,7 @@ const rooms: Readonly<Record<string, Room>> = {
   },
   hooks: { files: ["src/engine/hooks/"], ...sideRoom },
   "journal effects": {
-    files: ["history-store", "journal", "owner"].map((name) => `src/engine/journal/${name}.ts`),
+    files: ["history-store", "journal", "owner", "reservations"].map((name) => `src/engine/journal/${name}.ts`),
     imports: ["src/engine/journal/", "src/engine/formats/", "src/engine/events/", "src/engine/read-back.ts"],
     node: "any",
     pure: false,

@@ -21,6 +21,7 @@ import { HookLogs } from "./hook-logs.ts";
 import type { OpenRunHooks, RunHooks } from "./hook-queue.ts";
 import { openHistory } from "./journal/history-store.ts";
 import { printOwner, thisProcess } from "./journal/owner.ts";
+import { openReservations } from "./journal/reservations.ts";
 import { linkResults, type TargetResult } from "./link-results.ts";
 import { Connector, type RunMachine, runMachines } from "./machines.ts";
 import { messageNotice, noticeOf } from "./notices.ts";
@@ -29,7 +30,8 @@ import { planOptions } from "./plan-options.ts";
 import { planRun, type RunPlan } from "./planning.ts";
 import { RunJournal, takeBackUnverified } from "./run-journal.ts";
 import { Samplers } from "./samplers.ts";
-import { Driver, type HookRunner } from "./scheduler/driver.ts";
+import { Driver } from "./scheduler/driver.ts";
+import type { HookRunner } from "./scheduler/driver-options.ts";
 import { goalsToBuild } from "./scheduler/goal-specs.ts";
 import { LogKeeper } from "./scheduler/log-keeper.ts";
 import { createPlan } from "./scheduler/plan.ts";
@@ -312,6 +314,7 @@ export class BuildRun {
       },
       logs: this.#logs,
       hooks,
+      reservations: openReservations(settings.journalDir, destination.root ?? settings.store, runId),
       differences,
       enforceDeterminism: settings.enforceDeterminism,
       outputsOf: (goal) => outputs.get(goal) ?? [],

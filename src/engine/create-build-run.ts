@@ -10,7 +10,7 @@ import { type InstallableWords, parseInstallables } from "./evaluate/installable
 import type { EvaluationOptions } from "./evaluate/nix-options.ts";
 import { runPostBuildHook } from "./hooks/post-build-hook.ts";
 import { openOwnCaches } from "./open-own-caches.ts";
-import type { HookRunner } from "./scheduler/driver.ts";
+import type { HookRunner } from "./scheduler/driver-options.ts";
 import { readSshOptions } from "./ssh-environment.ts";
 import type { TransportOpener } from "./transports/transport.ts";
 

@@ -1,78 +1,33 @@
 // Performs what the scheduler decides: facts in, commands out to machines, stores and hooks. No choice is made here.
-import type { Clock } from "../clock.ts";
-import type { Derivation } from "../derivation/derivation.ts";
 import { messageOf } from "../errors.ts";
-import type { EngineEvent, OutputPath, RunOutcome } from "../events/event.ts";
-import type { ClaimId, GoalId, HookId, MachineId } from "../events/ids.ts";
+import type { RunOutcome } from "../events/event.ts";
+import type { ClaimId, GoalId, HookId } from "../events/ids.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import { baseNameOf, type StorePath } from "../formats/store-path.ts";
-import type { Differences } from "../rounds/runner.ts";
-import type { PathInfos } from "../stores/path-infos.ts";
-import type { BuildOptions, DestinationStore } from "../stores/store.ts";
 import type { Command, StartBuild } from "./command.ts";
 import { CopyEvents } from "./copy-events.ts";
-import { type Decision, decide } from "./decide.ts";
+import { decide } from "./decide.ts";
 import { DifferenceKeeper } from "./difference-keeper.ts";
+import type { DriverOptions } from "./driver-options.ts";
 import type { ClaimFact, ClaimFailure, Fact } from "./fact.ts";
 import { presentAs } from "./first-outputs.ts";
-import type { BuildLog, LogKeeper } from "./log-keeper.ts";
+import type { BuildLog } from "./log-keeper.ts";
 import type { MachineSession } from "./machine-session.ts";
-import { type ConnectedMachine, Machines } from "./machines.ts";
+import { Machines } from "./machines.ts";
 import { performBuild } from "./perform-build.ts";
-import { oldestClaimMs, type Plan } from "./plan.ts";
-import type { ReadyDerivation, Realisations } from "./realisations.ts";
+import { oldestClaimMs } from "./plan.ts";
+import type { ReadyDerivation } from "./realisations.ts";
+import { reserve } from "./reserve.ts";
 import { Substitutions } from "./substitutions.ts";
 import { takeBack } from "./take-back.ts";
-import type { Now } from "./turn.ts";
-
-/** Runs post-build hooks; resolves with the reason when one failed. */
-export interface HookRunner {
-  run(
-    hook: HookId,
-    drvPath: StorePath,
-    outPaths: readonly StorePath[],
-    report: { started(attempt: number): void; logged(lines: readonly string[]): void },
-    signal: AbortSignal,
-  ): Promise<{ readonly failure: string | null; readonly durationMs: number }>;
-}
-
-export interface DriverOptions {
-  readonly plan: Plan;
-  readonly clock: Clock;
-  readonly publish: (event: EngineEvent) => void;
-  readonly destination: {
-    readonly store: DestinationStore;
-    readonly infos: PathInfos;
-    readonly trusted: boolean | null;
-  };
-  readonly derivations: ReadonlyMap<StorePath, Derivation>;
-  readonly realisations: Realisations;
-  /** Outputs that were valid in the destination store before the run: they are never taken back. */
-  readonly validBefore: ReadonlySet<StorePath>;
-  readonly connect: (machine: MachineId, signal: AbortSignal) => Promise<ConnectedMachine>;
-  /** Whether connecting again in this run cannot help. */
-  readonly isPermanent: (error: unknown) => boolean;
-  readonly buildOptions: BuildOptions;
-  readonly logs: LogKeeper;
-  readonly hooks: HookRunner;
-  readonly differences: Differences;
-  /** Whether rounds that differ fail and are taken back. */
-  readonly enforceDeterminism: boolean;
-  /** Every goal's known outputs, for substitution. */
-  readonly outputsOf: (goal: GoalId) => readonly OutputPath[];
-  /** Sees every fact before it is decided on. */
-  readonly onFact: (fact: Fact) => void;
-  /** Sees every decision before it is performed. */
-  readonly onDecision: (fact: Fact, now: Now, decision: Decision) => void;
-  /** Sees every command before it is performed. */
-  readonly onCommand: (command: Command) => void;
-}
 
 interface RunningClaim {
   readonly command: StartBuild;
   readonly abort: AbortController;
   readonly log: BuildLog;
   outputs: readonly PathInfo[];
+  /** Lets other runs have the goal. */
+  release: () => void;
 }
 
 /** The loop around the plan. Facts may be posted at any time; they are decided on in order. */
@@ -145,12 +100,16 @@ export class Driver {
   /** Ends every connection and waits for what is still being written. */
   async close(): Promise<void> {
     this.#takeBackWake();
-    for (const claim of this.#claims.values()) claim.abort.abort(new Error("the run ended"));
+    for (const claim of this.#claims.values()) {
+      claim.abort.abort(new Error("the run ended"));
+      claim.release();
+    }
     this.#substitutions.close();
     for (const abort of this.#hooks.values()) abort.abort(new Error("the run ended"));
     await this.#keeper.settled(true);
     await this.#machines.close();
     await Promise.allSettled(this.#background);
+    this.#options.reservations?.close();
   }
 
   #perform(command: Command): void {
@@ -210,7 +169,7 @@ export class Driver {
     const drvPath = command.goal as string as StorePath;
     const suffix = command.round > 1 || command.attempt > 1 ? `.${command.round}.${command.attempt}` : "";
     const log = logs.open(`${baseNameOf(drvPath)}${suffix}`);
-    const running: RunningClaim = { command, abort: new AbortController(), log, outputs: [] };
+    const running: RunningClaim = { command, abort: new AbortController(), log, outputs: [], release: () => undefined };
     this.#claims.set(command.claim, running);
     this.post({ type: "claimStage", claim: command.claim, stage: "preparing" });
     const session = this.#machines.session(command.machine);
@@ -226,6 +185,7 @@ export class Driver {
       this.#fail(running, messageOf(error));
       return;
     }
+    if (await this.#isBuiltElsewhere(running)) return;
     const outcome = await performBuild(
       {
         command,
@@ -262,8 +222,32 @@ export class Driver {
       running.abort.signal,
     );
     if (outcome === "built") return;
-    this.#claims.delete(command.claim);
+    this.#forget(command.claim);
     if (outcome === "failed") await this.#keepLog(command, log);
+  }
+
+  /** Waits while another run builds the goal; true when there is nothing left to build. */
+  async #isBuiltElsewhere(running: RunningClaim): Promise<boolean> {
+    const { command, abort } = running;
+    try {
+      const { clock, reservations, destination, outputsOf, publish } = this.#options;
+      const ports = { clock, reservations, store: destination.store, outputsOf, publish };
+      const reserved = await reserve(command, ports, abort.signal);
+      running.release = reserved.release;
+      if (reserved.found === null) return false;
+      running.outputs = reserved.found.infos;
+      this.post(reserved.found.fact);
+    } catch (error) {
+      if (!abort.signal.aborted) throw error;
+      this.#forget(command.claim);
+      this.post({ type: "claimCancelled", claim: command.claim });
+    }
+    return true;
+  }
+
+  #forget(claim: ClaimId): void {
+    this.#claims.get(claim)?.release();
+    this.#claims.delete(claim);
   }
 
   /** A program counts as crashed only where its machine is still there: one that goes down ends what runs on it, too. */
@@ -294,10 +278,10 @@ export class Driver {
         await this.#keepLog(command, running.log);
       }
       await this.#options.realisations.register(command.goal as string as StorePath, destination.store);
-      this.#claims.delete(claim);
+      this.#forget(claim);
       this.post({ type: "outputsReceived", claim });
     } catch (error) {
-      this.#claims.delete(claim);
+      this.#forget(claim);
       if (running.abort.signal.aborted) this.post({ type: "claimCancelled", claim });
       else {
         await this.#machines.probe(command.machine);
@@ -324,7 +308,7 @@ export class Driver {
 
   /** Enforced determinism failed: its results are still read, and shown to the hook, before they go. */
   async #takeBack(goal: GoalId, claim: ClaimId): Promise<void> {
-    this.#claims.delete(claim);
+    this.#forget(claim);
     await this.#keeper.quiet(goal);
     await takeBack(goal, this.#options);
   }
@@ -349,7 +333,7 @@ export class Driver {
   }
 
   #fail(running: RunningClaim, message: string, origin: "local" | "transfer" = "local"): void {
-    this.#claims.delete(running.command.claim);
+    this.#forget(running.command.claim);
     this.post({
       type: "claimFailed",
       claim: running.command.claim,
