@@ -1,5 +1,5 @@
 // `builders`: prints the machine list as understood and what each machine answered.
-import { type ProbedBuilder, probeBuilders, type Surroundings } from "../src/engine/index.ts";
+import { asSentence, type ProbedBuilder, probeBuilders, type Surroundings, stopped } from "../src/engine/index.ts";
 import type { BuildersInvocation } from "./invocation.ts";
 import { print, printJson, warn } from "./say.ts";
 
@@ -34,8 +34,8 @@ function builderLines(builder: ProbedBuilder): string[] {
     `  ${systems.join(", ")} · ${slots} ${slots === 1 ? "slot" : "slots"} · x${speedFactor}${wanted}`,
   ];
   if (answer.type === "failed") {
-    lines.push(`  ✘ ${answer.reason}`);
-    if (answer.hint !== null) lines.push(`    ${answer.hint}`);
+    lines.push(`  ✘ ${answer.hint === null ? answer.reason : stopped(answer.reason)}`);
+    if (answer.hint !== null) lines.push(`    ${asSentence(answer.hint)}`);
     return lines;
   }
   const trust =

@@ -32,3 +32,25 @@ export class EngineError extends Error {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** A message with a stop at its end, so that more can be said after it. Lines below each other need none: the last may point at a place. */
+export function stopped(message: string): string {
+  const text = message.trimEnd();
+  if (text === "" || text.includes("\n") || /[.!?\u2026]['")]?$/.test(text)) return text;
+  return `${text.replace(/[;:,]$/, "")}.`;
+}
+
+/** A hint as the beginning of a sentence; what looks like a command or a name stays as it is written. */
+export function asSentence(hint: string): string {
+  return /^[a-z]+(?! =)[ ,]/.test(hint) ? hint.charAt(0).toUpperCase() + hint.slice(1) : hint;
+}
+
+/** What happened and what to do about it, as separate sentences: the one way the two are joined. */
+export function withHint(message: string, hint: string | null, between: " " | "\n" = " "): string {
+  return hint === null || hint === "" ? message : `${stopped(message)}${between}${asSentence(hint)}`;
+}
+
+/** All that anything thrown has to say, in one line: for those who have no place of their own for hints. */
+export function wordsOf(error: unknown): string {
+  return withHint(messageOf(error), error instanceof EngineError ? error.hint : null);
+}

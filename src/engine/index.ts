@@ -24,7 +24,7 @@ export { type LoadedConfig, loadConfig } from "./config/load.ts";
 export { SETTING_ROWS } from "./config/settings.ts";
 export { parseAmount } from "./config/value-kinds.ts";
 export type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
-export { EngineError, messageOf } from "./errors.ts";
+export { asSentence, EngineError, messageOf, stopped } from "./errors.ts";
 export type { InstallableWords } from "./evaluate/installable.ts";
 export type { EvaluationOptions } from "./evaluate/nix-options.ts";
 export type { EngineEvent, PublishedEvent, RunOutcome } from "./events/event.ts";

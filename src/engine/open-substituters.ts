@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Clock } from "./clock.ts";
 import type { LoadedConfig } from "./config/load.ts";
 import { parseStoreReference, printStoreReference, type StoreReference } from "./config/store-reference.ts";
-import { EngineError, messageOf } from "./errors.ts";
+import { EngineError, wordsOf } from "./errors.ts";
 import { DiskCache } from "./stores/binary-cache/disk-cache.ts";
 import { openCache } from "./stores/binary-cache/open-cache.ts";
 import { type OpenSource, type Source, Substituters } from "./stores/binary-cache/substituters.ts";
@@ -53,7 +53,7 @@ export function openSubstituters(options: OpenSubstitutersOptions): Substituters
       const { priority, trusted } = reference.parameters;
       sources.push({ uri: printStoreReference(reference), priority, trusted, open });
     } catch (error) {
-      notice(`substituter is left out: ${messageOf(error)}`);
+      notice(`substituter is left out: ${wordsOf(error)}`);
     }
   }
   return new Substituters({ sources, clock, notice, onClose: () => diskCache?.close() });

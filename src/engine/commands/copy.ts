@@ -79,9 +79,22 @@ export async function copy(
     const paths = request.all ? await allPathsOf(from) : await resolver.paths(request, signal);
     if (paths.length === 0) throw nothingToCopy(request);
     return await copyBetween(from, to, paths, request, report, signal, clock);
+  } catch (error) {
+    throw request.from === null ? withSource(error, resolver.rootsLinked) : error;
   } finally {
     await Promise.allSettled([...opened.map((store) => store.close()), resolver.close()]);
   }
+}
+
+/** What was not asked for by name is easily the wrong store: says how to name another. */
+function withSource(error: unknown, roots: readonly string[]): unknown {
+  if (!(error instanceof EngineError) || error.code !== "STORE_PATH_NOT_VALID" || error.hint !== null) return error;
+  const [root] = roots;
+  const hint =
+    root === undefined
+      ? "name the store that has it: --from DIR, or --from ssh-ng://HOST"
+      : `the link leads into the store below '${root}': --from '${root}' copies from there`;
+  return new EngineError(error.family, error.code, error.message, { hint, cause: error });
 }
 
 /** Waits for both also when one fails, so that what the other opens is known and can be closed. */

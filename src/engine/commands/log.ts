@@ -5,7 +5,7 @@ import { type Clock, systemClock } from "../clock.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import { parseStoreReference } from "../config/store-reference.ts";
 import type { Surroundings } from "../create-build-run.ts";
-import { EngineError, messageOf } from "../errors.ts";
+import { EngineError, wordsOf } from "../errors.ts";
 import { baseNameOf, type StorePath } from "../formats/store-path.ts";
 import { isHookLog } from "../hook-logs.ts";
 import { unpack } from "../stores/binary-cache/compression.ts";
@@ -93,7 +93,7 @@ async function findLog(
         await cache.close();
       }
     } catch (error) {
-      warned(messageOf(error));
+      warned(wordsOf(error));
     }
   }
   return null;

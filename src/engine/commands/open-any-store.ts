@@ -4,7 +4,7 @@ import type { Clock } from "../clock.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { type CacheReference, parseStoreReference, type StoreReference } from "../config/store-reference.ts";
 import type { Surroundings } from "../create-build-run.ts";
-import { EngineError } from "../errors.ts";
+import { EngineError, withHint } from "../errors.ts";
 import { openOwnCaches } from "../open-own-caches.ts";
 import { readSshOptions } from "../ssh-environment.ts";
 import type { CacheStore } from "../stores/binary-cache/cache-store.ts";
@@ -53,7 +53,11 @@ export async function openAnyStore(
   for (const warning of unknown) notice(warning);
   if (directory === "demanded") demandDirectory(reference, text);
   if (reference.type === "cache") return openCacheStore(reference, config, environment, clock, notice);
-  const transports = new Transports({ clock, environment, notice: ({ message }) => notice(message) });
+  const transports = new Transports({
+    clock,
+    environment,
+    notice: ({ message, hint }) => notice(withHint(message, hint)),
+  });
   const ending = (store: MachineStore) => async (): Promise<void> => {
     await store.close();
     transports.close();

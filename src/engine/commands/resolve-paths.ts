@@ -26,6 +26,7 @@ export class Resolver {
   readonly #clock: Clock;
   readonly #notice: (message: string) => void;
   #local: Promise<AnyStore> | null = null;
+  readonly #roots = new Set<string>();
 
   constructor(config: LoadedConfig, surroundings: Surroundings, clock: Clock, notice: (message: string) => void) {
     this.#config = config;
@@ -44,6 +45,11 @@ export class Resolver {
       this.#notice,
     );
     return this.#local;
+  }
+
+  /** Directories of stores with a root of their own that links among the words led into. */
+  get rootsLinked(): readonly string[] {
+    return [...this.#roots];
   }
 
   async close(): Promise<void> {
@@ -111,8 +117,11 @@ export class Resolver {
   async #followLink(installable: Installable): Promise<Installable> {
     if (installable.type !== "place" || installable.attributes.length > 0) return installable;
     const target = await realpath(resolve(this.#surroundings.cwd, installable.path)).catch(() => "");
-    const inStore = new RegExp(`${STORE_DIR}/[^/]+`).exec(target)?.[0] ?? "";
-    return isStorePath(inStore) ? { type: "storePath", path: inStore } : installable;
+    const found = new RegExp(`${STORE_DIR}/[^/]+`).exec(target);
+    const inStore = found?.[0] ?? "";
+    if (!isStorePath(inStore)) return installable;
+    if (found !== null && found.index > 0) this.#roots.add(target.slice(0, found.index));
+    return { type: "storePath", path: inStore };
   }
 }
 

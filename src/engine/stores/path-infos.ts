@@ -36,7 +36,8 @@ export class PathInfos {
       for (const path of unknown) {
         const info = answers.get(path);
         if (info === undefined) {
-          throw new EngineError("store", "STORE_PATH_NOT_VALID", `path '${path}' is not valid in ${this.#store.uri}`);
+          const where = this.#store.uri === "auto" ? "this machine's own store (auto)" : `'${this.#store.uri}'`;
+          throw new EngineError("store", "STORE_PATH_NOT_VALID", `path '${path}' is not valid in ${where}`);
         }
         this.#known.set(path, info);
         found.set(path, info);

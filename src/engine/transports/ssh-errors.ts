@@ -1,5 +1,5 @@
 // Every way an SSH connection fails: its code, its words, and whether trying again in this run can help.
-import { EngineError, messageOf } from "../errors.ts";
+import { EngineError, messageOf, withHint } from "../errors.ts";
 
 /** Failures that stay as they are until somebody changes a file: host keys, login keys, configuration, a machine without Nix. */
 const PERMANENT = new Set([
@@ -129,7 +129,7 @@ export function loginRejected(login: RejectedLogin): EngineError {
     "transport",
     "SSH_KEY_REJECTED",
     `${cannotConnect(name)}: ${where} rejected ${keys.join(", ")} for user '${user}'${only}`,
-    { hint: problem === undefined ? advice : `${problem.message}${problem.hint === null ? "" : `; ${problem.hint}`}` },
+    { hint: problem === undefined ? advice : withHint(problem.message, problem.hint) },
   );
 }
 

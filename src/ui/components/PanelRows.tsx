@@ -1,5 +1,6 @@
 // The rows below the machines: what waits and why, hooks, failures, notices.
 import type { ReactNode } from "react";
+import { asSentence, stopped } from "../../engine/errors.ts";
 import { plural } from "../format/counts.ts";
 import { formatClock } from "../format/duration.ts";
 import { failureReason } from "../format/failure-reason.ts";
@@ -162,8 +163,13 @@ export function NoticeRow({
   const parts: Part[] = [
     cursor(theme, false),
     part(notice.level === "error" ? theme.glyphs.bad : theme.glyphs.warn, tone),
-    part(sanitizeText(notice.message), tone, { min: 12 }),
-    part(notice.hint === null ? "" : sanitizeText(notice.hint), "dim", { gap: 2, min: 0, grows: true, drop: 1 }),
+    part(sanitizeText(notice.hint === null ? notice.message : stopped(notice.message)), tone, { min: 12 }),
+    part(notice.hint === null ? "" : sanitizeText(asSentence(notice.hint)), "dim", {
+      gap: 1,
+      min: 0,
+      grows: true,
+      drop: 1,
+    }),
   ];
   return <Line parts={parts} width={width} theme={theme} />;
 }

@@ -153,7 +153,7 @@ class InteractiveRenderer implements Renderer {
     }
     if (board.failures.size > REPEATED_FAILURES) err.lines(digestLines(board));
     for (const notice of board.notices)
-      if (notice.level !== "info") err.lines(noticeLines(`${notice.level}: `, notice.message, null, this.color));
+      if (notice.level !== "info") err.lines(noticeLines(`${notice.level}: `, notice.message, notice.hint, this.color));
     err.lines(closingLines(board));
     if (board.run.type !== "notStarted") err.line(summaryLine(board));
     if (board.run.type !== "finished" || !this.ports.options.printOutPaths) return;

@@ -1,5 +1,6 @@
 // Nix's `--log-format internal-json` for a run of ours: lines `@nix {…}` on stderr, for editors and for programs that show Nix's builds
 // (numbers and fields: Nix 2.8 to 2.34, logging.hh).
+import { withHint } from "../../engine/errors.ts";
 import type { EngineEvent, PublishedEvent } from "../../engine/events/event.ts";
 import { jsonText } from "../../engine/events/json-text.ts";
 import { sanitizeText } from "../format/sanitize.ts";
@@ -82,7 +83,7 @@ class InternalJsonRenderer implements Renderer {
   private show(event: EngineEvent): void {
     switch (event.type) {
       case "noticeRaised":
-        this.message(LEVEL[event.level], event.hint === null ? event.message : `${event.message}\n${event.hint}`);
+        this.message(LEVEL[event.level], withHint(event.message, event.hint, "\n"));
         return;
       case "buildAssigned": {
         const { claim, goal, machine, round, rounds, isCheck } = event;

@@ -1,5 +1,5 @@
 // The worker protocol's server: the loop of a Nix daemon over any store (Nix: daemon.cc, processConnection).
-import { EngineError, messageOf } from "../../errors.ts";
+import { EngineError, messageOf, withHint } from "../../errors.ts";
 import { ByteWriter } from "../../formats/wire/writer.ts";
 import type { Transport } from "../../transports/transport.ts";
 import type { StoreHandler } from "../handler.ts";
@@ -90,8 +90,8 @@ async function sendNar(session: Session, { nar }: NarAnswer): Promise<void> {
 }
 
 function tellError(session: Session, error: unknown): void {
-  const hint = error instanceof EngineError && error.hint !== null ? `\n${error.hint}` : "";
+  const message = withHint(messageOf(error), error instanceof EngineError ? error.hint : null, "\n");
   const writer = new ByteWriter();
-  writeError(writer, { level: 0, message: `${messageOf(error)}${hint}`, traces: [] }, session.minor);
+  writeError(writer, { level: 0, message, traces: [] }, session.minor);
   session.connection.send(writer);
 }

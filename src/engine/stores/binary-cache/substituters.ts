@@ -1,6 +1,6 @@
 // The places paths are fetched from, as an embedded store takes them: in the order of their priorities, opened when first needed, a broken one left out.
 import type { Clock } from "../../clock.ts";
-import { EngineError, messageOf } from "../../errors.ts";
+import { EngineError, wordsOf } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import type { Substituter } from "../embedded/substitute.ts";
@@ -148,7 +148,7 @@ export class Substituters {
   #refuse(member: Member, path: StorePath, error: unknown): void {
     if (member.refused.has(path)) return;
     member.refused.add(path);
-    this.#options.notice(messageOf(error));
+    this.#options.notice(wordsOf(error));
   }
 
   /** A cache that signs with another key, or not at all, does so for every path: one word for all of them. */
@@ -164,7 +164,7 @@ export class Substituters {
   #lay(member: Member, error: unknown): void {
     const first = member.restingUntil === Number.NEGATIVE_INFINITY;
     member.restingUntil = this.#options.clock.now() + REST;
-    if (first) this.#options.notice(`substituter '${member.source.uri}' is left out: ${messageOf(error)}`);
+    if (first) this.#options.notice(`substituter '${member.source.uri}' is left out: ${wordsOf(error)}`);
   }
 
   #rests(member: Member): boolean {

@@ -3,7 +3,7 @@ import { statfsSync } from "node:fs";
 import type { BuildResult } from "../../../derivation/build-result.ts";
 import type { BasicDerivation } from "../../../derivation/derivation.ts";
 import { type DerivationOptions, parseDerivationOptions } from "../../../derivation/options.ts";
-import { EngineError, messageOf } from "../../../errors.ts";
+import { EngineError, messageOf, withHint } from "../../../errors.ts";
 import type { PathInfo } from "../../../formats/path-info.ts";
 import type { StorePath } from "../../../formats/store-path.ts";
 import type { BuildAnswer, BuildReporter, BuildRequest } from "../../store.ts";
@@ -255,5 +255,5 @@ function described(error: unknown): Pick<BuildResult, "status" | "errorMessage">
   if (!(error instanceof EngineError)) throw error;
   // Space may be there again next time.
   const status = error.code === "STORE_NO_SPACE" ? "TransientFailure" : "MiscFailure";
-  return { status, errorMessage: error.hint === null ? messageOf(error) : `${messageOf(error)}\n${error.hint}` };
+  return { status, errorMessage: withHint(messageOf(error), error.hint, "\n") };
 }
