@@ -181,8 +181,7 @@ export class BuildRun {
     const transports = new Transports({
       clock,
       environment,
-      notice: ({ code, message, hint }) =>
-        this.#publish({ type: "noticeRaised", level: "warning", code, message, hint, machine: null, goal: null }),
+      notice: ({ code, message, hint }) => this.#publish(messageNotice(message, "warning", code, hint)),
     });
     const machines = runMachines(config, listed.machines, availableParallelism());
     this.#publish({

@@ -2,6 +2,8 @@
 import { EngineError, messageOf } from "./errors.ts";
 import type { EngineEvent } from "./events/event.ts";
 
+const MAX_CAUSES = 8;
+
 type Notice = Extract<EngineEvent, { type: "noticeRaised" }>;
 
 /** An error as a notice, with its code and hint. */
@@ -13,12 +15,32 @@ export function noticeOf(error: unknown, level: Notice["level"] = "error"): Noti
     code: known ? error.code : "ENGINE_ERROR",
     message: messageOf(error),
     hint: known ? error.hint : null,
+    cause: causeOf(error),
     machine: null,
     goal: null,
   };
 }
 
+/** The messages of what caused an error, nearest first, that its own does not repeat. */
+function causeOf(error: unknown): string | null {
+  const said: string[] = [];
+  let told = messageOf(error);
+  let cause = error instanceof Error ? error.cause : undefined;
+  for (let depth = 0; cause !== undefined && cause !== null && depth < MAX_CAUSES; depth++) {
+    const message = messageOf(cause);
+    if (message !== "" && !told.includes(message)) said.push(message);
+    told += message;
+    cause = cause instanceof Error ? cause.cause : undefined;
+  }
+  return said.length === 0 ? null : said.join(": ");
+}
+
 /** Words as a notice: what a program we ran said. */
-export function messageNotice(message: string, level: Notice["level"] = "info", code = "MESSAGE"): Notice {
-  return { type: "noticeRaised", level, code, message, hint: null, machine: null, goal: null };
+export function messageNotice(
+  message: string,
+  level: Notice["level"] = "info",
+  code = "MESSAGE",
+  hint: string | null = null,
+): Notice {
+  return { type: "noticeRaised", level, code, message, hint, cause: null, machine: null, goal: null };
 }

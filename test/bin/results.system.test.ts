@@ -97,7 +97,7 @@ for (const generation of generations) {
       expect(status).toBe(1);
       expect(stdout).toBe("");
       expect(stderr).toContain("does not have wanted outputs 'nope'");
-      expect(stderr).toContain("it has: out");
+      expect(stderr).toContain("It has: out");
       expect(stderr).not.toContain("nothing to do");
     });
   });

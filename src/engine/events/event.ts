@@ -56,6 +56,8 @@ export type RunEvent =
       readonly code: string;
       readonly message: string;
       readonly hint: string | null;
+      /** What lay behind it, as whoever found it said it; null where there is nothing more to say. */
+      readonly cause: string | null;
       readonly machine: MachineId | null;
       readonly goal: GoalId | null;
     }

@@ -24,7 +24,9 @@ export function printEventLine(published: PublishedEvent): string {
  */
 export function parseEventLine(line: string, where: string): PublishedEvent {
   const fields = parseObject(line, where);
-  const { seq, at, type, ...rest } = fields;
+  const { seq, at, type, ...given } = fields;
+  // Recordings of before it was told.
+  const rest = type === "noticeRaised" && !("cause" in given) ? { ...given, cause: null } : given;
   if (!Number.isSafeInteger(seq) || Number(seq) < 0) throw badLine(where, "a whole number in `seq`", seq);
   if (typeof at !== "number" || !Number.isFinite(at)) throw badLine(where, "a number in `at`", at);
   if (typeof type !== "string") throw badLine(where, "a text in `type`", type);

@@ -149,7 +149,10 @@ const EVENTS: Shapes<EngineEvent> = {
   dispatchPaused: {},
   dispatchResumed: {},
   estimateChanged: { remaining: orNull(estimate) },
-  noticeRaised: { level, code: text, message: text, hint: orNull(text), machine: orNull(text), goal: orNull(text) },
+  noticeRaised: {
+    ...{ level, code: text, message: text, hint: orNull(text), cause: orNull(text) },
+    ...{ machine: orNull(text), goal: orNull(text) },
+  },
   runHeld: { exitStatus: count(255) },
   runFinished: { outcome },
   goalsAdded: { goals: list(goal) },

@@ -254,6 +254,7 @@ export class Differences {
     const hint = "the verdict stands; only the explanation is missing";
     this.#options.publish({
       type: "noticeRaised",
+      cause: null,
       level: "warning",
       code,
       message,

@@ -90,7 +90,16 @@ export class DifferenceKeeper {
         if (enforced) continue;
         const { message } = difference;
         const { machine } = build;
-        publish({ type: "noticeRaised", level: "warning", code: "ROUNDS_DIFFER", message, hint: null, machine, goal });
+        publish({
+          type: "noticeRaised",
+          level: "warning",
+          code: "ROUNDS_DIFFER",
+          message,
+          hint: null,
+          cause: null,
+          machine,
+          goal,
+        });
       }
       for (const difference of secured) await differences.explain(difference, signal);
     });
@@ -114,7 +123,16 @@ export class DifferenceKeeper {
       const message = `a difference could not be explained: ${messageOf(error)}`;
       const hint = "the verdict stands; only the explanation is missing";
       const code = "ROUNDS_NOT_EXPLAINED";
-      this.#options.publish({ type: "noticeRaised", level: "warning", code, message, hint, machine: null, goal });
+      this.#options.publish({
+        type: "noticeRaised",
+        level: "warning",
+        code,
+        message,
+        hint,
+        cause: null,
+        machine: null,
+        goal,
+      });
     });
     this.#saying.set(goal, said);
   }

@@ -216,6 +216,7 @@ class Listener implements BuildReporter {
     if (kept !== null) this.keptDirectory = `${session.machine}:${kept[1]}`;
     this.#work.publish({
       type: "noticeRaised",
+      cause: null,
       level: "info",
       code: kept === null ? "BUILDER_NOTICE" : "BUILD_DIRECTORY_KEPT",
       message: kept === null ? said : `note: keeping build directory '${kept[1]}' on ${session.machine}`,

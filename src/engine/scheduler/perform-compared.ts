@@ -77,6 +77,7 @@ export async function performCompared(
       incomplete: (reason) =>
         publish({
           type: "noticeRaised",
+          cause: null,
           level: "warning",
           code: "ROUNDS_ONE_OUTPUT_COMPARED",
           message: `only the first output of '${command.goal}' that differs is known: ${reason}`,

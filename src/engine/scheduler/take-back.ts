@@ -28,6 +28,7 @@ export async function takeBack(
   } catch (error) {
     publish({
       type: "noticeRaised",
+      cause: null,
       level: "warning",
       code: "OUTPUTS_NOT_TAKEN_BACK",
       message: `outputs that are not deterministic stay valid: ${messageOf(error)}`,

@@ -41,7 +41,7 @@ export function notice(
   about: { readonly hint?: string; readonly goal?: Notice["goal"]; readonly machine?: Notice["machine"] } = {},
 ): void {
   const { hint = null, goal = null, machine = null } = about;
-  turn.events.push({ type: "noticeRaised", level, code, message, hint, machine, goal });
+  turn.events.push({ type: "noticeRaised", level, code, message, hint, cause: null, machine, goal });
 }
 
 type Notice = Extract<EngineEvent, { type: "noticeRaised" }>;

@@ -8,6 +8,7 @@ import type { EngineEvent } from "../events/event.ts";
 export function noticeUntrusted(store: string): Extract<EngineEvent, { type: "noticeRaised" }> {
   return {
     type: "noticeRaised",
+    cause: null,
     level: "warning",
     code: "STORE_NOT_TRUSTED",
     message: `the Nix daemon of store '${store}' does not trust this user: results of other machines can be taken in only when they are content-addressed; everything else is built on this machine`,
@@ -25,6 +26,7 @@ export function noticeUnheeded(
   const these = names.map((name) => `'${name}'`).join(", ");
   return {
     type: "noticeRaised",
+    cause: null,
     level: "warning",
     code: "STORE_SETTINGS_UNHEEDED",
     message: `the Nix daemon of store '${store}' will not heed ${these} as set here: it takes ${names.length === 1 ? "that" : "those"} from its own nix.conf only`,

@@ -390,6 +390,7 @@ describe("hostile text", () => {
     script.add({ type: "hookStarted", hook, attempt: 1 }).add({ type: "hookLogged", hook, lines: [evil(17)] });
     script.add({
       type: "noticeRaised",
+      cause: null,
       level: "warning",
       code: "X",
       message: evil(18),

@@ -247,6 +247,7 @@ bar kept 1 build from being built: foo
     script.build("a", "m");
     script.add({
       type: "noticeRaised",
+      cause: null,
       level: "warning",
       code: "X",
       message: evil,
