@@ -250,6 +250,7 @@ export class BuildRun {
       readDrv: readDrvFrom(join(destination.root ?? "/", STORE_DIR)),
       targets,
       substitute: config.settings.substitute,
+      alwaysSubstitute: config.settings.alwaysAllowSubstitutes,
       rounds: config.settings.repeat + 1,
       check,
       signal,
@@ -328,7 +329,9 @@ export class BuildRun {
     this.#sent = new SentRates((fact) => driver.post(fact));
     const needed = plan.goals.some((goal) => goal.validity !== "valid" || goal.check);
     if (needed && destination.description.trusted === false) this.#publish(noticeUntrusted(settings.store));
-    if (needed && destination.unheeded.length > 0) this.#publish(noticeUnheeded(settings.store, destination.unheeded));
+    if (needed && destination.unheeded.length > 0) {
+      this.#publish(noticeUnheeded(settings.store, destination.unheeded, destination.kind));
+    }
     void removeOldLogs(join(settings.journalDir, "logs"), clock.wallTime());
     this.#publish({ type: "runStageChanged", stage: "building", detail: "" });
     for (const spec of specs) driver.post({ type: "machineAdded", spec });

@@ -30,6 +30,7 @@ export async function openEmbedded(
       extraPlatforms: [...settings.extraPlatforms],
       systemFeatures: [...settings.systemFeatures],
       cores: settings.cores ?? 0,
+      alwaysSubstitute: settings.alwaysAllowSubstitutes,
       requireSignatures: settings.requireSigs,
       trustedPublicKeys: [...settings.trustedPublicKeys],
       secretKeys: settings.secretKeyFiles.map(readKeyFile),
@@ -38,6 +39,7 @@ export async function openEmbedded(
       keepDerivations: settings.keepDerivations,
       keepOutputs: settings.keepOutputs,
       environment,
+      sandboxFallback: settings.sandboxFallback,
       sandboxProgram: sandboxProgram(environment.TSBUILD_TOP_SANDBOX),
     },
   });

@@ -15,6 +15,8 @@ export interface PlanningInput {
   readonly targets: readonly DerivedPath[];
   /** `substitute`. */
   readonly substitute: boolean;
+  /** `always-allow-substitutes`. */
+  readonly alwaysSubstitute: boolean;
   /** `repeat` + 1. */
   readonly rounds: number;
   /** `--check`: targets are rebuilt and compared; `build` first builds those whose outputs are not valid yet. */
@@ -75,6 +77,7 @@ export async function planRun(input: PlanningInput): Promise<RunPlan> {
     substitutable: missing.willSubstitute,
     realised: new Map([...derivations.keys()].map((drvPath) => [drvPath, realisations.outputsOf(drvPath)])),
     rounds: input.rounds,
+    alwaysSubstitute: input.alwaysSubstitute,
     check: input.check !== "no",
   });
   if (input.check === "valid") refuseUnbuilt(goals);

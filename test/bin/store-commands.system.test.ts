@@ -63,6 +63,35 @@ describe.skipIf(generations.length === 0)("store commands (skipped without root 
   const keys = (): string[] => ["--option", "trusted-public-keys", publicKey];
 
   describe("generate-binary-cache-key", () => {
+    it("says which settings its own store has no use for, and heeds sandbox-fallback", async () => {
+      const own = ["build", "-E", PAIR, "--no-out-link", "--ui", "plain", "--store", join(directory, "settings")];
+      const setting = ["--option", "compress-build-log", "false", "--no-sandbox"];
+      const idle = await user.run([...own, "--argstr", "salt", "settings", ...setting]);
+      expect(idle.status, idle.stderr).toBe(0);
+      expect(idle.stderr).toContain("own store has no use for 'sandbox', 'compress-build-log'");
+      const env = { TSBUILD_TOP_SANDBOX: "chroot" };
+      const shut = await user.run([...own, "--argstr", "salt", "no fallback", "--no-sandbox-fallback"], { env });
+      expect(shut.status).toBe(1);
+      expect(shut.stderr).toContain("sandbox-fallback is false");
+    });
+
+    it("fetches what its author would not have fetched where always-allow-substitutes says so", async () => {
+      const expression = PAIR.replace("inherit name", "allowSubstitutes = false; inherit name");
+      const cache = `file://${directory}/always-cache`;
+      const words = ["build", "-E", expression, "--argstr", "salt", "always", "--no-out-link", "--ui", "plain"];
+      const first = await user.run([...words, "--store", store]);
+      await user.output(["copy", "--to", cache, "--store", store, first.stdout.trim()]);
+      for (const [place, word, ...flags] of [
+        ["built", "2 built"],
+        ["fetched", "1 substituted", "--always-allow-substitutes"],
+      ] as const) {
+        const where = ["--store", `${join(directory, place)}?require-sigs=false`, "--substituters", cache];
+        const run = await user.run([...words, ...where, ...flags]);
+        expect(run.status, run.stderr).toBe(0);
+        expect(run.stderr.trimEnd().split("\n").at(-1)).toContain(word);
+      }
+    });
+
     it("fetches what nobody signed into a store that demands no signatures, and into no other", async () => {
       const top = await build("unsigned");
       const cache = `file://${directory}/unsigned-cache`;

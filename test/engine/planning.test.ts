@@ -25,6 +25,7 @@ function plan(valid: readonly string[], outputs: readonly string[] = ["out"]) {
     readDrv: async (path) => Buffer.from(files[path] ?? "", "latin1"),
     targets: [{ type: "built", drvPath: USER, outputs }],
     substitute: false,
+    alwaysSubstitute: false,
     rounds: 1,
     check: "no",
     signal: new AbortController().signal,

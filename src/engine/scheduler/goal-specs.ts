@@ -23,6 +23,8 @@ export interface GoalSpecInput {
   readonly realised: ReadonlyMap<StorePath, ReadonlyMap<string, StorePath>>;
   /** `repeat` + 1. */
   readonly rounds: number;
+  /** Also what its author says is not to be substituted (`always-allow-substitutes`). */
+  readonly alwaysSubstitute: boolean;
   /** Targets are rebuilt and compared. */
   readonly check: boolean;
 }
@@ -112,7 +114,11 @@ function derivationGoal(
     outputs: [...wanted],
     inputs: [...derivation.inputDrvs.keys()] as string[] as GoalId[],
     isTarget,
-    validity: isValid ? "valid" : isSubstitutable && options.allowSubstitutes ? "substitutable" : "missing",
+    validity: isValid
+      ? "valid"
+      : isSubstitutable && (options.allowSubstitutes || input.alwaysSubstitute)
+        ? "substitutable"
+        : "missing",
     outputPaths,
     addressing,
     check: input.check && isTarget && isValid,

@@ -22,7 +22,20 @@ export function noticeUntrusted(store: string): Extract<EngineEvent, { type: "no
 export function noticeUnheeded(
   store: string,
   names: readonly string[],
+  kind: "nix" | "embedded",
 ): Extract<EngineEvent, { type: "noticeRaised" }> {
+  if (kind === "embedded") {
+    return {
+      type: "noticeRaised",
+      cause: null,
+      level: "warning",
+      code: "STORE_SETTINGS_UNHEEDED",
+      message: `this program's own store has no use for ${names.map((name) => `'${name}'`).join(", ")}`,
+      hint: "see docs/SETTINGS.md; a store of Nix heeds it",
+      machine: null,
+      goal: null,
+    };
+  }
   const these = names.map((name) => `'${name}'`).join(", ");
   return {
     type: "noticeRaised",

@@ -8,6 +8,7 @@ type UserSettings = Pick<LoadedConfig, "userSettings" | "foreignSettings">;
 
 /** Heeded where paths are fetched. */
 const FETCHING = [
+  "always-allow-substitutes",
   "substituters",
   "trusted-substituters",
   "trusted-public-keys",
@@ -50,6 +51,23 @@ const OPEN_TO_ALL: ReadonlySet<string> = new Set(["connect-timeout", "substitute
 /** What a store is opened with, so that an override comes too late. */
 const AT_OPENING: ReadonlySet<string> = new Set(["require-sigs"]);
 
+/** Where in the Nix of this machine a setting given here holds. */
+export interface LocalReach {
+  /** In one that this program starts. */
+  readonly started: boolean;
+  /** In a daemon that runs already: always, only for users it trusts, or never. */
+  readonly running: "always" | "trusted" | "never";
+}
+
+/** Null for settings that are this program's own affair, wherever the store is. */
+export function localReach(name: string): LocalReach | null {
+  const told: readonly string[] = [...FETCHING, ...BUILDING];
+  if ((AT_START as readonly string[]).includes(name)) return { started: true, running: "never" };
+  if (!told.includes(name)) return null;
+  if (AT_OPENING.has(name)) return { started: true, running: "never" };
+  return { started: true, running: OPEN_TO_ALL.has(name) ? "always" : "trusted" };
+}
+
 /** Flags for a `nix-daemon` that is started here. */
 export function daemonFlags({ userSettings, foreignSettings }: UserSettings): string[] {
   const told = [
@@ -75,6 +93,24 @@ export function unheededSettings({ userSettings }: UserSettings, trusted: boolea
     if (!userSettings.has(name)) return false;
     return AT_OPENING.has(name) || (trusted === false && !OPEN_TO_ALL.has(name));
   });
+}
+
+/** What this program's own store has no use for: it is always sandboxed, by ids it finds free, and packs no logs. */
+export const UNHEEDED_BY_EMBEDDED: readonly string[] = [
+  "sandbox",
+  "sandbox-build-dir",
+  "build-users-group",
+  "compress-build-log",
+  "max-substitution-jobs",
+  "trusted-substituters",
+];
+
+/** The user's settings that this program's own store will not heed. */
+export function unheededByEmbedded({ userSettings }: UserSettings): string[] {
+  // Values that ask for what is done anyway.
+  const usual: Readonly<Record<string, string>> = { sandbox: "true", "build-users-group": "" };
+  const isSet = (name: string): boolean => userSettings.has(name) && userSettings.get(name) !== usual[name];
+  return UNHEEDED_BY_EMBEDDED.filter(isSet);
 }
 
 function pair(settings: ReadonlyMap<string, string>, name: string): [string, string][] {

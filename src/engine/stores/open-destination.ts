@@ -11,7 +11,13 @@ import type { TransportPlace, Transports } from "../transports/open.ts";
 import type { TransportOpener } from "../transports/transport.ts";
 import type { Substituters } from "./binary-cache/substituters.ts";
 import { readFromDisk } from "./disk-reads.ts";
-import { buildingOverrides, daemonFlags, fetchingOverrides, unheededSettings } from "./local-nix-settings.ts";
+import {
+  buildingOverrides,
+  daemonFlags,
+  fetchingOverrides,
+  unheededByEmbedded,
+  unheededSettings,
+} from "./local-nix-settings.ts";
 import { withOwnCaches } from "./own-caches.ts";
 import { queryOptions } from "./remote/client-options.ts";
 import { type DirectReader, WorkerStore } from "./remote/worker-store.ts";
@@ -59,7 +65,7 @@ export async function openDestination(given: OpenDestinationOptions, signal?: Ab
       root: place.root,
       nixStore: place.root,
       kind: "embedded",
-      unheeded: [],
+      unheeded: unheededByEmbedded(options.config),
     };
   }
   const opener = options.transports.opener(place.place);

@@ -13,6 +13,8 @@ export interface EmbeddedSettings {
   readonly systemFeatures: readonly string[];
   /** `NIX_BUILD_CORES` where a build does not say, 0 all of the machine (`cores`). */
   readonly cores: number;
+  /** Whether also what its author says is not to be fetched is (`always-allow-substitutes`). */
+  readonly alwaysSubstitute: boolean;
   /** Whether imported and substituted paths need a signature (`require-sigs`). */
   readonly requireSignatures: boolean;
   /** `name:base64` (`trusted-public-keys`). */
@@ -24,6 +26,8 @@ export interface EmbeddedSettings {
   /** What derivations may ask to see of this machine, with everything below (`allowed-impure-host-deps`). */
   readonly allowedImpureHostDeps: readonly string[];
   readonly sandboxProgram: SandboxProgram;
+  /** Whether a private root directory will do where namespaces are not allowed (`sandbox-fallback`). */
+  readonly sandboxFallback: boolean;
   /** Size of `/dev/shm` in builds as tmpfs takes it (`sandbox-dev-shm-size`). */
   readonly shmSize: string;
   /** Whether logs are kept (`keep-build-log`). */
@@ -44,12 +48,14 @@ export const DEFAULT_EMBEDDED_SETTINGS: Omit<EmbeddedSettings, "system"> = {
   extraPlatforms: [],
   systemFeatures: ["nixos-test", "benchmark", "big-parallel"],
   cores: 0,
+  alwaysSubstitute: false,
   requireSignatures: true,
   trustedPublicKeys: [],
   secretKeys: [],
   sandboxPaths: null,
   allowedImpureHostDeps: ["/bin", "/sbin", "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives"],
   sandboxProgram: "auto",
+  sandboxFallback: true,
   shmSize: "50%",
   keepBuildLog: true,
   keepDerivations: true,

@@ -234,8 +234,9 @@ export class Substitution {
 
   /** What making outputs of a valid derivation takes; null when they are valid. */
   #needed(drvPath: StorePath, wanted: "all" | readonly string[]): Needed | null {
-    const { database, layout } = this.#core;
+    const { database, layout, settings } = this.#core;
     const derivation = readDerivation(layout, drvPath);
+    const isAllowed = settings.alwaysSubstitute || parseDerivationOptions(derivation).allowSubstitutes;
     const outputs = [...statedOutputPaths(derivation)].filter(([name]) => wanted === "all" || wanted.includes(name));
     const invalid = outputs.filter(([, path]) => path === null || !database.isValid(path));
     if (invalid.length === 0) return null;
@@ -245,7 +246,7 @@ export class Substitution {
     }
     return {
       outputs: invalid.flatMap(([, path]) => path ?? []),
-      substitutable: invalid.every(([, path]) => path !== null) && parseDerivationOptions(derivation).allowSubstitutes,
+      substitutable: isAllowed && invalid.every(([, path]) => path !== null),
       inputs,
     };
   }

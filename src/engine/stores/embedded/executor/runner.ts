@@ -143,6 +143,14 @@ export class Runner {
     const { settings } = this.#core;
     const ids = ownBuildIds();
     const capability = probeCapability(settings.sandboxProgram, ids?.first ?? null);
+    if (capability.type === "chroot" && !settings.sandboxFallback) {
+      throw new EngineError(
+        "build",
+        "EXECUTOR_NO_SANDBOX",
+        "builds cannot be sandboxed here, only given a root directory of their own, and sandbox-fallback is false",
+        { hint: "allow user namespaces or install bubblewrap; with sandbox-fallback builds run all the same" },
+      );
+    }
     const work = await this.#core.workDir();
     const room = work.fresh("room");
     makeDirectory(room, 0o755);
