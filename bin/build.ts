@@ -30,8 +30,8 @@ export async function build(invocation: BuildInvocation, surroundings: Surroundi
     printOutPaths: !invocation.json,
     onEvents: (events) => reporter.accept(events),
   });
-  // Events are JSON on standard output, too.
-  if (invocation.json && kind.kind !== "json") printJson(results.map(resultJson));
+  // Events are JSON on standard output, too; of a run that failed Nix prints nothing.
+  if (invocation.json && kind.kind !== "json" && exitStatus === 0) printJson(results.map(resultJson));
   await reporter.finish(kind, process.stderr);
   return exitStatus;
 }

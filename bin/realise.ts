@@ -1,5 +1,5 @@
 // `realise`: makes paths valid like `nix-store --realise`: a build of exactly these, with Nix's warning when nothing keeps the result.
-import type { Surroundings } from "../src/engine/index.ts";
+import { type Surroundings, storeWords } from "../src/engine/index.ts";
 import { build } from "./build.ts";
 import type { BuildInvocation, RealiseInvocation } from "./invocation.ts";
 import { warn } from "./say.ts";
@@ -15,7 +15,7 @@ export async function realiseCommand(invocation: RealiseInvocation, surroundings
     ...shared,
     type: "build",
     settingsOverrides: new Map([[NEGATIVE_TTL, "0"], ...invocation.settingsOverrides]),
-    installables: { words: paths, file: null, expression: null, attributes: [] },
+    installables: { words: await storeWords(paths, surroundings.cwd), file: null, expression: null, attributes: [] },
     evaluation: { arguments: [], lookupPath: [], showTrace: false, flakeFlags: [] },
     outLink: invocation.addRoot,
     profile: null,

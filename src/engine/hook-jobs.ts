@@ -169,7 +169,7 @@ export class JobPerformer {
 
   async #openStore(text: string): Promise<{ readonly store: PathStore & PathSink }> {
     const { config, surroundings, clock, notice } = this.#options;
-    const opened = await openAnyStore(text, config, surroundings, clock, notice);
+    const opened = await openAnyStore(text, config, surroundings, clock, notice, "made");
     this.#opened.push(opened);
     return opened;
   }

@@ -131,6 +131,12 @@ export async function retryHooks(
   return retry(request, surroundings, report, signal);
 }
 
+/** The words of `realise`, links followed. */
+export async function storeWords(words: readonly string[], cwd: string) {
+  const { storeWords: follow } = await import("./commands/resolve-paths.ts");
+  return follow(words, cwd);
+}
+
 /** Finds logs of builds (`log`). */
 export async function readLogs(request: ResolveRequest, surroundings: Surroundings, warned: (message: string) => void) {
   const { readLogs: read } = await import("./commands/log.ts");

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseInternalLine } from "../../src/engine/protocols/internal-json/parser.ts";
 import { type Client, createClient } from "../e2e/client.ts";
 import { startBuilders } from "../support/builders.ts";
 import { nixGenerations } from "../support/nix-generations.ts";
@@ -12,10 +13,13 @@ const nixPath = `nixpkgs=${await standInNixpkgs()}`;
 
 const SET = `
 with import <nixpkgs> {};
-{
+rec {
   one = runCommand "one" { } "echo 1 > $out";
   other = runCommand "other" { } "echo 2 > $out";
   pair = runCommand "pair" { outputs = [ "first" "second" ]; } "echo 1 > $first; echo 2 > $second";
+  linked = runCommand "linked" { } "ln -s \${one} $out";
+  bad = runCommand "bad" { } "exit 1";
+  loud = runCommand "loud" { } "echo said; echo 1 > $out";
   withOut = runCommand "with-out" { outputs = [ "out" "dev" ]; } "echo 1 > $out; echo 2 > $dev";
 }
 `;
@@ -74,6 +78,58 @@ for (const generation of generations) {
       if (outcome.status === 0) expect(JSON.parse(outcome.stdout)).toMatchObject(ours);
     });
 
+    it("are not printed as JSON where the run failed, as by Nix", async () => {
+      const words = ["--json", "--no-link", "-f", file, "one", "bad"];
+      const theirs = await client.instance.run("nix", ["build", ...words], { env: { NIX_PATH: nixPath } });
+      const ours = await build("one", "bad", "--json", "--no-link");
+      expect([theirs.status, theirs.stdout]).toEqual([1, ""]);
+      expect([ours.status, ours.stdout]).toEqual([100, ""]);
+    });
+
+    it("are found again by links to them, the first path a link meets, and by nothing else", async () => {
+      const link = "/homes/root/kept";
+      await client.instance.output("nix-build", [file, "-A", "linked", "-o", link], { env: { NIX_PATH: nixPath } });
+      const theirs = await client.instance.output("nix-store", ["--realise", link]);
+      const ours = await client.run(["realise", "./kept", "--ui", "quiet"]);
+      expect([ours.status, ours.stdout.trim()]).toEqual([0, theirs]);
+      const verified = await client.run(["verify", "./kept", "--no-trust", "-v"]);
+      expect([verified.status, verified.stderr]).toEqual([0, expect.stringContaining("1 paths are whole")]);
+      const refused = await client.instance.run("nix-store", ["--realise", file]);
+      expect(refused.stderr).toContain("is not in the Nix store");
+      for (const word of ["./set.nix", ".", "(import ./set.nix).one"]) {
+        const { status, stdout, stderr } = await client.run(["realise", word, "--ui", "plain"]);
+        expect([status, stdout], word).toEqual([1, ""]);
+        expect(stderr).toContain("is not in the Nix store");
+        expect(stderr).toContain("tsbuild-top build");
+      }
+    });
+
+    it("are told in Nix's own log format as Nix tells them", async () => {
+      const words = ["loud", "bad", "--no-link", "--log-format", "internal-json", "--keep-going", "-j1"];
+      const env = { NIX_PATH: nixPath };
+      const theirs = await client.instance.run("nix", ["build", "-f", file, ...words], { env });
+      const loud = await client.instance.output("nix-build", [file, "-A", "loud", "--no-out-link"], { env });
+      await client.instance.output("nix-store", ["--delete", loud]);
+      const ours = await client.run(["build", "-f", file, ...words, "--builders", ""]);
+      expect(ours.status).toBe(100);
+      const told = (text: string) => {
+        const lines = text
+          .split("\n")
+          .filter((line) => line !== "")
+          .map(parseInternalLine);
+        const builds = lines.filter((line) => line.type === "start" && line.activity === 105);
+        return {
+          builds: builds.map((line) => line.type === "start" && [line.text, line.fields]).sort(),
+          logged: lines
+            .filter((line) => line.type === "result" && line.result === 101)
+            .map((line) => line.type === "result" && line.fields),
+          errors: lines.filter((line) => line.type === "message" && line.level === 0).length,
+          other: lines.filter(({ type }) => type === "foreign" || type === "malformed" || type === "unknown"),
+        };
+      };
+      expect(told(ours.stderr)).toEqual({ ...told(theirs.stderr), errors: 1 });
+    });
+
     it("become generations of a profile, which Nix goes on with", async () => {
       const profile = "/homes/root/profile";
       for (const attribute of ["one", "other", "other"]) {
@@ -108,11 +164,22 @@ describe("a store that is not there", () => {
     await using fleet = await startBuilders(1);
     await using client = await createClient(fleet, { generation: generations[0]! });
     const store = ["--store", "/homes/root/mistyped"];
-    for (const words of [["verify", "--all"], ["gc"], ["ping-store"]]) {
-      const { status, stderr } = await client.run([...words, ...store]);
+    const found = `/nix/store/${"0".repeat(32)}-x`;
+    for (const words of [
+      ["verify", "--all"],
+      ["gc"],
+      ["ping-store"],
+      ["delete", found],
+      ["log", `${found}.drv`],
+      ["copy", "--to", "file:///homes/root/cache", found],
+      ["copy", "--from", "/homes/root/mistyped", found],
+    ]) {
+      const given = words.includes("--from") ? [] : store;
+      const { status, stderr } = await client.run([...words, ...given]);
       expect(status, words.join(" ")).toBe(1);
-      expect(stderr).toContain("expected a store at '/homes/root/mistyped', found none");
+      expect(stderr, words.join(" ")).toContain("expected a store at '/homes/root/mistyped', found none");
     }
+    expect(existsSync(join(client.instance.directory, "homes/root/mistyped"))).toBe(false);
     const path = `/nix/store/${"0".repeat(32)}-x.drv`;
     const { status, stderr } = await client.run(["build", `${path}^out`, ...store, "--ui", "plain"]);
     expect(status).toBe(1);

@@ -39,7 +39,7 @@ export async function collectGarbage(
 ): Promise<GarbageAnswer> {
   const config = loadConfig(request.settingsOverrides);
   for (const warning of config.warnings) report.warned(warning);
-  const opened = await openAnyStore(config.settings.store, config, surroundings, clock, report.warned, "demanded");
+  const opened = await openAnyStore(config.settings.store, config, surroundings, clock, report.warned);
   try {
     const collector = collectorOf(opened);
     const { task } = request;

@@ -67,14 +67,14 @@ export async function copy(
   const notice = (message: string): void => report.warned(message);
   const resolver = new Resolver(config, surroundings, clock, notice);
   const opened: AnyStore[] = [];
-  const open = async (text: string | null): Promise<AnyStore> => {
-    if (text === null) return resolver.local();
-    const store = await openAnyStore(text, config, surroundings, clock, notice);
+  const open = async (text: string | null, directory: "made" | "demanded"): Promise<AnyStore> => {
+    if (text === null) return resolver.local(directory);
+    const store = await openAnyStore(text, config, surroundings, clock, notice, directory);
     opened.push(store);
     return store;
   };
   try {
-    const [from, to] = await bothOrNeither(open(request.from), open(request.to));
+    const [from, to] = await bothOrNeither(open(request.from, "demanded"), open(request.to, "made"));
     signal.throwIfAborted();
     const paths = request.all ? await allPathsOf(from) : await resolver.paths(request, signal);
     if (paths.length === 0) throw nothingToCopy(request);

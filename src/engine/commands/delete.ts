@@ -32,7 +32,7 @@ export async function deletePaths(
   const warnings = [...config.warnings];
   const notice = (message: string): void => void warnings.push(message);
   const resolver = new Resolver(config, surroundings, clock, notice);
-  const opened = await openAnyStore(config.settings.store, config, surroundings, clock, notice, "demanded");
+  const opened = await openAnyStore(config.settings.store, config, surroundings, clock, notice);
   try {
     const paths = await resolver.paths(onlyPaths(request.paths, request.settingsOverrides), null);
     const valid = await opened.store.queryValidPaths(paths);

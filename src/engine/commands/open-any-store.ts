@@ -36,6 +36,7 @@ export type AnyStore = Kind & {
 
 /**
  * Opens a store by its reference. A binary cache is not asked for anything yet.
+ * @param directory whether a private store is made where there is none: only by what writes to it
  * @throws EngineError of family `config`, `transport`, `protocol` or `store`
  */
 export async function openAnyStore(
@@ -44,7 +45,7 @@ export async function openAnyStore(
   surroundings: Surroundings,
   clock: Clock,
   notice: (message: string) => void,
-  directory: "made" | "demanded" = "made",
+  directory: "made" | "demanded" = "demanded",
 ): Promise<AnyStore> {
   const { environment } = surroundings;
   const { sshSettings, warnings } = readSshOptions(environment);

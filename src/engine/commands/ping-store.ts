@@ -20,7 +20,7 @@ export async function pingStore(
   const warnings = [...config.warnings];
   const { settings } = config;
   const notice = (message: string): void => void warnings.push(message);
-  const opened = await openAnyStore(settings.store, config, surroundings, systemClock, notice, "demanded");
+  const opened = await openAnyStore(settings.store, config, surroundings, systemClock, notice);
   try {
     return { description: await opened.describe(), warnings };
   } finally {

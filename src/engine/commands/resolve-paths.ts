@@ -8,7 +8,8 @@ import { EngineError } from "../errors.ts";
 import { evaluateInstallables } from "../evaluate/evaluate.ts";
 import { type Installable, type InstallableWords, parseInstallables } from "../evaluate/installable.ts";
 import type { EvaluationOptions } from "../evaluate/nix-options.ts";
-import { isStorePath, STORE_DIR, type StorePath } from "../formats/store-path.ts";
+import { storePathAt } from "../evaluate/resolve-place.ts";
+import { STORE_DIR, type StorePath } from "../formats/store-path.ts";
 import type { DerivedPath } from "../stores/store.ts";
 import { type AnyStore, openAnyStore } from "./open-any-store.ts";
 
@@ -35,14 +36,15 @@ export class Resolver {
     this.#notice = notice;
   }
 
-  /** The store of the settings. */
-  local(): Promise<AnyStore> {
+  /** The store of the settings; one that is to be written to is made where there is none. */
+  local(directory: "made" | "demanded" = "demanded"): Promise<AnyStore> {
     this.#local ??= openAnyStore(
       this.#config.settings.store,
       this.#config,
       this.#surroundings,
       this.#clock,
       this.#notice,
+      directory,
     );
     return this.#local;
   }
@@ -116,13 +118,32 @@ export class Resolver {
   /** A link such as `./result`, also into a store with a root of its own, is the path it leads to. */
   async #followLink(installable: Installable): Promise<Installable> {
     if (installable.type !== "place" || installable.attributes.length > 0) return installable;
-    const target = await realpath(resolve(this.#surroundings.cwd, installable.path)).catch(() => "");
-    const found = new RegExp(`${STORE_DIR}/[^/]+`).exec(target);
-    const inStore = found?.[0] ?? "";
-    if (!isStorePath(inStore)) return installable;
-    if (found !== null && found.index > 0) this.#roots.add(target.slice(0, found.index));
-    return { type: "storePath", path: inStore };
+    const place = resolve(this.#surroundings.cwd, installable.path);
+    const path = await storePathAt(place);
+    if (path === null) return installable;
+    const target = await realpath(place).catch(() => "");
+    const inRoot = target.indexOf(`${STORE_DIR}/`);
+    if (inRoot > 0) this.#roots.add(target.slice(0, inRoot));
+    return { type: "storePath", path };
   }
+}
+
+/**
+ * The words of `realise`, links followed: store paths, and derivations with the outputs chosen of them. Nothing is evaluated.
+ * @throws EngineError `REALISE_NOT_IN_STORE` in Nix's words
+ */
+export function storeWords(words: readonly string[], cwd: string): Promise<string[]> {
+  return Promise.all(
+    words.map(async (word) => {
+      if (word.startsWith(`${STORE_DIR}/`)) return word;
+      const [, path = word, outputs = ""] = /^(.*?)((?:[!^][^/]*)?)$/s.exec(word) ?? [];
+      const stored = await storePathAt(resolve(cwd, path));
+      if (stored !== null) return `${stored}${outputs}`;
+      throw new EngineError("usage", "REALISE_NOT_IN_STORE", `path '${resolve(cwd, word)}' is not in the Nix store`, {
+        hint: "name a store path, a '.drv' or a link to one; files and expressions are built by: tsbuild-top build",
+      });
+    }),
+  );
 }
 
 /** The request for words that are paths or links only. */

@@ -40,7 +40,7 @@ export async function signPaths(
   const notice = (message: string): void => void warnings.push(message);
   const key = readSecretKeyFile(request.keyFile);
   const resolver = new Resolver(config, surroundings, clock, notice);
-  const opened = await openAnyStore(config.settings.store, config, surroundings, clock, notice, "demanded");
+  const opened = await openAnyStore(config.settings.store, config, surroundings, clock, notice);
   try {
     const named = request.all
       ? await allPathsOf(opened)

@@ -64,7 +64,7 @@ export async function verify(
     if (!keys.has(key.name)) keys.set(key.name, key);
   }
   const resolver = new Resolver(config, surroundings, clock, report.warned);
-  const opened = await openAnyStore(settings.store, config, surroundings, clock, report.warned, "demanded");
+  const opened = await openAnyStore(settings.store, config, surroundings, clock, report.warned);
   const kinds = new Set<VerifyFault["kind"]>();
   const found = (fault: VerifyFault): void => {
     kinds.add(fault.kind);

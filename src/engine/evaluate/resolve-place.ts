@@ -1,17 +1,38 @@
 // Looks at what a word names on disk: a link into the store, a directory with something to build in it, or a file.
-import { lstat, realpath } from "node:fs/promises";
+import { lstat, readlink, realpath } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { EngineError } from "../errors.ts";
-import { STORE_DIR } from "../formats/store-path.ts";
+import { isStorePath, STORE_DIR, type StorePath } from "../formats/store-path.ts";
 import type { Installable } from "./installable.ts";
 import { parseInstallables } from "./installable.ts";
 import { groupByOutputs } from "./wanted-outputs.ts";
 
 /** A path in the system's store, or in a private one below a directory of its own. */
-const IN_A_STORE = new RegExp(`(${STORE_DIR}/[0-9a-df-np-sv-z]{32}-[^/]+(?:/.*)?)$`);
+const IN_A_STORE = new RegExp(`(${STORE_DIR}/[0-9a-df-np-sv-z]{32}-[^/]+)$`);
+/** As many as Linux follows. */
+const MOST_LINKS = 40;
 
 /** What a directory is searched for, in this order. */
 const DEFAULT_FILES = ["default.nix", "default.ts", "default.js", "flake.nix"] as const;
+
+/**
+ * The store path a path lies in or leads to by links, null when in none. The first that is met counts, for an output may be a link itself, and it need not
+ * be there any more: a result link outlives what it kept (Nix: `followLinksToStore`).
+ */
+export async function storePathAt(path: string): Promise<StorePath | null> {
+  let at = "/";
+  let rest = resolve(path).split("/");
+  for (let links = 0; rest.length > 0; ) {
+    const next = join(at, rest.shift() ?? "");
+    const stored = IN_A_STORE.exec(next)?.[1];
+    if (stored !== undefined && isStorePath(stored)) return stored;
+    const target = await readlink(next).catch(() => null);
+    if (target !== null && ++links > MOST_LINKS) return null;
+    rest = target === null ? rest : [...resolve(at, target).split("/"), ...rest];
+    at = target === null ? next : "/";
+  }
+  return null;
+}
 
 /**
  * Turns a `place` into what it is: a link such as `./result` into its store path, a directory into its `default.nix`, `default.ts`, or flake.
@@ -20,14 +41,13 @@ const DEFAULT_FILES = ["default.nix", "default.ts", "default.js", "flake.nix"] a
 export async function resolvePlace(place: Extract<Installable, { type: "place" }>, cwd: string): Promise<Installable> {
   const { attributes } = place;
   const path = resolve(cwd, place.path);
-  const found = await lstat(path).catch(() => null);
-  const target = found === null ? null : await realpath(path).catch(() => null);
-  if (target === null) throw notFound(place.path, attributes);
-  const stored = IN_A_STORE.exec(target)?.[1];
-  if (stored !== undefined && attributes.length === 0) {
+  const stored = attributes.length === 0 ? await storePathAt(path) : null;
+  if (stored !== null) {
     const [inStore] = parseInstallables({ words: [stored], file: null, expression: null, attributes });
     if (inStore !== undefined) return inStore;
   }
+  const target = await realpath(path).catch(() => null);
+  if (target === null) throw notFound(place.path, attributes);
   const kind = await lstat(target);
   if (!kind.isDirectory()) return { type: "file", path, attributes };
   for (const name of DEFAULT_FILES) {

@@ -1,6 +1,5 @@
 // Nix's `--log-format internal-json` for a run of ours: lines `@nix {…}` on stderr, for editors and for programs that show Nix's builds
 // (numbers and fields: Nix 2.8 to 2.34, logging.hh).
-import { withHint } from "../../engine/errors.ts";
 import type { EngineEvent, PublishedEvent } from "../../engine/events/event.ts";
 import { jsonText } from "../../engine/events/json-text.ts";
 import { sanitizeText } from "../format/sanitize.ts";
@@ -9,10 +8,12 @@ import { reduce } from "../model/reduce.ts";
 import { countStatus } from "../model/tally.ts";
 import { createStops } from "./interrupts.ts";
 import { createLineWriter, type LineWriter } from "./line-writer.ts";
-import { buildingLine, failureLines } from "./nix-words.ts";
+import { buildingLine, failureLines, plannedLines, plannedWork } from "./nix-words.ts";
 import type { Renderer, RendererPorts } from "./renderer.ts";
 
 const LEVEL = { error: 0, warning: 1, info: 3 } as const;
+/** Programs that show Nix's builds know errors and warnings by the words they begin with. */
+const NOTICE_WORD = { error: "error: ", warning: "warning: ", info: "" } as const;
 const ACTIVITY = {
   copyPath: 100,
   copyPaths: 103,
@@ -38,6 +39,7 @@ class InternalJsonRenderer implements Renderer {
   private readonly running = new Map<string, number>();
   private ids = 0;
   private told = "";
+  private hasToldPlan = false;
 
   constructor(ports: RendererPorts) {
     this.ports = ports;
@@ -83,9 +85,13 @@ class InternalJsonRenderer implements Renderer {
   private show(event: EngineEvent): void {
     switch (event.type) {
       case "noticeRaised":
-        this.message(LEVEL[event.level], withHint(event.message, event.hint, "\n"));
+        this.message(LEVEL[event.level], `${NOTICE_WORD[event.level]}${event.message}`, event.hint);
+        return;
+      case "goalWaiting":
+        this.planned();
         return;
       case "buildAssigned": {
+        this.planned();
         const { claim, goal, machine, round, rounds, isCheck } = event;
         const on = machine === "local" ? null : this.uri(machine);
         const text = buildingLine({ path: goal, isCheck, round, rounds, on }).replace(/\.\.\.$/, "");
@@ -102,6 +108,7 @@ class InternalJsonRenderer implements Renderer {
         this.end(`build ${event.claim}`);
         return;
       case "substitutionStarted":
+        this.planned();
         this.fetching(event.goal, event.paths, event.from);
         return;
       case "substitutionProgressed": {
@@ -206,8 +213,18 @@ class InternalJsonRenderer implements Renderer {
     this.write({ action: "stop", id });
   }
 
-  private message(level: number, msg: string): void {
-    this.write({ action: "msg", level, msg });
+  private planned(): void {
+    if (this.hasToldPlan) return;
+    this.hasToldPlan = true;
+    for (const line of plannedLines(plannedWork(this.board))) this.message(LEVEL.info, line);
+  }
+
+  private message(level: number, text: string, hint: string | null = null): void {
+    const msg = hint === null ? text : `${text}\n${hint}`;
+    // Where in an expression an error is comes as text; Nix has fields for that, and one with the words alone.
+    const details =
+      level === LEVEL.error ? { column: null, file: null, line: null, raw_msg: msg.replace(/^error: /, "") } : {};
+    this.write({ action: "msg", level, msg, ...details });
   }
 
   private uri(machine: string): string {

@@ -2,6 +2,7 @@
 import type { BuildFailure } from "../../engine/events/event.ts";
 import { formatMiB } from "../format/bytes.ts";
 import { sanitizeColored, sanitizeLine, sanitizeText } from "../format/sanitize.ts";
+import type { Board } from "../model/board.ts";
 import type { RenderOptions } from "./renderer.ts";
 
 /** What will happen, as known before the first build. */
@@ -12,6 +13,23 @@ export interface PlannedWork {
   /** Sizes of what is fetched; null while unknown. */
   readonly downloadBytes: number | null;
   readonly unpackedBytes: number | null;
+}
+
+/** What a run that is beginning will do; sizes are not known then. */
+export function plannedWork(board: Board): PlannedWork {
+  const derivations: string[] = [];
+  const paths: string[] = [];
+  for (const { id, state, description } of board.goalOrder) {
+    const isFetched = state.type === "substituting" || (state.type === "waiting" && state.reason.type === "query");
+    if (isFetched) paths.push(...(description.kind === "path" ? [id] : description.outputs));
+    else if (state.type !== "finished" && description.kind === "derivation") derivations.push(id);
+  }
+  return {
+    derivations,
+    paths: paths.filter((path) => path.startsWith("/")),
+    downloadBytes: null,
+    unpackedBytes: null,
+  };
 }
 
 /** `these 3 derivations will be built:` and `these 2 paths will be fetched (… MiB download, … MiB unpacked):` with their lists. */

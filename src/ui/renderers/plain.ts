@@ -11,7 +11,7 @@ import { detectCi, withoutCommands } from "./ci-groups.ts";
 import { closingLines } from "./closing-lines.ts";
 import { createStops } from "./interrupts.ts";
 import { createLineWriter } from "./line-writer.ts";
-import { buildingLine, copyingLine, failureLines, plannedLines } from "./nix-words.ts";
+import { buildingLine, copyingLine, failureLines, plannedLines, plannedWork } from "./nix-words.ts";
 import { noticeLines } from "./notice-lines.ts";
 import { digestLines, heartbeatLine, summaryLine } from "./plain-summary.ts";
 import type { Renderer, RendererPorts } from "./renderer.ts";
@@ -179,21 +179,7 @@ class PlainRenderer implements Renderer {
   private plan(): void {
     if (this.hasPrintedPlan) return;
     this.hasPrintedPlan = true;
-    const derivations: string[] = [];
-    const paths: string[] = [];
-    for (const { id, state, description } of this.board.goalOrder) {
-      const isFetched = state.type === "substituting" || (state.type === "waiting" && state.reason.type === "query");
-      if (isFetched) paths.push(...(description.kind === "path" ? [id] : description.outputs));
-      else if (state.type !== "finished" && description.kind === "derivation") derivations.push(id);
-    }
-    this.lines(
-      plannedLines({
-        derivations,
-        paths: paths.filter((path) => path.startsWith("/")),
-        downloadBytes: null,
-        unpackedBytes: null,
-      }),
-    );
+    this.lines(plannedLines(plannedWork(this.board)));
   }
 
   private showAssigned(build: Build | undefined): void {

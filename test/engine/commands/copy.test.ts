@@ -2,14 +2,21 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { systemClock } from "../../../src/engine/clock.ts";
 import { type CopyReporter, type CopyRequest, copy } from "../../../src/engine/commands/copy.ts";
+import { loadConfig } from "../../../src/engine/config/load.ts";
+import { openEmbedded } from "../../../src/engine/open-embedded.ts";
 import { removeDirectory, temporaryDirectory } from "../../support/temporary-directory.ts";
 
 const PATH = `/nix/store/${"0".repeat(32)}-top`;
 let directory: string;
 
-beforeAll(() => {
+beforeAll(async () => {
   directory = temporaryDirectory("copy-source");
+  // A store that is there, and empty.
+  const config = loadConfig(new Map([["substituters", ""]]));
+  const own = await openEmbedded(join(directory, "own"), config, { HOME: directory }, systemClock);
+  await own.close();
   mkdirSync(join(directory, "private/nix/store"), { recursive: true });
   writeFileSync(join(directory, `private${PATH}`), "top");
   symlinkSync(join(directory, `private${PATH}`), join(directory, "result"));

@@ -53,13 +53,35 @@ describe("a place", () => {
     expect(await resolve("./result")).toEqual({ type: "storePath", path });
   });
 
+  it("is the first store path its links meet, also where that is a link itself, or gone", async () => {
+    const first = "/nix/store/3pysdbjixd4amzidam0kp6vwzpqy58y3-first";
+    const second = "/nix/store/3pysdbjixd4amzidam0kp6vwzpqy58y3-second";
+    mkdirSync(join(cwd, "linked/nix/store"), { recursive: true });
+    mkdirSync(join(cwd, `linked${second}/bin`), { recursive: true });
+    symlinkSync(join(cwd, `linked${second}`), join(cwd, `linked${first}`));
+    symlinkSync(join(cwd, `linked${first}`), join(cwd, "to-first"));
+    symlinkSync("to-first", join(cwd, "to-link"));
+    for (const place of ["to-first", "./to-link", "to-first/bin", `linked${first}`])
+      expect(await resolve(place), place).toEqual({ type: "storePath", path: first });
+    expect(await resolve("dangling")).toEqual({
+      type: "storePath",
+      path: "/nix/store/3pysdbjixd4amzidam0kp6vwzpqy58y3-gone",
+    });
+    const drv = "/nix/store/3pysdbjixd4amzidam0kp6vwzpqy58y3-x.drv";
+    symlinkSync(drv, join(cwd, "to-drv"));
+    expect(await resolve("to-drv")).toEqual({ type: "derivation", drvPath: drv, outputs: { type: "all" } });
+  });
+
   it("that is not there, or has nothing, says so and what to do", async () => {
     await expect(resolve("hello")).rejects.toMatchObject({
       code: "INSTALLABLE_NOT_FOUND",
       hint: expect.stringContaining("-A hello"),
     });
     await expect(resolve("./hello")).rejects.toMatchObject({ code: "INSTALLABLE_NOT_FOUND", hint: "check the path" });
-    await expect(resolve("dangling")).rejects.toMatchObject({ code: "INSTALLABLE_NOT_FOUND" });
+    symlinkSync("nowhere", join(cwd, "broken"));
+    symlinkSync("circle", join(cwd, "circle"));
+    for (const link of ["broken", "circle"])
+      await expect(resolve(link)).rejects.toMatchObject({ code: "INSTALLABLE_NOT_FOUND" });
     await expect(resolve("empty")).rejects.toMatchObject({ code: "INSTALLABLE_NOTHING_THERE", family: "usage" });
   });
 });

@@ -14,7 +14,11 @@ class Output extends EventEmitter {
   }
 }
 
-async function linesOf(script: EventScript): Promise<{ readonly lines: InternalLine[]; readonly out: string }> {
+async function linesOf(script: EventScript): Promise<{
+  readonly lines: InternalLine[];
+  readonly raw: readonly string[];
+  readonly out: string;
+}> {
   const [stdout, stderr] = [new Output(), new Output()];
   const ports = {
     ...{ stdout, stderr, stdin: process.stdin, env: {}, clock: createFakeClock(SCRIPT_START), replay: null },
@@ -24,7 +28,8 @@ async function linesOf(script: EventScript): Promise<{ readonly lines: InternalL
   renderer.start();
   renderer.accept(script.take());
   await renderer.finish();
-  return { lines: stderr.text.trimEnd().split("\n").map(parseInternalLine), out: stdout.text };
+  const raw = stderr.text.trimEnd().split("\n");
+  return { lines: raw.map(parseInternalLine), raw, out: stdout.text };
 }
 
 it("tells builds, phases, logs and failures as Nix does", async () => {
@@ -58,10 +63,44 @@ it("tells builds, phases, logs and failures as Nix does", async () => {
   expect(lines).toContainEqual({ type: "result", id: 2n, result: 101, fields: ["cc bar.c \u009b31m"] });
   expect(
     lines.filter((line) => line.type === "message").map(({ level, text }) => [level, text.split("\n")[0]]),
-  ).toEqual([[0, `error: builder for '${drv("bar")}' failed with exit code 3;`]]);
+  ).toEqual([
+    [3, "these 3 derivations will be built:"],
+    ...["foo", "bar", "baz"].map((name) => [3, `  ${drv(name)}`]),
+    [0, `error: builder for '${drv("bar")}' failed with exit code 3;`],
+  ]);
   expect(lines.filter((line) => line.type === "result" && line.result === 105).at(-1)).toMatchObject({
     id: 1n,
     fields: [1n, 2n, 0n, 1n],
   });
   expect(lines.filter(({ type }) => type === "foreign" || type === "malformed" || type === "unknown")).toEqual([]);
+});
+
+it("begins errors and warnings with the words that Nix's begin with", async () => {
+  const script = eventScript().start();
+  for (const [level, hint] of [
+    ["error", "spell it otherwise"],
+    ["warning", null],
+    ["info", null],
+  ] as const) {
+    script.add({
+      type: "noticeRaised",
+      cause: null,
+      level,
+      code: "X",
+      message: "no attribute 'x'",
+      hint,
+      machine: null,
+      goal: null,
+    });
+  }
+  const { lines, raw } = await linesOf(script);
+  expect(lines.filter((line) => line.type === "message").map(({ level, text }) => [level, text])).toEqual([
+    [0, "error: no attribute 'x'\nspell it otherwise"],
+    [1, "warning: no attribute 'x'"],
+    [3, "no attribute 'x'"],
+  ]);
+  expect(JSON.parse(raw.find((line) => line.includes("raw_msg"))?.slice(5) ?? "")).toEqual({
+    ...{ action: "msg", column: null, file: null, level: 0, line: null },
+    ...{ msg: "error: no attribute 'x'\nspell it otherwise", raw_msg: "no attribute 'x'\nspell it otherwise" },
+  });
 });

@@ -199,6 +199,7 @@ async function contentAddressed(
 ): Promise<MadeOutput> {
   if (method === "git") throw rejected(`output '${raw.name}': git trees are not supported as outputs here`);
   const self = raw.references.includes(scratch);
+  refuseReferences(source, raw, method, algorithm);
   const hash: Hash = { algorithm, digest: await contentHash(raw, scratch, method, algorithm, self) };
   const address = { method, hash };
   const others = raw.references.filter((path) => path !== scratch);
@@ -215,6 +216,22 @@ async function contentAddressed(
   const references = self ? [...others, path].sort() : others;
   const info = infoOf(source, { ...raw, ...final, references }, path, printContentAddress(address));
   return { name: raw.name, real: raw.real, info, fault: null };
+}
+
+/** Only these ways of hashing have paths that references are part of (Nix since 2.20: `makeFixedOutputPath`); before anything is said of the hash. */
+function refuseReferences(
+  source: OutputSource,
+  raw: Raw,
+  method: ContentAddressMethod,
+  algorithm: HashAlgorithm,
+): void {
+  const takesReferences = method === "text" || (method === "nar" && algorithm === "sha256");
+  if (takesReferences || raw.references.length === 0) return;
+  throw rejected(
+    `fixed output derivation '${outputPathName(source.derivation.name, raw.name)}' is not allowed to refer to other store paths, ` +
+      `but refers to ${raw.references.map((path) => `'${path}'`).join(", ")}.\n` +
+      "You may need to use the 'unsafeDiscardReferences' derivation attribute, see the manual for more details.",
+  );
 }
 
 /** The hash a content address is made of. */
