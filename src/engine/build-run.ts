@@ -38,6 +38,7 @@ import { createPlan } from "./scheduler/plan.ts";
 import { noticeUnheeded, noticeUntrusted } from "./scheduler/untrusted.ts";
 import { SentRates } from "./sent-rates.ts";
 import { type OpenDestinationOptions, type OpenedDestination, openDestination } from "./stores/open-destination.ts";
+import type { OutLinks } from "./stores/out-links.ts";
 import { PathInfos } from "./stores/path-infos.ts";
 import type { DerivedPath, DestinationStore } from "./stores/store.ts";
 import { Transports } from "./transports/open.ts";
@@ -55,8 +56,8 @@ export interface BuildRunOptions {
   readonly check: "no" | "valid" | "build";
   /** Differences are shown by diffoscope. */
   readonly diffoscope: boolean;
-  /** Base name of the result links; null makes none. */
-  readonly outLink: string | null;
+  /** The result links; null makes none. */
+  readonly outLink: OutLinks | null;
   /** The profile that gets a generation; null: none. */
   readonly profile: string | null;
   /** See {@link BuildRunRequest}. */

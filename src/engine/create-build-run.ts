@@ -6,7 +6,7 @@ import { type Clock, systemClock } from "./clock.ts";
 import { type LoadedConfig, loadConfig, loadMachines } from "./config/load.ts";
 import { storeWarnings } from "./config/store-settings.ts";
 import { runBuildFile } from "./evaluate/build-file/run-build-file.ts";
-import { type InstallableWords, parseInstallables } from "./evaluate/installable.ts";
+import { type InstallableWords, parseInstallables, writtenFor } from "./evaluate/installable.ts";
 import type { EvaluationOptions } from "./evaluate/nix-options.ts";
 import { runPostBuildHook } from "./hooks/post-build-hook.ts";
 import { openOwnCaches } from "./open-own-caches.ts";
@@ -68,7 +68,7 @@ export function createBuildRun(
     evaluation: { ...request.evaluation, settingsOverrides: request.settingsOverrides },
     check: request.check,
     diffoscope: request.diffoscope,
-    outLink: request.outLink,
+    outLink: request.outLink === null ? null : { base: request.outLink, numbering: writtenFor(request.installables) },
     profile: request.profile,
     dryRun: request.dryRun,
     holdWhenFailed: request.holdWhenFailed,

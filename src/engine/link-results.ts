@@ -5,7 +5,7 @@ import type { StorePath } from "./formats/store-path.ts";
 import { noticeOf } from "./notices.ts";
 import type { RunPlan } from "./planning.ts";
 import type { OpenedDestination } from "./stores/open-destination.ts";
-import { type LinkedOutput, makeOutLinks } from "./stores/out-links.ts";
+import { type LinkedOutput, makeOutLinks, type OutLinks } from "./stores/out-links.ts";
 import { setProfile } from "./stores/profile.ts";
 import type { DerivedPath } from "./stores/store.ts";
 
@@ -18,8 +18,8 @@ export interface LinkResultsOptions {
   readonly targets: readonly DerivedPath[];
   readonly plan: RunPlan;
   readonly destination: OpenedDestination;
-  /** Base name of the links; null makes none. */
-  readonly outLink: string | null;
+  /** Null makes none. */
+  readonly outLink: OutLinks | null;
   /** The profile that gets a generation of the one result; null: none. */
   readonly profile: string | null;
   /** Targets that failed, whose outputs may be valid all the same. */
@@ -40,7 +40,10 @@ export async function linkResults(options: LinkResultsOptions): Promise<{
   const outputs = results.flatMap(pathsOf);
   const physical = (path: StorePath): string => (destination.root === null ? path : join(destination.root, path));
   try {
-    if (outLink !== null) await makeOutLinks(destination.store, outLink, linkedOutputs(results), physical);
+    if (outLink !== null) {
+      const linked = linkedOutputs(results, outLink.numbering);
+      await makeOutLinks(destination.store, outLink.base, linked, physical);
+    }
     if (profile !== null) await setProfile(destination.store, resolve(profile), outputs, physical);
   } catch (error) {
     publish(noticeOf(error));
@@ -73,14 +76,18 @@ function pathsOf(result: TargetResult): StorePath[] {
   return result.type === "opaque" ? [result.path] : [...result.outputs.values()];
 }
 
-/** Links are numbered by derivation, as nix-build does: two outputs of one, asked for apart, have the same number. */
-export function linkedOutputs(results: readonly TargetResult[]): LinkedOutput[] {
-  const numbers = new Map<StorePath, number>();
-  return results.flatMap((result) => {
+/** nix-build numbers by derivation: two outputs of one, asked for apart, have the same number. `nix build` numbers what was asked for. */
+export function linkedOutputs(
+  results: readonly TargetResult[],
+  numbering: OutLinks["numbering"],
+): readonly LinkedOutput[] {
+  const counted = new Map<StorePath, number>();
+  return results.flatMap((result, index) => {
     const key = result.type === "opaque" ? result.path : result.drvPath;
-    const targetIndex = numbers.get(key) ?? numbers.size;
-    numbers.set(key, targetIndex);
-    if (result.type === "opaque") return [{ targetIndex, output: "out", path: result.path }];
-    return [...result.outputs].map(([output, path]) => ({ targetIndex, output, path }));
+    const place = counted.get(key) ?? counted.size;
+    counted.set(key, place);
+    const number = numbering === "nix build" ? index : place === 0 ? 0 : place + 1;
+    if (result.type === "opaque") return [{ number, output: "out", path: result.path }];
+    return [...result.outputs].map(([output, path]) => ({ number, output, path }));
   });
 }

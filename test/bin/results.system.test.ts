@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseInternalLine } from "../../src/engine/protocols/internal-json/parser.ts";
 import { type Client, createClient } from "../e2e/client.ts";
 import { startBuilders } from "../support/builders.ts";
-import { nixGenerations } from "../support/nix-generations.ts";
+import { atLeast, nixGenerations } from "../support/nix-generations.ts";
 import { standInNixpkgs } from "../support/nixpkgs.ts";
 
 const generations = await nixGenerations();
@@ -65,6 +65,30 @@ for (const generation of generations) {
         expect(status, stderr).toBe(0);
         expect(links("linked"), attributes.join(" ")).toEqual(theirs);
       }
+    });
+
+    it("are linked under 'nix build's names where the words are its own", async () => {
+      const drv = await client.instance.output("nix-instantiate", [file, "-A", "other"], {
+        env: { NIX_PATH: nixPath },
+      });
+      const carets: readonly (readonly string[])[] = [
+        ["-f", file, "pair^*", "one"],
+        ["-f", file, "one", "pair^*", "withOut^dev"],
+        [`${drv}^out`, `${drv}^*`],
+      ];
+      for (const words of [["-f", file, "one", "other"], ...(atLeast(generation, "2.26") ? carets : [])]) {
+        await client.instance.output("nix", ["build", ...words, "--out-link", "/homes/root/linked"], {
+          env: { NIX_PATH: nixPath },
+        });
+        const theirs = links("linked");
+        const flags = ["-o", "/homes/root/linked", "--ui", "plain", "--builders", ""];
+        const { status, stderr } = await client.run(["build", ...words, ...flags]);
+        expect(status, stderr).toBe(0);
+        expect(links("linked"), words.join(" ")).toEqual(theirs);
+      }
+      const { status, stderr } = await client.run(["realise", drv, `${drv}^out`, "--add-root", "/homes/root/linked"]);
+      expect(status, stderr).toBe(0);
+      expect(Object.keys(links("linked"))).toEqual(["linked"]);
     });
 
     it("are printed as JSON as 'nix build --json' does", async () => {

@@ -1,6 +1,6 @@
 // The store commands on real stores: keys, signing, verifying, logs, deleting, copying between any two, being interrupted.
 import { spawn } from "node:child_process";
-import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startBuilders } from "../support/builders.ts";
@@ -198,6 +198,24 @@ describe.skipIf(generations.length === 0)("store commands (skipped without root 
       const nowhere = await onNix(["log", `/nix/store/${"0".repeat(32)}-nothing.drv`]);
       expect(nowhere.status).toBe(1);
       expect(nowhere.stderr).toContain("is not available");
+    });
+
+    it("prints the build's log of a run, not what a later hook printed", async () => {
+      await build("hooked");
+      const drv = `${"1".repeat(32)}-hooked.drv`;
+      const journal = join(directory, "journal");
+      mkdirSync(join(journal, "logs/run"), { recursive: true });
+      for (const [age, name] of [
+        [2, `${drv}.log`],
+        [1, `${drv}.post-build-hook.log`],
+        [0, `${drv}.upload-2.log`],
+      ] as const) {
+        const file = join(journal, "logs/run", name);
+        writeFileSync(file, `${name}\n`);
+        utimesSync(file, 2_000_000_000 - age, 2_000_000_000 - age);
+      }
+      const words = ["log", `/nix/store/${drv}`, "--store", store, "--option", "journal-dir", journal];
+      expect((await user.run(words)).stdout).toBe(`${drv}.log\n`);
     });
 
     it("finds logs in a binary cache", async () => {

@@ -135,10 +135,9 @@ export class Resolver {
 export function storeWords(words: readonly string[], cwd: string): Promise<string[]> {
   return Promise.all(
     words.map(async (word) => {
-      if (word.startsWith(`${STORE_DIR}/`)) return word;
-      const [, path = word, outputs = ""] = /^(.*?)((?:[!^][^/]*)?)$/s.exec(word) ?? [];
-      const stored = await storePathAt(resolve(cwd, path));
-      if (stored !== null) return `${stored}${outputs}`;
+      const [, path = word, outputs] = /^(.*?)(?:[!^]([^/]*))?$/s.exec(word) ?? [];
+      const stored = path.startsWith(`${STORE_DIR}/`) ? path : await storePathAt(resolve(cwd, path));
+      if (stored !== null) return outputs === undefined ? stored : `${stored}!${outputs}`;
       throw new EngineError("usage", "REALISE_NOT_IN_STORE", `path '${resolve(cwd, word)}' is not in the Nix store`, {
         hint: "name a store path, a '.drv' or a link to one; files and expressions are built by: tsbuild-top build",
       });

@@ -35,6 +35,18 @@ const FLAKE_SCHEME = /^(github|gitlab|sourcehut|flake|indirect|path|git|hg|tarba
 const ATTRIBUTE = /^[A-Za-z0-9_"][A-Za-z0-9_"'.+-]*(\^.*)?$/;
 
 /**
+ * Whose command line the words are, for that decides how result links are numbered: attributes as words, flake references and `X.drv^outputs` are
+ * `nix build`'s, everything else is nix-build's.
+ */
+export function writtenFor({ words, file, expression, attributes }: InstallableWords): "nix build" | "nix-build" {
+  const isNew =
+    file !== null || expression !== null
+      ? (word: string) => ATTRIBUTE.test(word)
+      : (word: string) => (word.startsWith(`${STORE_DIR}/`) ? /\.drv\^/.test(word) : isFlake(word));
+  return attributes.length === 0 && words.length > 0 && words.every(isNew) ? "nix build" : "nix-build";
+}
+
+/**
  * Parses installables: `X.drv` with `^out1,out2`, `^*` or `!out`, a store path, `'(EXPRESSION)'`, a `.nix` file, a TypeScript or JavaScript build file, a
  * flake reference, a directory. No word at all means the current directory's `default.nix` or `default.ts`.
  * @throws EngineError of family `usage`
@@ -84,8 +96,12 @@ function parseWord(word: string, attributes: readonly string[]): Installable {
     );
   if (word.startsWith("(")) return { type: "expression", text: word, attributes };
   if (word.startsWith(`${STORE_DIR}/`)) return parseStoreWord(word);
-  if (word.includes("#") || FLAKE_SCHEME.test(word)) return parseFlake(word, attributes);
+  if (isFlake(word)) return parseFlake(word, attributes);
   return fileByName(word, attributes) ?? { type: "place", path: word, attributes };
+}
+
+function isFlake(word: string): boolean {
+  return !word.startsWith("(") && (word.includes("#") || FLAKE_SCHEME.test(word));
 }
 
 function parseStoreWord(word: string): Installable {

@@ -5,18 +5,24 @@ import { EngineError } from "../errors.ts";
 import { STORE_DIR, type StorePath } from "../formats/store-path.ts";
 import type { KeepingStore } from "./store.ts";
 
-/** One result to link: the n-th target's outputs in order. */
+/** How the result links are called. */
+export interface OutLinks {
+  readonly base: string;
+  /** Whose numbers they have: nix-build counts derivations (`result-2`), `nix build` what was asked for, from 0 (`result-1`). */
+  readonly numbering: "nix-build" | "nix build";
+}
+
+/** One result to link. */
 export interface LinkedOutput {
-  readonly targetIndex: number;
+  /** Of the target, 0 for the first one, whose link has none. */
+  readonly number: number;
   readonly output: string;
   readonly path: StorePath;
 }
 
-/**
- * The link's name as nix-build gives it: `result`, `result-2` for the second target, and `-dev` behind it for outputs other than `out`.
- */
-export function outLinkName(base: string, targetIndex: number, output: string): string {
-  const numbered = targetIndex === 0 ? base : `${base}-${targetIndex + 1}`;
+/** The link's name: `result`, `result-2`, and `-dev` behind it for outputs other than `out`. */
+export function outLinkName(base: string, number: number, output: string): string {
+  const numbered = number === 0 ? base : `${base}-${number}`;
   return output === "out" ? numbered : `${numbered}-${output}`;
 }
 
@@ -31,8 +37,8 @@ export async function makeOutLinks(
   outputs: readonly LinkedOutput[],
   physical: (path: StorePath) => string,
 ): Promise<void> {
-  for (const { targetIndex, output, path } of outputs) {
-    const link = resolve(outLinkName(base, targetIndex, output));
+  for (const { number, output, path } of outputs) {
+    const link = resolve(outLinkName(base, number, output));
     await replaceLink(link, physical(path));
     await store.addIndirectRoot(link);
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseInstallables } from "../../../src/engine/evaluate/installable.ts";
+import { parseInstallables, writtenFor } from "../../../src/engine/evaluate/installable.ts";
 
 const DRV = "/nix/store/3pysdbjixd4amzidam0kp6vwzpqy58y3-a.drv";
 const OUT = "/nix/store/3pysdbjixd4amzidam0kp6vwzpqy58y3-a";
@@ -10,6 +10,29 @@ function parse(...words: string[]) {
 }
 
 describe("installables", () => {
+  it("are nix build's where every word is, else nix-build's", () => {
+    const file = "x.nix";
+    for (const words of [
+      { file, words: ["a", "b^dev"] },
+      { expression: "{ }", words: ["a"] },
+      { words: [".#a", "nixpkgs#b", "github:o/r"] },
+      { words: [`${DRV}^out`, ".#a"] },
+    ])
+      expect(writtenFor({ ...NONE, ...words }), words.words.join(" ")).toBe("nix build");
+    for (const words of [
+      { words: [] },
+      { file, words: [] },
+      { file, words: ["a", DRV] },
+      { file, words: ["a"], attributes: ["b"] },
+      { words: [file] },
+      { words: ["(x # y)"] },
+      { words: [DRV, `${DRV}^out`] },
+      { words: [`${DRV}!out`] },
+      { words: [OUT] },
+    ])
+      expect(writtenFor({ ...NONE, ...words }), words.words.join(" ")).toBe("nix-build");
+  });
+
   it.each([
     [DRV, { type: "derivation", drvPath: DRV, outputs: { type: "all" } }],
     [`${DRV}^*`, { type: "derivation", drvPath: DRV, outputs: { type: "all" } }],
