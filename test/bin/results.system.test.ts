@@ -207,7 +207,11 @@ describe("a store that is not there", () => {
     const path = `/nix/store/${"0".repeat(32)}-x.drv`;
     const { status, stderr } = await client.run(["build", `${path}^out`, ...store, "--ui", "plain"]);
     expect(status).toBe(1);
-    expect(stderr).toContain(`derivation '${path}' is not in this store`);
+    expect(stderr).toContain(`derivation '${path}' is not in this store: found no '/homes/root/mistyped${path}'`);
+    const copied = await client.run(["copy", "--to", "file:///homes/root/cache", `${path}^out`, ...store]);
+    expect(copied.status).toBe(1);
+    expect(copied.stderr).toMatch(/derivation '\/nix\/store\/.*\.drv' is not in '.*\/homes\/root\/mistyped.*'/);
+    expect(copied.stderr).toContain("hint: it lies in another store");
     expect(existsSync(join(client.instance.directory, "homes/root/mistyped/nix/var/nix/db"))).toBe(true);
   });
 });

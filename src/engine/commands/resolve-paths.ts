@@ -5,6 +5,7 @@ import type { Clock } from "../clock.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import type { Surroundings } from "../create-build-run.ts";
 import { EngineError } from "../errors.ts";
+import { notThere } from "../evaluate/drv-closure.ts";
 import { evaluateInstallables } from "../evaluate/evaluate.ts";
 import { type Installable, type InstallableWords, parseInstallables } from "../evaluate/installable.ts";
 import type { EvaluationOptions } from "../evaluate/nix-options.ts";
@@ -98,6 +99,8 @@ export class Resolver {
   async #outputs({ drvPath, outputs }: Extract<DerivedPath, { type: "built" }>): Promise<StorePath[]> {
     const local = await this.local();
     if (local.type === "cache" || local.type === "machine") throw notHere(this.#config.settings.store);
+    if (!(await local.store.queryValidPaths([drvPath])).has(drvPath))
+      throw notThere(drvPath, ` is not in '${local.store.uri}'`);
     const known = await local.store.queryDerivationOutputs(drvPath);
     return (outputs === "all" ? [...known.keys()] : outputs).map((name) => {
       const path = known.get(name);

@@ -3,7 +3,7 @@ import { posix } from "node:path";
 import { EngineError } from "../errors.ts";
 import type { Machine } from "./machine.ts";
 import type { Where } from "./nix-conf.ts";
-import { printWhere } from "./nix-conf.ts";
+import { printWhere, withoutMark } from "./nix-conf.ts";
 import type { ReferenceContext } from "./store-reference.ts";
 import { parseStoreReference, withoutPassword } from "./store-reference.ts";
 import { splitWords } from "./value-kinds.ts";
@@ -64,7 +64,7 @@ export function parseMachines(text: string, origin: Where, context: MachinesCont
   };
 
   const readList = (list: string, file: string, firstLine: number, open: readonly string[]): void => {
-    for (const [index, line] of list.split("\n").entries()) {
+    for (const [index, line] of withoutMark(list).split("\n").entries()) {
       const where: Where = { file, line: firstLine + index };
       for (const entry of (line.split("#", 1)[0] ?? "").split(";")) {
         const fields = splitWords(entry);

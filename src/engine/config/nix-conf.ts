@@ -13,6 +13,11 @@ export function printWhere(where: Where): string {
   return `${where.file}:${where.line}`;
 }
 
+/** A text without the byte order mark that editors of other systems begin a file with. */
+export function withoutMark(text: string): string {
+  return text.replace(/^\ufeff/, "");
+}
+
 /** One directive of a nix.conf. */
 export type NixConfEntry =
   | { readonly type: "setting"; readonly name: string; readonly value: string; readonly where: Where }
@@ -30,8 +35,7 @@ export type NixConfSetting = Extract<NixConfEntry, { type: "setting" }>;
 export function parseNixConf(text: string, file: string): NixConfEntry[] {
   const entries: NixConfEntry[] = [];
   let line = 0;
-  // Editors of other systems begin a file with a byte order mark.
-  for (const raw of text.replace(/^\ufeff/, "").split("\n")) {
+  for (const raw of withoutMark(text).split("\n")) {
     line += 1;
     const where: Where = { file, line };
     const content = raw.split("#", 1)[0] ?? "";

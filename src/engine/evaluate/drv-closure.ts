@@ -87,12 +87,9 @@ export async function readDrvClosure(
 
 function unreadable(path: StorePath, neededBy: StorePath | null, cause: unknown): EngineError {
   const user = neededBy === null ? "" : `, which '${neededBy}' needs`;
-  if ((cause as NodeJS.ErrnoException | null)?.code === "ENOENT") {
-    return new EngineError("store", "DRV_NOT_THERE", `derivation '${path}'${user} is not in this store`, {
-      hint: "it lies in another store (see --store; copy --from brings it here), or was garbage-collected: evaluate again",
-      cause,
-    });
-  }
+  const error = cause as NodeJS.ErrnoException | null;
+  if (error?.code === "ENOENT")
+    return notThere(path, `${user} is not in this store: found no '${error.path ?? path}'`, cause);
   return new EngineError(
     "store",
     "DRV_CLOSURE_UNREADABLE",
@@ -102,6 +99,14 @@ function unreadable(path: StorePath, neededBy: StorePath | null, cause: unknown)
       cause,
     },
   );
+}
+
+/** The error for a derivation that is in another store, or in none. */
+export function notThere(path: StorePath, how: string, cause?: unknown): EngineError {
+  return new EngineError("store", "DRV_NOT_THERE", `derivation '${path}'${how}`, {
+    hint: "it lies in another store (see --store; copy --from brings it here), or was garbage-collected: evaluate again",
+    cause,
+  });
 }
 
 /** Reads `.drv` files from a directory: `/nix/store`, or `ROOT/nix/store` of a private store. */

@@ -38,6 +38,12 @@ function messages(text: string, files: Record<string, string | null> = {}): stri
 }
 
 describe("machines grammar", () => {
+  it("passes over a byte order mark, of an included file too", () => {
+    const files = { "/m": "\ufeffssh://a x86_64-linux" };
+    expect(uris("\ufeffssh://b ; @/m", files)).toEqual(["ssh://b", "ssh://a"]);
+    expect(messages("@/m", files)).toEqual([]);
+  });
+
   it("reads all eight fields", () => {
     const { machines, problems } = parse(
       `ssh-ng://nix@mac x86_64-darwin,aarch64-darwin /k 8 1.5 kvm,big-parallel benchmark ${HOST_KEY}`,

@@ -259,19 +259,18 @@ function fixedFault(
   output: Extract<DerivationOutput, { type: "fixed" }>,
   info: PathInfo,
 ): string | null {
-  // Said first where the hash is wrong as well: that of the right contents would be no use either (Nix ≥ 2.26).
-  if (info.references.length > 0) {
-    return (
-      `fixed-output derivations must not reference store paths: '${source.drvPath}' references ` +
-      `${info.references.length} distinct paths, e.g. '${info.references[0]}'`
-    );
-  }
   const wanted = parseHash(output.hash, output.algorithm);
   const got = parseHash(info.contentAddress!.replace(/^(?:fixed|text):(?:r:|git:)?/, ""));
-  if (Buffer.compare(wanted.digest, got.digest) === 0) return null;
+  if (Buffer.compare(wanted.digest, got.digest) !== 0) {
+    return (
+      `hash mismatch in fixed-output derivation '${source.drvPath}':\n` +
+      `  specified: ${printHash(wanted, "sri", true)}\n     got:    ${printHash(got, "sri", true)}`
+    );
+  }
+  if (info.references.length === 0) return null;
   return (
-    `hash mismatch in fixed-output derivation '${source.drvPath}':\n` +
-    `  specified: ${printHash(wanted, "sri", true)}\n     got:    ${printHash(got, "sri", true)}`
+    `fixed-output derivations must not reference store paths: '${source.drvPath}' references ` +
+    `${info.references.length} distinct paths, e.g. '${info.references[0]}'`
   );
 }
 
