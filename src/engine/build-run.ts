@@ -35,7 +35,7 @@ import type { HookRunner } from "./scheduler/driver-options.ts";
 import { goalsToBuild } from "./scheduler/goal-specs.ts";
 import { LogKeeper } from "./scheduler/log-keeper.ts";
 import { createPlan } from "./scheduler/plan.ts";
-import { noticeUnheeded, noticeUntrusted } from "./scheduler/untrusted.ts";
+import { destinationNotices } from "./scheduler/untrusted.ts";
 import { SentRates } from "./sent-rates.ts";
 import { type OpenDestinationOptions, type OpenedDestination, openDestination } from "./stores/open-destination.ts";
 import type { OutLinks } from "./stores/out-links.ts";
@@ -329,10 +329,7 @@ export class BuildRun {
     this.#driver = driver;
     this.#sent = new SentRates((fact) => driver.post(fact));
     const needed = plan.goals.some((goal) => goal.validity !== "valid" || goal.check);
-    if (needed && destination.description.trusted === false) this.#publish(noticeUntrusted(settings.store));
-    if (needed && destination.unheeded.length > 0) {
-      this.#publish(noticeUnheeded(settings.store, destination.unheeded, destination.kind));
-    }
+    if (needed) for (const notice of destinationNotices(settings.store, destination)) publish(notice);
     void removeOldLogs(join(settings.journalDir, "logs"), clock.wallTime());
     this.#publish({ type: "runStageChanged", stage: "building", detail: "" });
     for (const spec of specs) driver.post({ type: "machineAdded", spec });

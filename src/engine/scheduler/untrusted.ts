@@ -1,11 +1,32 @@
 // What is said before the first build of what the local daemon will not do for this user.
 import type { EngineEvent } from "../events/event.ts";
 
+type Notice = Extract<EngineEvent, { type: "noticeRaised" }>;
+
+/** What is known of the store the results come into. */
+export interface DestinationFacts {
+  readonly kind: "nix" | "embedded";
+  readonly description: { readonly trusted: boolean | null };
+  /** Settings of the user that it will not heed. */
+  readonly unheeded: readonly string[];
+}
+
+/** All that is to be said of a destination before its first build. */
+export function destinationNotices(
+  store: string,
+  { kind, description, unheeded }: DestinationFacts,
+): readonly Notice[] {
+  return [
+    ...(description.trusted === false ? [noticeUntrusted(store)] : []),
+    ...(unheeded.length > 0 ? [noticeUnheeded(store, unheeded, kind)] : []),
+  ];
+}
+
 /**
  * A daemon takes unsigned outputs of other machines from trusted users only (Nix manual, `trusted-users`). Local builds, substitution and
  * content-addressed results go on; everything else stays on this machine.
  */
-export function noticeUntrusted(store: string): Extract<EngineEvent, { type: "noticeRaised" }> {
+function noticeUntrusted(store: string): Notice {
   return {
     type: "noticeRaised",
     cause: null,
@@ -19,11 +40,7 @@ export function noticeUntrusted(store: string): Extract<EngineEvent, { type: "no
 }
 
 /** Settings that were given here, and that hold only where they stand in the daemon's own nix.conf. */
-export function noticeUnheeded(
-  store: string,
-  names: readonly string[],
-  kind: "nix" | "embedded",
-): Extract<EngineEvent, { type: "noticeRaised" }> {
+function noticeUnheeded(store: string, names: readonly string[], kind: "nix" | "embedded"): Notice {
   if (kind === "embedded") {
     return {
       type: "noticeRaised",
