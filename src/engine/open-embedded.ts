@@ -39,6 +39,7 @@ export async function openEmbedded(
       keepDerivations: settings.keepDerivations,
       keepOutputs: settings.keepOutputs,
       environment,
+      maxProcesses: settings.sandboxMaxProcesses,
       sandboxFallback: settings.sandboxFallback,
       sandboxProgram: sandboxProgram(environment.TSBUILD_TOP_SANDBOX),
     },

@@ -188,6 +188,11 @@ export const SETTINGS = {
     { aliases: ["build-chroot-dirs", "build-sandbox-paths"] },
   ),
   "sandbox-fallback": row(bool, true, "Build without a sandbox where this machine allows none."),
+  "sandbox-max-processes": own(
+    count,
+    0,
+    "Processes and threads a build may have at once in this program's own store, so that a fork bomb ends itself; 0 is no limit.",
+  ),
   "sandbox-build-dir": row(path, "/build", "The build directory as sandboxed builds see it."),
   "build-users-group": row(
     text,

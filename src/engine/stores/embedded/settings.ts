@@ -28,6 +28,8 @@ export interface EmbeddedSettings {
   readonly sandboxProgram: SandboxProgram;
   /** Whether a private root directory will do where namespaces are not allowed (`sandbox-fallback`). */
   readonly sandboxFallback: boolean;
+  /** Processes and threads a build may have at once, 0 for as many as it likes (`sandbox-max-processes`); needs a static busybox. */
+  readonly maxProcesses: number;
   /** Size of `/dev/shm` in builds as tmpfs takes it (`sandbox-dev-shm-size`). */
   readonly shmSize: string;
   /** Whether logs are kept (`keep-build-log`). */
@@ -56,6 +58,7 @@ export const DEFAULT_EMBEDDED_SETTINGS: Omit<EmbeddedSettings, "system"> = {
   allowedImpureHostDeps: ["/bin", "/sbin", "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives"],
   sandboxProgram: "auto",
   sandboxFallback: true,
+  maxProcesses: 0,
   shmSize: "50%",
   keepBuildLog: true,
   keepDerivations: true,

@@ -277,6 +277,7 @@ export class Runner {
       logPipe: pipe.path,
       busyboxShell: shellMounts.length > 0 && (surroundings.shell?.busybox ?? false),
       shmSize: settings.shmSize,
+      maxProcesses: settings.maxProcesses,
     };
   }
 

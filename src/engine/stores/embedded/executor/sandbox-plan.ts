@@ -52,6 +52,8 @@ export interface SandboxPlan {
   /** The named pipe of the log. */
   readonly logPipe: string;
   readonly shmSize: string;
+  /** Processes and threads it may have at once; 0 for no limit. */
+  readonly maxProcesses: number;
 }
 
 /** A command that runs a sandbox. */

@@ -27,6 +27,8 @@ export function startScript(plan: SandboxPlan, enter: boolean): Uint8Array {
     "{",
     ...(enter ? [`cd ${BUILD_DIR}`] : []),
     "umask 022",
+    // Of the builder's own user, or counted anew in its namespace: what else the account runs is no part of it.
+    ...(plan.maxProcesses > 0 ? [`ulimit -u ${plan.maxProcesses} || exit 1`] : []),
     `exec 0<&${NULL_DESCRIPTOR} 1>&${LOG_DESCRIPTOR} 2>&${LOG_DESCRIPTOR}`,
     `exec ${[...closed].map((descriptor) => `${descriptor}>&-`).join(" ")}`,
     ...(hasPlainNames(plan.variables) && programName(plan.builder) !== ""

@@ -18,6 +18,7 @@ if (import.meta.main) {
   const [root = "", kind = "auto", drv = "", keep = "", ...sandboxPaths] = process.argv.slice(2);
   const store = await openTestStore(root, {
     sandboxProgram: kind as SandboxProgram,
+    maxProcesses: Number(process.env.MAX_PROCESSES ?? 0),
     ...(sandboxPaths.length === 0 ? {} : { sandboxPaths }),
   });
   const heard = new Heard();

@@ -111,18 +111,18 @@ describe.skipIf(!ready)("a hostile builder", () => {
   }
 
   /** Starts the worker under an unusual umask, with a descriptor too many. */
-  function start(setting: Setting, drv: string, keep = false): ReturnType<typeof spawn> {
+  function start(setting: Setting, drv: string, keep = false, maxProcesses = 0): ReturnType<typeof spawn> {
     const own = roots.get(setting.account)!;
     const words = [process.execPath, WORKER, own, setting.kind, drv, keep ? "keep" : ""];
     return spawn("/bin/bash", ["-c", 'umask 002; exec 40> "$HOME/stray"; exec "$@"', "bash", ...words], {
       ...as(setting),
-      env: { PATH: process.env.PATH, HOME: own },
+      env: { PATH: process.env.PATH, HOME: own, MAX_PROCESSES: String(maxProcesses) },
       stdio: ["ignore", "pipe", "inherit"],
     });
   }
 
-  async function build(setting: Setting, expression: string, keep = false): Promise<WorkerAnswer> {
-    const child = start(setting, instantiate(setting, expression), keep);
+  async function build(setting: Setting, expression: string, keep = false, maxProcesses = 0): Promise<WorkerAnswer> {
+    const child = start(setting, instantiate(setting, expression), keep, maxProcesses);
     let text = "";
     child.stdout?.on("data", (bytes: Buffer) => {
       text += bytes.toString("utf8");
@@ -226,6 +226,19 @@ describe.skipIf(!ready)("a hostile builder", () => {
       } finally {
         signalAll(processesWith(mark), "SIGKILL");
       }
+    });
+
+    it("that forks without end is stopped at as many processes as the settings allow", async () => {
+      const script =
+        "n=0; while [ $n -lt 60 ]; do (exec -a sleep /bin/sh 5) & n=$((n+1)); echo count=$n; done; echo > $out";
+      const bounded = await build(setting, shellDerivation("forks", script), false, 20);
+      expect(bounded.status).toBe("PermanentFailure");
+      expect(bounded.lines.join("\n")).toMatch(/can't fork: Resource temporarily unavailable/);
+      const most = Math.max(...bounded.lines.map((line) => Number(/^count=(\d+)$/.exec(line)?.[1] ?? 0)));
+      expect(most).toBeGreaterThan(5);
+      expect(most).toBeLessThan(20);
+      const free = await build(setting, shellDerivation(`forks-freely-${kind}`, script));
+      expect(free.lines).toContain("count=60");
     });
 
     it("that closes its log is ended, as by Nix", async () => {

@@ -31,6 +31,7 @@ const plan: SandboxPlan = {
   strayDescriptors: [40],
   logPipe: "/b/w/log",
   shmSize: "50%",
+  maxProcesses: 0,
 };
 
 const alone: SandboxPlan = { ...plan, starter: null };
