@@ -69,6 +69,17 @@ export function probeCapability(wish: SandboxProgram, uid: number | null, attemp
   );
 }
 
+/** The same, unless it is a private root directory alone and that is not wanted. @throws EngineError `EXECUTOR_NO_SANDBOX` */
+export function fallingBack(capability: Capability, isAllowed: boolean): Capability {
+  if (capability.type !== "chroot" || isAllowed) return capability;
+  throw new EngineError(
+    "build",
+    "EXECUTOR_NO_SANDBOX",
+    "builds cannot be sandboxed here, only given a root directory of their own, and sandbox-fallback is false",
+    { hint: "allow user namespaces or install bubblewrap; with sandbox-fallback builds run all the same" },
+  );
+}
+
 /** The ids builders may get, null where this process cannot become anyone else. */
 export function ownBuildIds(): IdRange | null {
   return buildIds(process.geteuid?.() === 0, readFileSync("/proc/self/uid_map", "latin1"));

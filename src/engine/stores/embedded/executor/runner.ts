@@ -14,7 +14,7 @@ import type { StoreCore } from "../core.ts";
 import { searchPath } from "../flock.ts";
 import { BuildLog } from "./build-log.ts";
 import { type BuildUser, endAllOf, type IdRange, takeBuildUser } from "./build-users.ts";
-import { type Capability, ownBuildIds, probeCapability, UNSANDBOXED_NOTICE } from "./capability.ts";
+import { type Capability, fallingBack, ownBuildIds, probeCapability, UNSANDBOXED_NOTICE } from "./capability.ts";
 import { makeEnvironment } from "./environment.ts";
 import { BuildFailure } from "./failure.ts";
 import { fetchUrl } from "./fetchurl.ts";
@@ -142,15 +142,10 @@ export class Runner {
   async #lookAround(): Promise<Surroundings> {
     const { settings } = this.#core;
     const ids = ownBuildIds();
-    const capability = probeCapability(settings.sandboxProgram, ids?.first ?? null);
-    if (capability.type === "chroot" && !settings.sandboxFallback) {
-      throw new EngineError(
-        "build",
-        "EXECUTOR_NO_SANDBOX",
-        "builds cannot be sandboxed here, only given a root directory of their own, and sandbox-fallback is false",
-        { hint: "allow user namespaces or install bubblewrap; with sandbox-fallback builds run all the same" },
-      );
-    }
+    const capability = fallingBack(
+      probeCapability(settings.sandboxProgram, ids?.first ?? null),
+      settings.sandboxFallback,
+    );
     const work = await this.#core.workDir();
     const room = work.fresh("room");
     makeDirectory(room, 0o755);
