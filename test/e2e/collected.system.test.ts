@@ -19,6 +19,14 @@ in {
 }
 `;
 
+/** Four layers of three, each of which needs the layer before. */
+const CHAIN = `
+{ salt }: with import <nixpkgs> {};
+let layer = name: inputs: builtins.genList (n: runCommand "\${name}-\${toString n}" { inherit salt inputs; } "sleep 0.5; cat $inputs > $out; echo $name >> $out") 3;
+    one = layer "one" [ (builtins.toFile "source-\${salt}" "source") ]; two = layer "two" one; three = layer "three" two; four = layer "four" three;
+in runCommand "top" { inherit salt; inputs = four; } "cat $inputs > $out"
+`;
+
 describe.skipIf(!usable)("a collection (skipped without root, nix-bin, openssh-server and busybox-static)", () => {
   for (const generation of generations) {
     describe(`by Nix ${generation.version}`, () => {
@@ -73,6 +81,40 @@ describe.skipIf(!usable)("a collection (skipped without root, nix-bin, openssh-s
         expect(status, said).toBe(expected);
         expect(built, said).toContain("-last");
       });
+    });
+  }
+
+  // Inputs sent ahead, results that are still to be fetched: what lies on a builder belongs to the run as long as that needs it.
+  for (const scheme of ["ssh-ng", "ssh"] as const) {
+    it(`on builders by ${scheme} takes nothing from a run that builds there`, async () => {
+      await using fleet = await startBuilders(generations.map((generation) => ({ generation, scheme })));
+      await using client = await createClient(fleet, { generation: generations[0]! });
+      const file = client.write("chain.nix", CHAIN);
+      const child = client.start([
+        ...["-f", file, "--argstr", "salt", scheme, "--no-out-link", "--ui", "plain", "-j0"],
+        ...["--builders", fleet.machines({ maxJobs: 2 })],
+      ]);
+      let said = "";
+      child.stderr.on("data", (chunk: Buffer) => {
+        said += chunk.toString();
+      });
+      let collections = 0;
+      const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
+      const timer = setTimeout(() => child.kill("SIGKILL"), 90_000);
+      await Promise.all(
+        fleet.builders.map(async ({ instance }) => {
+          while (isRunning()) {
+            await instance.output("nix-collect-garbage", []);
+            collections += 1;
+          }
+        }),
+      );
+      clearTimeout(timer);
+      expect(child.exitCode, said).toBe(0);
+      expect(said).toMatch(/: 13 built\n$/);
+      expect(said).not.toContain("attempt 2");
+      expect(collections).toBeGreaterThan(6);
+      await client.verify();
     });
   }
 });
