@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ProgramUser, programUser } from "../support/program.ts";
 import { removeDirectory, temporaryDirectory } from "../support/temporary-directory.ts";
+import { hasPrograms } from "../support/tools.ts";
+
+const usable = hasPrograms("busybox");
 
 /** The TypeScript of a page, with the title it stands under. */
 function examples(page: string): { readonly title: string; readonly text: string }[] {
@@ -19,7 +22,7 @@ function examples(page: string): { readonly title: string; readonly text: string
 
 const all = [...examples("README.md"), ...examples("docs/BUILD-FILES.md")];
 
-describe("examples of build files", () => {
+describe.skipIf(!usable)("examples of build files (skipped without busybox-static)", () => {
   let directory: string;
   let user: ProgramUser;
   beforeAll(() => {

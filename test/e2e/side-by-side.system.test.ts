@@ -2,9 +2,11 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Fleet, startBuilders } from "../support/builders.ts";
 import { nixGenerations } from "../support/nix-generations.ts";
+import { busyboxPath } from "../support/nixpkgs.ts";
 import { type Client, createClient } from "./client.ts";
 
 const generations = await nixGenerations();
+const usable = generations.length > 0 && busyboxPath() !== null;
 
 const GRAPH = `
 { salt }: with import <nixpkgs> {};
@@ -24,20 +26,23 @@ afterAll(async () => {
   await fleet?.stop();
 });
 
-it("four copies build thirteen derivations thirteen times, and all end right", async () => {
-  const file = client.write("graph.nix", GRAPH);
-  const runs = await Promise.all(
-    Array.from({ length: 4 }, () =>
-      client.events([
-        ...["-f", file, "--argstr", "salt", "side by side", "-j1", "--no-out-link"],
-        ...["--builders", fleet.machines({ maxJobs: 2 })],
-      ]),
-    ),
-  );
-  const built = runs.map(({ result, events }) => {
-    expect(result.status, result.stderr).toBe(0);
-    return events.filter(({ event }) => event.type === "buildEnded" && event.result.type === "built").length;
-  });
-  expect(built.reduce((sum, count) => sum + count)).toBe(13);
-  await client.verify();
-});
+it.skipIf(!usable)(
+  "four copies build thirteen derivations thirteen times, and all end right (skipped without root, nix-bin, openssh-server and busybox-static)",
+  async () => {
+    const file = client.write("graph.nix", GRAPH);
+    const runs = await Promise.all(
+      Array.from({ length: 4 }, () =>
+        client.events([
+          ...["-f", file, "--argstr", "salt", "side by side", "-j1", "--no-out-link"],
+          ...["--builders", fleet.machines({ maxJobs: 2 })],
+        ]),
+      ),
+    );
+    const built = runs.map(({ result, events }) => {
+      expect(result.status, result.stderr).toBe(0);
+      return events.filter(({ event }) => event.type === "buildEnded" && event.result.type === "built").length;
+    });
+    expect(built.reduce((sum, count) => sum + count)).toBe(13);
+    await client.verify();
+  },
+);

@@ -9,7 +9,10 @@ import { makeSshKeyPair } from "../../../src/engine/transports/ssh-key-pair.ts";
 import type { CloseReason, Transport } from "../../../src/engine/transports/transport.ts";
 import { pieces } from "../../contracts/transport.ts";
 import { type Sshd, type SshdOptions, startSshd } from "../../support/sshd.ts";
+import { hasPrograms } from "../../support/tools.ts";
 import { readAll, runOn, type SshBench, sshBench } from "./ssh-bench.ts";
+
+const usable = hasPrograms("sshd", "ssh-keygen", "ssh");
 
 let bench: SshBench;
 let servers: Sshd[] = [];
@@ -65,7 +68,7 @@ function lossOf(reason: CloseReason): string {
     : reason.type;
 }
 
-describe("many channels", () => {
+describe.skipIf(!usable)("many channels (skipped without openssh-server)", () => {
   it("share connections below sshd's MaxSessions", async () => {
     bench.alias("mac", await start({ maxSessions: 10 }));
     const host = bench.host("mac");
@@ -113,7 +116,7 @@ describe("many channels", () => {
   });
 });
 
-describe("closing a channel", () => {
+describe.skipIf(!usable)("closing a channel (skipped without openssh-server)", () => {
   it("ends the program that reads it, and nothing else", async () => {
     bench.alias("mac", await start());
     const host = bench.host("mac");
@@ -141,7 +144,7 @@ describe("closing a channel", () => {
   });
 });
 
-describe("a lost connection", () => {
+describe.skipIf(!usable)("a lost connection (skipped without openssh-server)", () => {
   it("fails every channel with the reason, also in the middle of a transfer", async () => {
     const sshd = await start();
     bench.alias("mac", sshd);
@@ -214,7 +217,7 @@ describe("a lost connection", () => {
   });
 });
 
-describe("much data", () => {
+describe.skipIf(!usable)("much data (skipped without openssh-server)", () => {
   it("200 MB each way at once arrives whole, in order, with flat memory", async () => {
     bench.alias("mac", await start());
     const transport = await bench.host("mac").open("cat");

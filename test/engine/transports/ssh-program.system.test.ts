@@ -8,7 +8,10 @@ import { type PeerKind, transportContract } from "../../contracts/transport.ts";
 import { outputOf, processesWith, until } from "../../support/processes.ts";
 import { type Sshd, startSshd } from "../../support/sshd.ts";
 import { removeDirectory, temporaryDirectory } from "../../support/temporary-directory.ts";
+import { hasPrograms } from "../../support/tools.ts";
 import { readAll, runOn, type SshBench, sshBench } from "./ssh-bench.ts";
+
+const usable = hasPrograms("sshd", "ssh-keygen", "ssh");
 
 let bench: SshBench;
 beforeEach(() => {
@@ -31,7 +34,7 @@ const COMMANDS: Record<PeerKind, string> = {
   leaves: "read line; echo bye >&2; exit 7",
 };
 
-describe("through the ssh program", () => {
+describe.skipIf(!usable)("through the ssh program (skipped without openssh-server)", () => {
   let sshd: Sshd;
   let directory: string;
   /** Logs in by certificate alone. */
@@ -171,7 +174,7 @@ describe("through the ssh program", () => {
   });
 });
 
-describe("host keys", () => {
+describe.skipIf(!usable)("host keys (skipped without openssh-server)", () => {
   let sshd: Sshd;
   beforeAll(async () => {
     sshd = await startSshd();

@@ -9,7 +9,10 @@ import { isPermanentFailure } from "../../../src/engine/transports/ssh-errors.ts
 import { type PeerKind, transportContract } from "../../contracts/transport.ts";
 import { ended } from "../../support/processes.ts";
 import { type Sshd, startSshd } from "../../support/sshd.ts";
+import { hasPrograms } from "../../support/tools.ts";
 import { readAll, runOn, type SshBench, sshBench } from "./ssh-bench.ts";
+
+const usable = hasPrograms("sshd", "ssh-keygen", "ssh");
 
 let sshd: Sshd;
 let second: Sshd;
@@ -46,16 +49,18 @@ const COMMANDS: Record<PeerKind, string> = {
   leaves: "read line; echo bye >&2; exit 7",
 };
 
-transportContract(
-  "an SSH channel",
-  (kind) => {
-    bench.alias("contract", sshd);
-    return bench.host("contract").open(COMMANDS[kind]);
-  },
-  { hasStderr: true, hasExitCode: true },
-);
+describe.skipIf(!usable)("a channel (skipped without openssh-server)", () => {
+  transportContract(
+    "an SSH channel",
+    (kind) => {
+      bench.alias("contract", sshd);
+      return bench.host("contract").open(COMMANDS[kind]);
+    },
+    { hasStderr: true, hasExitCode: true },
+  );
+});
 
-describe("an SSH configuration", () => {
+describe.skipIf(!usable)("an SSH configuration (skipped without openssh-server)", () => {
   it("is followed through Include and Match", async () => {
     const included = join(bench.directory, "included");
     writeFileSync(included, `Host inner-*\n HostName ${sshd.host}\n Port ${sshd.port}\n`);
@@ -100,7 +105,7 @@ describe("an SSH configuration", () => {
   });
 });
 
-describe("a login", () => {
+describe.skipIf(!usable)("a login (skipped without openssh-server)", () => {
   const known = (): void => writeFileSync(bench.knownHosts, sshd.knownHostsLine());
 
   it("uses the ssh-key of the store's URI, also with a blank in its name", async () => {
@@ -228,7 +233,7 @@ describe("a login", () => {
   });
 });
 
-describe("a host key", () => {
+describe.skipIf(!usable)("a host key (skipped without openssh-server)", () => {
   const where = (): string => `root@${sshd.host}:${sshd.port}`;
   const open = (target = {}): Promise<string> =>
     runOn(bench.host(where(), { sshKey: sshd.userKey, ...target }), "echo in");
@@ -320,7 +325,7 @@ describe("a host key", () => {
   });
 });
 
-describe("a route", () => {
+describe.skipIf(!usable)("a route (skipped without openssh-server)", () => {
   it("leads through a jump host, whose connection is shared", async () => {
     bench.alias("jump", second);
     bench.alias("target", sshd, { extra: " ProxyJump jump" });
@@ -400,7 +405,7 @@ describe("a route", () => {
   });
 });
 
-describe("a remote Nix", () => {
+describe.skipIf(!usable)("a remote Nix (skipped without openssh-server)", () => {
   it("runs by the opener of a place, and says how it ended", async () => {
     bench.alias("mac", sshd);
     const opener = bench.transports().opener({

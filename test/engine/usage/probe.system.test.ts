@@ -10,7 +10,10 @@ import { probeRemote } from "../../../src/engine/usage/probe.ts";
 import { SAMPLER_COMMAND } from "../../../src/engine/usage/sampler-command.ts";
 import { processTree } from "../../support/processes.ts";
 import { type Sshd, startSshd } from "../../support/sshd.ts";
+import { hasPrograms } from "../../support/tools.ts";
 import { type SshBench, sshBench } from "../transports/ssh-bench.ts";
+
+const usable = hasPrograms("sshd", "ssh-keygen", "ssh");
 
 const machine = "mac" as MachineId;
 let sshd: Sshd;
@@ -54,35 +57,38 @@ function commandsBelow(pid: number): string[] {
     });
 }
 
-it("samples a builder, and ends over there when stopped here", async () => {
-  const events: UsageEvent[] = [];
-  const enough = Promise.withResolvers<void>();
-  const probe = probeRemote(
-    {
-      machine,
-      clock: systemClock,
-      intervalMs: 100,
-      publish: (event) => {
-        events.push(event);
-        if (events.length === 3) enough.resolve();
+it.skipIf(!usable)(
+  "samples a builder, and ends over there when stopped here (skipped without openssh-server)",
+  async () => {
+    const events: UsageEvent[] = [];
+    const enough = Promise.withResolvers<void>();
+    const probe = probeRemote(
+      {
+        machine,
+        clock: systemClock,
+        intervalMs: 100,
+        publish: (event) => {
+          events.push(event);
+          if (events.length === 3) enough.resolve();
+        },
       },
-    },
-    sampler(sshd),
-  );
-  await enough.promise;
-  expect(commandsBelow(sshd.pid).some((command) => command.includes("tsbuild-top-sampler"))).toBe(true);
-  probe.stop();
-  for (const event of events) {
-    expect(event.type === "usageSampled" && event.cores.length).toBe(cpus().length);
-    expect(event.type === "usageSampled" && event.cores.every((share) => share >= 0 && share <= 1)).toBe(true);
-  }
-  for (let i = 0; i < 200 && commandsBelow(sshd.pid).some((command) => command.includes("sampler")); i++) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  expect(commandsBelow(sshd.pid).filter((command) => command.includes("sampler"))).toEqual([]);
-});
+      sampler(sshd),
+    );
+    await enough.promise;
+    expect(commandsBelow(sshd.pid).some((command) => command.includes("tsbuild-top-sampler"))).toBe(true);
+    probe.stop();
+    for (const event of events) {
+      expect(event.type === "usageSampled" && event.cores.length).toBe(cpus().length);
+      expect(event.type === "usageSampled" && event.cores.every((share) => share >= 0 && share <= 1)).toBe(true);
+    }
+    for (let i = 0; i < 200 && commandsBelow(sshd.pid).some((command) => command.includes("sampler")); i++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    expect(commandsBelow(sshd.pid).filter((command) => command.includes("sampler"))).toEqual([]);
+  },
+);
 
-it("says once that an account runs something else", async () => {
+it.skipIf(!usable)("says once that an account runs something else (skipped without openssh-server)", async () => {
   const forced = await startSshd({ forceCommand: "echo This account only builds. >&2" });
   try {
     const events: UsageEvent[] = [];

@@ -8,6 +8,9 @@ import { systemClock } from "../../../../src/engine/clock.ts";
 import { runBuildFile } from "../../../../src/engine/evaluate/build-file/run-build-file.ts";
 import { type EmbeddedStore, openEmbeddedStore } from "../../../../src/engine/stores/embedded/embedded-store.ts";
 import { DEFAULT_EMBEDDED_SETTINGS } from "../../../../src/engine/stores/embedded/settings.ts";
+import { hasPrograms } from "../../../support/tools.ts";
+
+const usable = hasPrograms("nix", "nix-instantiate");
 
 const FIXTURES = new URL("./fixtures/", import.meta.url).pathname;
 
@@ -60,7 +63,7 @@ function evaluateText(
   return evaluate(file, attributes, given);
 }
 
-describe("a build file", () => {
+describe.skipIf(!usable)("a build file (skipped without nix-bin)", () => {
   it("makes the derivations Nix makes of the same attributes", async () => {
     const theirs = join(directory, "theirs");
     const { stdout } = await execa("nix-instantiate", ["--store", theirs, join(FIXTURES, "everything.nix")]);

@@ -10,6 +10,9 @@ import {
 } from "../../../../../src/engine/stores/embedded/executor/build-users.ts";
 import { asUser } from "../../../../../src/engine/stores/embedded/executor/drop-rights.ts";
 import { until } from "../../../../support/processes.ts";
+import { hasPrograms } from "../../../../support/tools.ts";
+
+const usable = process.getuid?.() === 0 && hasPrograms("setpriv", "unshare");
 
 const children: ChildProcess[] = [];
 afterAll(() => {
@@ -27,7 +30,7 @@ async function processOf(uid: number, ...before: string[]): Promise<ChildProcess
 
 const isRunning = (child: ChildProcess): boolean => child.exitCode === null && child.signalCode === null;
 
-describe("build users beside a container that shares the ids", () => {
+describe.skipIf(!usable)("build users beside a container that shares the ids (skipped without root)", () => {
   it("pass over an id that processes elsewhere have, and end only what runs here", async () => {
     const range = buildIds(true, readFileSync("/proc/self/uid_map", "utf8"));
     if (range === null) throw new Error("this test needs to run as root");
