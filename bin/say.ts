@@ -1,6 +1,6 @@
 // What commands without a board print: every line made harmless first, whoever wrote the words in it.
 import { EngineError, messageOf } from "../src/engine/errors.ts";
-import { jsonText } from "../src/engine/index.ts";
+import { jsonText, proseWithoutPasswords } from "../src/engine/index.ts";
 import { sanitizeColored, sanitizeLine } from "../src/ui/index.ts";
 
 /** A result, on standard output. Line ends stay, everything else that controls a terminal is taken out. */
@@ -15,7 +15,7 @@ export function printJson(value: unknown, indent = 0): void {
 
 /** Something that is said beside the result, on standard error. */
 export function say(text: string): void {
-  process.stderr.write(`${harmless(text)}\n`);
+  process.stderr.write(`${harmless(proseWithoutPasswords(text))}\n`);
 }
 
 /** A warning, and what to do about it on a line of its own. */
@@ -34,7 +34,7 @@ export function complain(error: unknown): void {
         .map((line) => show(line))
         .join("\n")}\n`,
     );
-  write(`error: ${messageOf(error)}`);
+  write(`error: ${proseWithoutPasswords(messageOf(error))}`);
   if (error instanceof EngineError && error.hint !== null) write(`hint: ${error.hint}`);
   if (!(error instanceof EngineError) && error instanceof Error) write(error.stack ?? "");
 }

@@ -37,7 +37,8 @@ const sideRoom = {
 } as const;
 
 const rooms: Readonly<Record<string, Room>> = {
-  shared: { files: everyRoom, imports: [], node: [], pure: false },
+  // No error repeats a password, so the shape of errors knows what one looks like.
+  shared: { files: everyRoom, imports: ["src/engine/formats/without-password.ts"], node: [], pure: false },
   "reading back": { files: ["src/engine/read-back.ts"], imports: [], node: "any", pure: false },
   formats: { files: ["src/engine/formats/"], imports: [], node: ["node:crypto"], pure: true },
   events: {
@@ -64,8 +65,8 @@ const rooms: Readonly<Record<string, Room>> = {
   },
   transports: {
     files: ["src/engine/transports/"],
-    // Which names ssh takes is one rule, for lists that are read and for destinations that are reached.
-    imports: ["src/engine/formats/ssh-names.ts"],
+    // Which names ssh takes, and how an address is shown, is one rule for lists that are read and for destinations that are reached.
+    imports: ["src/engine/formats/ssh-names.ts", "src/engine/formats/without-password.ts"],
     types: ["src/engine/config/"],
     node: "any",
     packages: ["ssh2", "execa"],

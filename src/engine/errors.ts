@@ -1,5 +1,7 @@
 // The one error shape of the engine: every failure a user can meet carries a stable code, a hint and its cause.
 
+import { proseWithoutPasswords } from "./formats/without-password.ts";
+
 /** Whose fault a failure is; decides its exit status and whether trying again elsewhere can help. */
 export type ErrorFamily = "usage" | "config" | "format" | "transport" | "protocol" | "store" | "build" | "internal";
 
@@ -12,6 +14,7 @@ export interface EngineErrorOptions {
 
 /**
  * A failure with a stable code. The message says where, what was expected and what was found; the hint says what to do next.
+ * Neither repeats a password of a URI, whoever wrote them.
  * Codes are SCREAMING_SNAKE words whose first word names the room (`MACHINES_BAD_FIELD`, `SSH_HOST_KEY_CHANGED`).
  */
 export class EngineError extends Error {
@@ -20,11 +23,11 @@ export class EngineError extends Error {
   readonly hint: string | null;
 
   constructor(family: ErrorFamily, code: string, message: string, options: EngineErrorOptions = {}) {
-    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    super(proseWithoutPasswords(message), options.cause === undefined ? {} : { cause: options.cause });
     this.name = "EngineError";
     this.family = family;
     this.code = code;
-    this.hint = options.hint ?? null;
+    this.hint = options.hint === undefined ? null : proseWithoutPasswords(options.hint);
   }
 }
 

@@ -165,3 +165,4 @@ export async function verifyStorePaths(
   const { verify } = await import("./commands/verify.ts");
   return verify(request, surroundings, report, signal);
 }
+export { proseWithoutPasswords } from "./formats/without-password.ts";

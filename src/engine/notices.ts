@@ -1,6 +1,7 @@
 // Errors and words as notices: how anything that is no other event reaches the user.
 import { EngineError, messageOf } from "./errors.ts";
 import type { EngineEvent } from "./events/event.ts";
+import { proseWithoutPasswords } from "./formats/without-password.ts";
 
 const MAX_CAUSES = 8;
 
@@ -13,7 +14,7 @@ export function noticeOf(error: unknown, level: Notice["level"] = "error"): Noti
     type: "noticeRaised",
     level,
     code: known ? error.code : "ENGINE_ERROR",
-    message: messageOf(error),
+    message: proseWithoutPasswords(messageOf(error)),
     hint: known ? error.hint : null,
     cause: causeOf(error),
     machine: null,
@@ -32,7 +33,7 @@ function causeOf(error: unknown): string | null {
     told += message;
     cause = cause instanceof Error ? cause.cause : undefined;
   }
-  return said.length === 0 ? null : said.join(": ");
+  return said.length === 0 ? null : proseWithoutPasswords(said.join(": "));
 }
 
 /** Words as a notice: what a program we ran said. */
@@ -42,5 +43,6 @@ export function messageNotice(
   code = "MESSAGE",
   hint: string | null = null,
 ): Notice {
-  return { type: "noticeRaised", level, code, message, hint, cause: null, machine: null, goal: null };
+  const shown = proseWithoutPasswords(message);
+  return { type: "noticeRaised", level, code, message: shown, hint, cause: null, machine: null, goal: null };
 }

@@ -18,6 +18,11 @@ describe("a message and its hint", () => {
     expect(wordsOf(new EngineError("store", "CODE", message, hint === null ? {} : { hint }))).toBe(both);
   });
 
+  it("repeat no password of a URI", () => {
+    const error = new EngineError("store", "CODE", "no 'https://u:pw@h'", { hint: "try ssh://v:pw@i" });
+    expect(wordsOf(error)).toBe("no 'https://u:***@h'. Try ssh://v:***@i");
+  });
+
   it("stand below each other as sentences of their own, too", () => {
     expect(noticeLines("warning: ", "no sandbox", "set sandbox = false", false)).toEqual([
       "warning: no sandbox.",

@@ -1,11 +1,12 @@
 // The machines grammar: the text of `builders` to machines, with every bad entry named and none hiding another.
 import { posix } from "node:path";
 import { EngineError } from "../errors.ts";
+import { withoutPassword } from "../formats/without-password.ts";
 import type { Machine } from "./machine.ts";
 import type { Where } from "./nix-conf.ts";
 import { printWhere, withoutMark } from "./nix-conf.ts";
 import type { ReferenceContext } from "./store-reference.ts";
-import { parseStoreReference, withoutPassword } from "./store-reference.ts";
+import { parseStoreReference } from "./store-reference.ts";
 import { splitWords } from "./value-kinds.ts";
 
 /** What reading a file gave. */
@@ -96,7 +97,7 @@ export function parseMachines(text: string, origin: Where, context: MachinesCont
 
   const readEntry = (fields: readonly string[], where: Where): void => {
     if (fields.length > FIELD_NAMES.length) {
-      const message = `expected at most ${FIELD_NAMES.length} fields, found ${fields.length}; ignored from '${fields[FIELD_NAMES.length]}' on`;
+      const message = `expected at most ${FIELD_NAMES.length} fields, found ${fields.length}; ignored from '${withoutPassword(fields[FIELD_NAMES.length] ?? "")}' on`;
       report(
         "warning",
         where,

@@ -3,6 +3,7 @@ import { posix } from "node:path";
 import { EngineError } from "../errors.ts";
 import { isSshHost, isSshUser } from "../formats/ssh-names.ts";
 import { STORE_DIR } from "../formats/store-path.ts";
+import { withoutPassword } from "../formats/without-password.ts";
 import type {
   CacheParameters,
   CommonParameters,
@@ -81,13 +82,14 @@ export function parseStoreReference(
 ): ParsedStoreReference {
   const question = text.indexOf("?");
   const base = question < 0 ? text : text.slice(0, question);
+  const shown = withoutPassword(base);
   const given = new Map([...parseQuery(question < 0 ? "" : text.slice(question + 1), text), ...extra]);
   const storeDir = given.get("store");
   if (storeDir !== undefined && storeDir !== STORE_DIR) {
     throw new EngineError(
       "config",
       "STORE_REFERENCE_STORE_DIR",
-      `store '${base}': expected the store directory '${STORE_DIR}', found '${storeDir}'`,
+      `store '${shown}': expected the store directory '${STORE_DIR}', found '${storeDir}'`,
       { hint: "to keep a store elsewhere on disk, name that directory as the store: --store DIRECTORY" },
     );
   }
@@ -102,7 +104,7 @@ export function parseStoreReference(
       throw new EngineError(
         "config",
         "STORE_REFERENCE_BAD_PARAMETER",
-        `store '${base}': parameter '${bad.name}': expected ${bad.expected}, found '${bad.value.slice(0, 200)}'`,
+        `store '${shown}': parameter '${bad.name}': expected ${bad.expected}, found '${bad.value.slice(0, 200)}'`,
       );
     }
     unknown.push(...parsed.warnings);
@@ -113,7 +115,7 @@ export function parseStoreReference(
   // What a daemon demands is its own affair.
   if (reference.type === "daemon")
     unheeded.push(...written.filter((name) => name === "require-sigs" || name === "root"));
-  const idle = unheeded.map((name) => `store '${base}': parameter '${name}' has no effect here`);
+  const idle = unheeded.map((name) => `store '${shown}': parameter '${name}' has no effect here`);
   return { reference, unknown, warnings: [...unknown, ...idle] };
 }
 
@@ -236,11 +238,6 @@ function malformed(text: string, expected: string, cause?: unknown): EngineError
     `cannot parse store reference '${withoutPassword(text).slice(0, 300)}': expected ${expected}`,
     { hint: "for example ssh://nix@mac, ssh-ng://mac, daemon, ./my-store or https://cache.nixos.org", cause },
   );
-}
-
-/** The text of a reference without a password that may stand in it, for messages. */
-export function withoutPassword(text: string): string {
-  return text.replace(/(:\/\/[^/@?]*:)[^/@?\s]*@/g, "$1***@");
 }
 
 /**

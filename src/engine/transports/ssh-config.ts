@@ -1,6 +1,7 @@
 // The ssh configuration of one host as values: keywords in ssh_config(5)'s words → what this program needs of them.
 import { createHash } from "node:crypto";
 import { EngineError } from "../errors.ts";
+import { isConfiguredUser, isSshHost } from "../formats/ssh-names.ts";
 import type { StrictHostKeyChecking } from "./host-key-check.ts";
 import { cannotConnect } from "./ssh-errors.ts";
 import { parseSshAddress } from "./ssh-settings.ts";
@@ -63,6 +64,9 @@ export interface LocalFacts {
 
 /** Default key files in ssh's order, without the hardware-backed ones, which need a touch. */
 const DEFAULT_IDENTITIES = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_xmss", "id_dsa"];
+
+/** Tokens that stand for a host's name. */
+const HOST_TOKENS = "hnkH";
 
 /** The keywords `ssh -G` prints, one a line: `keyword value`. */
 export function parseSshDump(text: string): SshKeywords {
@@ -143,7 +147,7 @@ export function readSshKeywords(
       .map((file) => ({ path: file, explicit: !defaults.has(file) })),
     identitiesOnly: one("identitiesonly")?.toLowerCase() === "yes",
     agentSocket: agentSocketOf(one("identityagent"), path, local),
-    proxy: proxyOf(jump, setOr("proxycommand", "none"), tokens),
+    proxy: proxyOf(name, jump, setOr("proxycommand", "none"), tokens),
     userKnownHosts: paths("userknownhostsfile"),
     globalKnownHosts: paths("globalknownhostsfile"),
     strict: strictOf(one("stricthostkeychecking")),
@@ -212,14 +216,37 @@ function agentSocketOf(value: string | null, path: (text: string) => string, loc
   return path(value);
 }
 
-function proxyOf(jump: string | null, command: string | null, tokens: Readonly<Record<string, string>>): SshProxy {
+function proxyOf(
+  name: string,
+  jump: string | null,
+  command: string | null,
+  tokens: Readonly<Record<string, string>>,
+): SshProxy {
   if (jump !== null) {
     const hops = jump.split(",").map((hop) => hop.trim());
     for (const hop of hops) parseSshAddress(hop);
     return { type: "jump", hops };
   }
-  if (command !== null) return { type: "command", command: expandTokens(command, tokens) };
+  if (command !== null) {
+    checkShellTokens(name, command, tokens);
+    return { type: "command", command: expandTokens(command, tokens) };
+  }
   return { type: "direct" };
+}
+
+/** A shell reads the command: what stands for a host or user in it must be one by ssh's rules, wherever it comes from. Throws SSH_BAD_HOST. */
+function checkShellTokens(name: string, command: string, tokens: Readonly<Record<string, string>>): void {
+  for (const [, token = ""] of command.matchAll(/%(.)/g)) {
+    const value = tokens[token] ?? "";
+    const isFit = HOST_TOKENS.includes(token) ? isSshHost(value) : token !== "r" || isConfiguredUser(value);
+    if (isFit) continue;
+    throw new EngineError(
+      "config",
+      "SSH_BAD_HOST",
+      `${cannotConnect(name)}: ssh configuration: ProxyCommand: expected a ${token === "r" ? "user" : "host"} name without blanks, quotes and what a shell acts on for %${token}, found '${value.slice(0, 200)}'`,
+      { hint: `ssh -G ${isSshHost(name) ? name : "HOST"} shows where HostName, HostKeyAlias and User come from` },
+    );
+  }
 }
 
 function strictOf(value: string | null): StrictHostKeyChecking {

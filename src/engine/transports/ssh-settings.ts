@@ -4,6 +4,7 @@ import type { SshOptions } from "../config/ssh-options.ts";
 import type { SshDestination } from "../config/store-reference.ts";
 import { EngineError } from "../errors.ts";
 import { isSshHost, isSshUser } from "../formats/ssh-names.ts";
+import { withoutPassword } from "../formats/without-password.ts";
 
 /** One `keyword value` of ssh_config(5), as `-o Keyword=value` gives it. The keyword's case does not matter. */
 export interface SshOption {
@@ -102,12 +103,13 @@ export function parseSshAddress(text: string): SshDestination {
 /** The same destination if ssh could be given it: nothing empty, no blanks, nothing ssh would take for a flag. Throws SSH_BAD_HOST. */
 export function checkSshDestination(destination: SshDestination, shown = sshName(destination)): SshDestination {
   const { user, host, port } = destination;
+  const found = withoutPassword(shown);
   if (isSshHost(host) && (user === null || isSshUser(user)) && (port === null || (port >= 1 && port <= 65535)))
     return destination;
   throw new EngineError(
     "config",
     "SSH_BAD_HOST",
-    `cannot connect to '${shown}': expected [user@]host[:port], found '${shown}'`,
+    `cannot connect to '${found}': expected [user@]host[:port], found '${found}'`,
     {
       hint: "name the machine as `ssh://user@host`, or by an alias of ~/.ssh/config",
     },

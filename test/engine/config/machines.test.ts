@@ -122,6 +122,24 @@ describe("machines grammar", () => {
     ]);
   });
 
+  it("says with file and line that ssh would refuse a name, and repeats no password", () => {
+    const wrong = (text: string) =>
+      parse(text).problems.map(({ error }) => `${error.code} ${error.message} ${error.hint}`);
+    expect(wrong("\nssh-ng://$(id)@mac")).toEqual([
+      expect.stringMatching(
+        /^MACHINES_BAD_FIELD --builders:2: field 1 .*'ssh-ng:\/\/\$\(id\)@mac' .*expected a user name/,
+      ),
+    ]);
+    expect(wrong("mac`id`")).toEqual([
+      expect.stringMatching(/^MACHINES_BAD_FIELD --builders:1: .*expected a host name/),
+    ]);
+    const secret =
+      "u:hun/ter2@h; u:hun@ter2@h; u%3Ahunter2@h; a - - - - - - - ssh://u:hunter2@h; ssh://u:hunter2@h?x=y";
+    const said = wrong(secret);
+    expect(said).toHaveLength(5);
+    expect(said.join("\n")).not.toMatch(/hun|ter2/);
+  });
+
   it("warns of a ninth field and of unknown parameters, and keeps the machine", () => {
     const { machines, problems } = parse(`mac?wat=1 - - 1 1 - - ${HOST_KEY} nine`);
     expect(machines).toHaveLength(1);

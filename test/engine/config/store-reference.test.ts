@@ -127,6 +127,9 @@ describe("store references", () => {
     ]);
   });
 
+  it.each(["priority=zz", "store=/elsewhere"])("repeats no password in what it says of ?%s", (query) => {
+    expect(() => parse(`https://u:hunter2@h?${query}`)).toThrow(/^store 'https:\/\/u:\*\*\*@h': (?!.*hunter2)/);
+  });
   it("never shows a password", () => {
     const reference = parse("https://alice:hunter2@cache/x?compression=zstd");
     expect(printStoreReference(reference, "full")).toBe("https://cache/x?compression=zstd");

@@ -102,6 +102,28 @@ describe("what ssh -G prints", () => {
     expect(read("proxycommand none\nproxyjump none").proxy).toEqual({ type: "direct" });
   });
 
+  it.each([
+    ["%h", "hostname $(id)"],
+    ["%h", "hostname -oProxyCommand=id"],
+    ["%n", "hostname fine", "a;id"],
+    ["%k", "hostkeyalias `id`"],
+    ["%r", "user a|id"],
+    ["%r", "user -l"],
+    ["%%%r", "user $IFS"],
+  ])("hands the shell of a ProxyCommand no %s of '%s'", (token, setting, host = "mac") => {
+    const found = () => read(`${setting}\nproxycommand nc ${token} %p`, host);
+    expect(found).toThrow(expect.objectContaining({ code: "SSH_BAD_HOST" }));
+    expect(found).toThrow(`for ${token.slice(-2)}, found '`);
+    // What the command does not use may be as it is, and a doubled sign is no token.
+    expect(read(`${setting}\nproxycommand nc x %${token}`.replace("%%%%", "%%"), host).proxy.type).toBe("command");
+  });
+
+  it("leaves a ProxyCommand what ssh leaves it", () => {
+    expect(read("hostname fe80::1%eth0\nuser LAB\\ann:mac/x\nproxycommand nc %h %r").proxy).toMatchObject({
+      command: "nc fe80::1%eth0 LAB\\ann:mac/x",
+    });
+  });
+
   it("is refused where it makes no sense", () => {
     expect(() => read("port x")).toThrow(
       /cannot connect to 'mac': ssh configuration: port: expected a number, found 'x'/,

@@ -27,6 +27,10 @@ describe("an address", () => {
     },
   );
 
+  it("is refused without a password that stands in it", () => {
+    expect(() => parseSshAddress("u:hunter2@mac")).toThrow("expected [user@]host[:port], found 'u:***@mac'");
+  });
+
   it("is checked also when it comes in parts", () => {
     expect(() => checkSshDestination({ user: null, host: "-x", port: null })).toThrow(/cannot connect to '-x'/);
   });

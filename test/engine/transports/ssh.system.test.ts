@@ -1,6 +1,6 @@
 // SSH against a real OpenSSH sshd on loopback: logging in, host keys, routes.
 import { execFileSync, spawn } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -378,6 +378,27 @@ describe.skipIf(!usable)("a route (skipped without openssh-server)", () => {
       "SSH_PROXY_FAILED",
       "cannot connect to 'broken': ProxyCommand ended: no way",
     ]);
+  });
+
+  it("reaches no shell with a name that a shell would act on, without OpenSSH's client as well", async () => {
+    const trap = join(bench.directory, "trap");
+    bench.configure(`Host trapped\n HostName $(touch\${IFS}${trap})\n ProxyCommand echo %h`);
+    bench.configure("Host *\n ProxyCommand echo %h %r %n");
+    const without = bench.transports({ sshProgram: null });
+    expect((await failure(bench.host("trapped", {}, without).open("true"))).code).toBe("SSH_BAD_HOST");
+    const evil = `$(touch\${IFS}${trap})`;
+    for (const destination of [
+      { user: null, host: evil, port: null },
+      { user: evil, host: "mac", port: null },
+    ]) {
+      expect(() => bench.host("mac", { destination }, without)).toThrow(
+        expect.objectContaining({ code: "SSH_BAD_HOST" }),
+      );
+    }
+    const byOption = { configFile: bench.configFile, options: [{ keyword: "User", value: evil }] };
+    const error = await failure(bench.host("mac", { settings: byOption }, without).open("true"));
+    expect([error.code, error.message]).toEqual(["SSH_BAD_HOST", expect.stringContaining("a user name")]);
+    expect(existsSync(trap)).toBe(false);
   });
 
   it("may be compressed", async () => {
