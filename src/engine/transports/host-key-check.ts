@@ -26,9 +26,9 @@ export interface HostKeyQuestion {
   /** `RevokedHostKeys`: these keys are refused, or all of them where the file cannot be read. */
   readonly revoked:
     | { readonly type: "keys"; readonly file: string; readonly keys: readonly Buffer[] }
-    | { readonly type: "unreadable"; readonly file: string };
-  /** The first of the user's known_hosts files: new keys go there. */
-  readonly userFile: string;
+    | { readonly type: "unreadable"; readonly file: string; readonly reason: string };
+  /** The first of the user's known_hosts files: new keys go there. Null (`UserKnownHostsFile none`): nowhere, so that ssh takes no new ones. */
+  readonly userFile: string | null;
   /** Whether host names are hashed there. */
   readonly hashed: boolean;
   readonly strict: StrictHostKeyChecking;
@@ -82,16 +82,19 @@ export function checkHostKey(question: HostKeyQuestion, key: Buffer): HostKeyAns
           `(ssh-keygen -R '${name}' -f ${verdict.place.file}) and connect once by hand: ssh ${question.name}`,
       );
     case "unknown": {
-      if (question.strict !== "yes") return accepted("believedNew", question, shown, "is not known yet");
+      if (question.strict !== "yes" && question.userFile !== null)
+        return accepted("believedNew", question, shown, "is not known yet");
+      const nowhere =
+        question.userFile === null ? "; with UserKnownHostsFile none there is no place to write it to" : "";
       const others = verdict.others.map((place) => `${place.keyType} at ${place.file}:${place.line}`);
       const authority = verdict.hasCertAuthority
         ? "; a @cert-authority line matches it, but only OpenSSH's own client, which is not installed, knows host certificates"
         : "";
       return refused(
         "SSH_HOST_KEY_UNKNOWN",
-        `${start}: its host key is not known: it shows ${shown}${others.length === 0 ? "" : `, known are ${others.join(", ")}`}${authority}`,
+        `${start}: its host key is not known: it shows ${shown}${others.length === 0 ? "" : `, known are ${others.join(", ")}`}${authority}${nowhere}`,
         `compare the fingerprint, then connect once by hand (ssh ${question.name}), or add it: ` +
-          `ssh-keyscan${question.port === 22 ? "" : ` -p ${question.port}`} ${question.host} >> ${question.userFile}; ` +
+          `ssh-keyscan${question.port === 22 ? "" : ` -p ${question.port}`} ${question.host} >> ${question.userFile ?? "~/.ssh/known_hosts"}; ` +
           "or give the key, in base64, in the eighth field of the machines file",
       );
     }
@@ -132,7 +135,7 @@ function checkPinned(question: HostKeyQuestion, key: Buffer, shown: string): Hos
 function checkRevoked({ name, revoked }: HostKeyQuestion, key: Buffer, shown: string): HostKeyAnswer | null {
   const hint = "see RevokedHostKeys in the ssh configuration";
   if (revoked.type === "unreadable") {
-    const reason = `the list of revoked host keys ${revoked.file} cannot be read, so that no key is believed`;
+    const reason = `the list of revoked host keys ${revoked.file} ${revoked.reason}, so that no key is believed`;
     return refused("SSH_HOST_KEY_REVOKED", `${cannotConnect(name)}: ${reason}`, hint);
   }
   if (!revoked.keys.some((other) => other.equals(key))) return null;

@@ -25,7 +25,7 @@ export async function hostKeyQuestion(target: SshTarget, config: SshHostConfig):
     pinned: target.publicHostKey === null ? [] : parsePublicHostKey(name, target.publicHostKey),
     knownHosts: await readKnownHosts(config),
     revoked: await readRevokedKeys(config.revokedHostKeys),
-    userFile: config.userKnownHosts[0] ?? "~/.ssh/known_hosts",
+    userFile: config.userKnownHosts[0] ?? null,
     hashed: config.hashKnownHosts,
     strict: config.strict,
   };
@@ -43,14 +43,26 @@ export async function readKnownHosts(config: SshHostConfig): Promise<KnownHost[]
 
 /** Whether a file is a revocation list that only OpenSSH reads. */
 export async function isBinaryRevocationList(file: string): Promise<boolean> {
-  return (await readIfFile(file))?.subarray(0, KRL_MAGIC.length).equals(KRL_MAGIC) === true;
+  const bytes = await readIfFile(file);
+  return bytes !== null && isBinary(bytes);
 }
 
-/** The public keys of `RevokedHostKeys`, one a line; a file that cannot be read revokes every key, as in ssh. */
+function isBinary(bytes: Buffer): boolean {
+  return bytes.subarray(0, KRL_MAGIC.length).equals(KRL_MAGIC);
+}
+
+/**
+ * The public keys of `RevokedHostKeys`, one a line; a file that cannot be read revokes every key, as in ssh, and so does a list in binary form, which
+ * comes here only where no ssh program reads it.
+ */
 async function readRevokedKeys(file: string | null): Promise<HostKeyQuestion["revoked"]> {
-  if (file === null) return { type: "keys", file: "", keys: [] };
+  if (file === null || file === "/dev/null") return { type: "keys", file: "", keys: [] };
   const bytes = await readIfFile(file);
-  if (bytes === null) return { type: "unreadable", file };
+  if (bytes === null) return { type: "unreadable", file, reason: "cannot be read" };
+  if (isBinary(bytes)) {
+    const reason = "is in the binary form that only OpenSSH's own client reads, which is not installed";
+    return { type: "unreadable", file, reason };
+  }
   const keys = bytes
     .toString("latin1")
     .split("\n")
@@ -73,6 +85,7 @@ async function readRevokedKeys(file: string | null): Promise<HostKeyQuestion["re
 export function rememberHostKey(question: HostKeyQuestion, key: Buffer): string | null {
   const { userFile, hashed } = question;
   const name = lookupName(question);
+  if (userFile === null) return "UserKnownHostsFile none";
   try {
     const before = readAtOnce(userFile);
     if (lookupHostKey(parseKnownHosts(before, userFile), name, key).type === "ok") return null;

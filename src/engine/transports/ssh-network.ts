@@ -51,6 +51,8 @@ export class SshNetwork {
   readonly #gate: OpeningGate;
   readonly #jumpHosts = new Map<string, JumpHost>();
   readonly #said = new Set<string>();
+  /** Hosts that only the ssh program reached, and why: the next login is not tried in vain first, which servers count. */
+  readonly #onlyProgram = new Map<string, string>();
 
   constructor(options: SshNetworkOptions) {
     this.options = options;
@@ -65,7 +67,9 @@ export class SshNetwork {
     import("./ssh.ts").catch(() => undefined);
     const legs = await route;
     signal.throwIfAborted();
-    const reasons = await whyProgram(legs);
+    const key = JSON.stringify(target);
+    const learned = this.#onlyProgram.get(key);
+    const reasons = learned === undefined ? await whyProgram(legs) : [learned];
     if (reasons.length > 0) {
       const link = this.#throughProgram(legs, reasons.join(", "), signal);
       if (link !== null) return await link;
@@ -78,12 +82,14 @@ export class SshNetwork {
         error,
         legs.some(({ config }) => config.hasOtherLogins),
       );
-      const link = hope === null ? null : this.#throughProgram(legs, hope, signal);
-      if (link === null) throw error;
+      const opening = hope === null ? null : this.#throughProgram(legs, hope, signal);
+      if (hope === null || opening === null) throw error;
       // Where it fails too, our own words say more.
-      return await link.catch(() => {
+      const link = await opening.catch(() => {
         throw error;
       });
+      this.#onlyProgram.set(key, hope);
+      return link;
     }
   }
 

@@ -43,6 +43,9 @@ export function masterFailure(name: string, said: string): EngineError {
     "transport",
     kind?.[1] ?? "SSH_FAILED",
     `${cannotConnect(name)}: ssh: ${telling ?? "ended without a word"}`,
-    { hint: kind?.[2] ?? `ssh -v ${name} shows what the program tries` },
+    {
+      hint: kind?.[2] ?? `ssh -v ${name} shows what the program tries`,
+      ...(lines.length > 1 ? { cause: new Error(lines.join("; ")) } : {}),
+    },
   );
 }

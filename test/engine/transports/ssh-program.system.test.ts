@@ -146,6 +146,27 @@ describe.skipIf(!usable)("through the ssh program (skipped without openssh-serve
     }
   });
 
+  it("says that the connection was lost when the machine answers no more", async () => {
+    const other = await startSshd({ conf: `TrustedUserCAKeys ${join(directory, "ca.pub")}` });
+    try {
+      bench.configure(
+        `Host silent\n HostName ${other.host}\n Port ${other.port}\n User root\n IdentityFile ${join(directory, "user")}\n CertificateFile ${join(directory, "user-cert.pub")}`,
+      );
+      writeFileSync(bench.knownHosts, other.knownHostsLine());
+      const host = bench.host(
+        "silent",
+        {},
+        bench.transports({ sshLimits: { keepAliveIntervalMs: 1000, keepAliveCount: 2 } }),
+      );
+      const transport = await host.open("cat");
+      other.freeze();
+      expect(await transport.closed).toMatchObject({ type: "failed", error: { code: "SSH_LINK_LOST" } });
+    } finally {
+      other.thaw();
+      await other.stop();
+    }
+  });
+
   it("refuses what the certificate is not for, with ssh's words", async () => {
     bench.configure(
       `Host other\n HostName ${sshd.host}\n Port ${sshd.port}\n User nobody\n IdentityFile ${join(directory, "user")}\n CertificateFile ${join(directory, "user-cert.pub")}`,
@@ -166,6 +187,15 @@ describe.skipIf(!usable)("through the ssh program (skipped without openssh-serve
       const host = bench.host("modern");
       expect(await runOn(host, "echo in")).toBe("in\n");
       expect(host.via).toBe("no algorithm in common without it");
+      // What was learned holds for the next connection: the server is not asked in vain again.
+      const inVain = () => modern.log().match(/Unable to negotiate/g)?.length ?? 0;
+      const before = inVain();
+      expect(before).toBe(1);
+      await until("the first connection to be full", async () => {
+        await Promise.all(Array.from({ length: 12 }, () => runOn(host, "sleep 0.2")));
+        return host.connectionCount > 1;
+      });
+      expect(inVain()).toBe(before);
       const without = bench.host("modern", {}, bench.transports({ sshProgram: null }));
       expect((await failure(without.open("true"))).code).toBe("SSH_NO_COMMON_ALGORITHM");
     } finally {
@@ -198,6 +228,7 @@ describe.skipIf(!usable)("host keys (skipped without openssh-server)", () => {
       const written = readFileSync(`${file}-${hashed}`, "utf8");
       expect(written.trim().split("\n")).toHaveLength(1);
       expect(statSync(`${file}-${hashed}`).mode & 0o777).toBe(0o600);
+      expect(statSync(join(bench.directory, "new")).mode & 0o777).toBe(0o700);
       expect(written.startsWith("|1|")).toBe(hashed === "yes");
       const place = `[${sshd.host}]:${sshd.port}`;
       expect(await outputOf("ssh-keygen", ["-F", place, "-f", `${file}-${hashed}`])).toContain(
@@ -211,6 +242,25 @@ describe.skipIf(!usable)("host keys (skipped without openssh-server)", () => {
     expect(await runOn(bench.host("no"), "echo again")).toBe("again\n");
     expect(bench.notices).toHaveLength(before);
   });
+
+  it.each(["accept-new", "no"])(
+    "that are new are refused with UserKnownHostsFile none and %s, as by ssh",
+    async (strict) => {
+      bench.alias("nowhere", sshd, {
+        known: false,
+        extra: ` StrictHostKeyChecking ${strict}\n UserKnownHostsFile none`,
+      });
+      writeFileSync(bench.configFile, readFileSync(bench.configFile, "utf8").replace(/^UserKnownHostsFile.*\n/, ""));
+      const error = await failure(bench.host("nowhere").open("true"));
+      expect([error.code, error.message]).toEqual([
+        "SSH_HOST_KEY_UNKNOWN",
+        expect.stringContaining("no place to write it to"),
+      ]);
+      const words = ["-F", bench.configFile, "-o", "BatchMode=yes", "nowhere", "true"];
+      await expect(outputOf("ssh", words)).rejects.toThrow("Host key verification failed");
+      expect(existsSync("~")).toBe(false);
+    },
+  );
 
   it("that are revoked are refused, all of them where the list cannot be read", async () => {
     const list = join(bench.directory, "revoked");
@@ -228,5 +278,10 @@ describe.skipIf(!usable)("host keys (skipped without openssh-server)", () => {
     const host = bench.host("binary");
     expect((await failure(host.open("true"))).code).toBe("SSH_HOST_KEY_REVOKED");
     expect(existsSync(`${list}.krl`)).toBe(true);
+    const without = bench.host("binary", {}, bench.transports({ sshProgram: null }));
+    const refused = await failure(without.open("true"));
+    expect([refused.code, refused.message]).toEqual(["SSH_HOST_KEY_REVOKED", expect.stringContaining("binary form")]);
+    bench.alias("empty", sshd, { extra: " RevokedHostKeys /dev/null" });
+    expect(await runOn(bench.host("empty"), "echo in")).toBe("in\n");
   });
 });

@@ -69,4 +69,11 @@ describe("the ssh program", () => {
     expect(failure.code).toBe(code);
     expect(failure.message).toMatch(/^cannot connect to 'mac': ssh: \S/);
   });
+
+  it("is quoted whole where it said more than one line", () => {
+    const failure = masterFailure("mac", "banner\nroot@mac: Permission denied (publickey).\n");
+    expect(failure.message).toBe("cannot connect to 'mac': ssh: root@mac: Permission denied (publickey).");
+    expect(failure.cause).toEqual(new Error("banner; root@mac: Permission denied (publickey)."));
+    expect(masterFailure("mac", "one").cause).toBeUndefined();
+  });
 });
