@@ -47,10 +47,10 @@ const MAX_SAID = 16 * 1024;
 
 /**
  * The master ends with this program, however that dies: its death closes the pipe that a helper of the shell reads. The directory goes with it, and its
- * own status is passed on.
+ * own status is passed on. The shell itself says nothing: that its child was ended it would tell a pipe nobody reads any more, and die of that.
  */
 const WATCHED =
-  'directory=$1; shift; exec 3<&0; "$@" </dev/null 3<&- & child=$!; (read -r _ <&3; kill "$child") 2>/dev/null & watcher=$!; wait "$child"; status=$?; kill "$watcher" 2>/dev/null; rm -rf "$directory"; exit "$status"';
+  'directory=$1; shift; exec 3<&0; "$@" </dev/null 3<&- & child=$!; exec 2>/dev/null; (read -r _ <&3; kill "$child") & watcher=$!; wait "$child"; status=$?; kill "$watcher"; rm -rf "$directory"; exit "$status"';
 
 /** Logs in by the ssh program. Throws EngineErrors of the SSH_ family. */
 export async function sshProgramLogin(options: SshProgramOptions): Promise<SshLink> {

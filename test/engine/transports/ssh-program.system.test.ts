@@ -1,11 +1,12 @@
 // What only OpenSSH's own program can do, against a real sshd: certificates both ways, key exchanges the library lacks; and host keys that are
 // written down or revoked.
+import { spawn } from "node:child_process";
 import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { EngineError } from "../../../src/engine/errors.ts";
 import { type PeerKind, transportContract } from "../../contracts/transport.ts";
-import { outputOf, processesWith, until } from "../../support/processes.ts";
+import { ended, outputOf, processesWith, until } from "../../support/processes.ts";
 import { type Sshd, startSshd } from "../../support/sshd.ts";
 import { removeDirectory, temporaryDirectory } from "../../support/temporary-directory.ts";
 import { hasPrograms } from "../../support/tools.ts";
@@ -123,6 +124,30 @@ describe.skipIf(!usable)("through the ssh program (skipped without openssh-serve
     transport.close();
     expect(await transport.closed).toEqual({ type: "closedHere" });
     await until("it to be gone", () => running().length === 0);
+  });
+
+  it("leaves nothing behind when this program is killed while it logs in", async () => {
+    const program = join(bench.directory, "ssh");
+    const told = join(bench.directory, "told");
+    writeFileSync(program, `#!/bin/sh\necho "$2" >${told}\nexec sleep 4321\n`, { mode: 0o755 });
+    const source = new URL("../../../src/engine/", import.meta.url).href;
+    const script = `
+      import { systemClock } from "${source}clock.ts";
+      import { sshProgramLogin } from "${source}transports/ssh-program.ts";
+      const options = { name: "mac", reason: "", program: "${program}", words: ["mac"], pinned: [], compress: false };
+      const limits = { keepAliveIntervalMs: 5000, keepAliveCount: 3, signal: new AbortController().signal };
+      await sshProgramLogin({ ...options, ...limits, environment: process.env, clock: systemClock });`;
+    const child = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "ignore" });
+    await until("the program to be started", () => existsSync(told) && readFileSync(told, "utf8").endsWith("\n"));
+    const directory = dirname(readFileSync(told, "utf8").trim());
+    expect(existsSync(directory)).toBe(true);
+    child.kill("SIGKILL");
+    await ended(child);
+    await until(
+      "the program to end",
+      () => processesWith(directory).length + processesWith("sleep\x004321").length === 0,
+    );
+    expect(existsSync(directory)).toBe(false);
   });
 
   it("says that the connection was lost when the machine is gone", async () => {
