@@ -16,7 +16,7 @@ import { cannotConnect, connectFailure, connectTimeout } from "./ssh-errors.ts";
 import type { SshLink } from "./ssh-link.ts";
 import { parseSshAddress, type SshLimits, type SshNotice, type SshTarget, sshName } from "./ssh-settings.ts";
 import { worthAnotherTry } from "./ssh-way.ts";
-import { pinnedLines, whyProgram } from "./ssh-way-facts.ts";
+import { hasOtherLogins, pinnedLines, whyProgram } from "./ssh-way-facts.ts";
 
 /** Jump hosts that need jump hosts that need … : a configuration that goes on like this goes in a circle. */
 const MAX_HOPS = 8;
@@ -78,10 +78,7 @@ export class SshNetwork {
       return await this.#connectLast(legs, signal);
     } catch (error) {
       if (!(error instanceof EngineError)) throw error;
-      const hope = worthAnotherTry(
-        error,
-        legs.some(({ config }) => config.hasOtherLogins),
-      );
+      const hope = worthAnotherTry(error, await hasOtherLogins(legs));
       const opening = hope === null ? null : this.#throughProgram(legs, hope, signal);
       if (hope === null || opening === null) throw error;
       // Where it fails too, our own words say more.

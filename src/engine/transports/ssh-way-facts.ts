@@ -19,12 +19,19 @@ export async function whyProgram(legs: readonly WayLeg[]): Promise<string[]> {
   return [...new Set(found.flat())];
 }
 
+/** Whether the ssh program may have ways to log in that this program lacks: see {@link LoadedSshConfig}, and security keys under ssh's default names. */
+export async function hasOtherLogins(legs: readonly WayLeg[]): Promise<boolean> {
+  if (legs.some(({ config }) => config.hasOtherLogins)) return true;
+  const files = legs.flatMap(({ config }) => config.identityFiles);
+  return (await Promise.all(files.map(({ path }) => isSecurityKey(path)))).includes(true);
+}
+
 async function reasonsOf({ target, config }: WayLeg): Promise<string[]> {
   const securityKeys: string[] = [];
   const certificates: string[] = [];
   for (const { path, explicit } of config.identityFiles) {
     if (await isFile(`${path}-cert.pub`)) certificates.push(`${path}-cert.pub`);
-    // One of ssh's default names may wait for a touch; it is used when it is asked for.
+    // One of ssh's default names may wait for a touch; it is used when it is asked for, or when nothing else lets us in.
     if (explicit && (await isSecurityKey(path))) securityKeys.push(path);
   }
   const { revokedHostKeys } = config;

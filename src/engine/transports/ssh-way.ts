@@ -36,7 +36,7 @@ const MENDABLE = new Set(["SSH_NO_COMMON_ALGORITHM", "SSH_NO_IDENTITY", "SSH_KEY
 
 /**
  * Why the ssh program is worth a try after a failure, null where it would fail as well.
- * @param hasOtherLogins whether the configuration has ways to log in that this program lacks: GSSAPI, or an agent, which may hold certificates
+ * @param hasOtherLogins whether the configuration has ways to log in that this program lacks: GSSAPI, security keys, or an agent, which may hold certificates
  */
 export function worthAnotherTry({ code }: EngineError, hasOtherLogins: boolean): string | null {
   if (code === "SSH_NO_COMMON_ALGORITHM") return "no algorithm in common without it";

@@ -134,9 +134,11 @@ describe("what ssh -G prints", () => {
 
   it("names what is not supported", () => {
     expect(
-      unsupportedSettings(parseSshDump("proxyusefdpass yes\nknownhostscommand /bin/x\ncertificatefile a")),
-    ).toEqual(["ProxyUseFdpass", "KnownHostsCommand", "CertificateFile"]);
-    expect(unsupportedSettings(parseSshDump("proxyusefdpass no"))).toEqual([]);
+      unsupportedSettings(
+        parseSshDump("proxyusefdpass yes\nknownhostscommand /bin/x\ncertificatefile a\npkcs11provider /p.so"),
+      ),
+    ).toEqual(["ProxyUseFdpass", "KnownHostsCommand", "CertificateFile", "PKCS11Provider"]);
+    expect(unsupportedSettings(parseSshDump("proxyusefdpass no\npkcs11provider none"))).toEqual([]);
   });
 });
 
