@@ -22,15 +22,23 @@ export interface ParsedSshOptions {
   readonly warnings: readonly string[];
 }
 
-/** Keywords of ssh_config(5) that are honoured. */
+/** Keywords of ssh_config(5) that are honoured, by this program or by OpenSSH's client, to which machines are then left. */
 export const HONOURED_KEYWORDS: ReadonlySet<string> = new Set([
   "addressfamily",
   "batchmode",
+  "bindaddress",
+  "bindinterface",
+  "certificatefile",
   "ciphers",
   "compression",
-  "connecttimeout",
   "connectionattempts",
+  "connecttimeout",
   "globalknownhostsfile",
+  "gssapiauthentication",
+  "gssapidelegatecredentials",
+  "gssapikeyexchange",
+  "hashknownhosts",
+  "hostbasedauthentication",
   "hostkeyalgorithms",
   "hostkeyalias",
   "hostname",
@@ -38,14 +46,19 @@ export const HONOURED_KEYWORDS: ReadonlySet<string> = new Set([
   "identityagent",
   "identityfile",
   "kexalgorithms",
+  "knownhostscommand",
   "loglevel",
   "macs",
   "passwordauthentication",
+  "pkcs11provider",
   "port",
   "preferredauthentications",
   "proxycommand",
   "proxyjump",
+  "proxyusefdpass",
   "pubkeyauthentication",
+  "revokedhostkeys",
+  "securitykeyprovider",
   "serveralivecountmax",
   "serveraliveinterval",
   "stricthostkeychecking",
@@ -79,7 +92,10 @@ const FLAGS_WITH_ARGUMENT: ReadonlyMap<string, string | null> = new Map([
   ["o", null],
   ["c", "ciphers"],
   ["m", "macs"],
-  ..."BbDEeILOQRSWw".split("").map((flag) => [flag, null] as const),
+  ["I", "pkcs11provider"],
+  ["b", "bindaddress"],
+  ["B", "bindinterface"],
+  ..."DEeLOQRSWw".split("").map((flag) => [flag, null] as const),
 ]);
 
 /** Flags without an argument that change nothing here. */
@@ -116,6 +132,7 @@ export function parseSshOptions(text: string): ParsedSshOptions {
       const keyword = FLAGS_WITH_ARGUMENT.get(flag);
       if (keyword === undefined) {
         if (flag === "C") assign("Compression", "yes");
+        else if (flag === "K") assign("GSSAPIAuthentication", "yes");
         else if (flag === "4" || flag === "6") assign("AddressFamily", flag === "4" ? "inet" : "inet6");
         else if (!IDLE_FLAGS.has(flag)) warnings.push(`NIX_SSHOPTS: the SSH flag '-${flag}' is not honoured`);
         continue;

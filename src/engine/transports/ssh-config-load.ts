@@ -136,7 +136,9 @@ async function askSsh(
 
 /** `-o Keyword=value`; file names with blanks need quotes, which ssh takes off again. */
 function asArgument(option: SshOption): [string, string] {
-  const isFile = /^(?:identityfile|identityagent|certificatefile)$/i.test(option.keyword);
+  const isFile = /^(?:identityfile|identityagent|certificatefile|pkcs11provider|revokedhostkeys)$/i.test(
+    option.keyword,
+  );
   const value = isFile && /\s/.test(option.value) && !option.value.startsWith('"') ? `"${option.value}"` : option.value;
   return ["-o", `${option.keyword}=${value}`];
 }

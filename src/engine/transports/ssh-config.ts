@@ -68,6 +68,18 @@ const DEFAULT_IDENTITIES = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "
 /** Tokens that stand for a host's name. */
 const HOST_TOKENS = "hnkH";
 
+/** Settings without effect here, which change how a host is reached or trusted, or who we are there. */
+const UNSUPPORTED = [
+  "ProxyUseFdpass",
+  "KnownHostsCommand",
+  "CertificateFile",
+  "PKCS11Provider",
+  "HostbasedAuthentication",
+  "GSSAPIKeyExchange",
+  "BindAddress",
+  "BindInterface",
+] as const;
+
 /** The keywords `ssh -G` prints, one a line: `keyword value`. */
 export function parseSshDump(text: string): SshKeywords {
   const keywords = new Map<string, string[]>();
@@ -167,16 +179,10 @@ export function readSshKeywords(
 
 /** Settings of a host's configuration that this program cannot honour, in words. */
 export function unsupportedSettings(keywords: SshKeywords): string[] {
-  const found: string[] = [];
-  const set = (keyword: string): string | null => {
-    const value = keywords.get(keyword)?.[0];
-    return value === undefined || value === "none" || value === "no" ? null : value;
-  };
-  if (set("proxyusefdpass") !== null) found.push("ProxyUseFdpass");
-  if (set("knownhostscommand") !== null) found.push("KnownHostsCommand");
-  if (set("certificatefile") !== null) found.push("CertificateFile");
-  if (set("pkcs11provider") !== null) found.push("PKCS11Provider");
-  return found;
+  return UNSUPPORTED.filter((keyword) => {
+    const value = keywords.get(keyword.toLowerCase())?.[0];
+    return value !== undefined && !["none", "no", "false"].includes(value.toLowerCase());
+  });
 }
 
 /** Expands `~`, `${VARIABLE}` and %-tokens of a file name. Unknown tokens and unset variables stay as they are. */

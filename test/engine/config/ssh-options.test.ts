@@ -51,6 +51,22 @@ describe("NIX_SSHOPTS", () => {
     expect(parseSshOptions("-p 1 -o Port=2 -o User=a -l b").options).toMatchObject({ port: 1, user: "a" });
   });
 
+  it("takes what OpenSSH's client is needed for: it is used then", () => {
+    const { options, warnings } = parseSshOptions(
+      "-o CertificateFile=/c -I /p11.so -K -b 10.0.0.1 -B eth0 -o HashKnownHosts=yes -o RevokedHostKeys=/r",
+    );
+    expect(warnings).toEqual([]);
+    expect(Object.fromEntries(options.settings)).toEqual({
+      certificatefile: "/c",
+      pkcs11provider: "/p11.so",
+      gssapiauthentication: "yes",
+      bindaddress: "10.0.0.1",
+      bindinterface: "eth0",
+      hashknownhosts: "yes",
+      revokedhostkeys: "/r",
+    });
+  });
+
   it("names what it does not honour", () => {
     expect(parseSshOptions("-L 1:h:2 -o Tunnel=yes -z -o ControlMaster=auto mac").warnings).toEqual([
       "NIX_SSHOPTS: the SSH flag '-L' is not honoured",

@@ -138,6 +138,14 @@ describe("what ssh -G prints", () => {
         parseSshDump("proxyusefdpass yes\nknownhostscommand /bin/x\ncertificatefile a\npkcs11provider /p.so"),
       ),
     ).toEqual(["ProxyUseFdpass", "KnownHostsCommand", "CertificateFile", "PKCS11Provider"]);
+    const others = "hostbasedauthentication yes\ngssapikeyexchange yes\nbindaddress ::1\nbindinterface lo";
+    expect(unsupportedSettings(parseSshDump(others))).toEqual([
+      "HostbasedAuthentication",
+      "GSSAPIKeyExchange",
+      "BindAddress",
+      "BindInterface",
+    ]);
+    expect(unsupportedSettings(parseSshDump("hostbasedauthentication no\ngssapikeyexchange FALSE"))).toEqual([]);
     expect(unsupportedSettings(parseSshDump("proxyusefdpass no\npkcs11provider none"))).toEqual([]);
   });
 });

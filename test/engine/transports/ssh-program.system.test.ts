@@ -4,7 +4,9 @@ import { spawn } from "node:child_process";
 import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { parseSshOptions } from "../../../src/engine/config/ssh-options.ts";
 import { EngineError } from "../../../src/engine/errors.ts";
+import { settingsFromOptions } from "../../../src/engine/transports/ssh-settings.ts";
 import { type PeerKind, transportContract } from "../../contracts/transport.ts";
 import { ended, outputOf, processesWith, until } from "../../support/processes.ts";
 import { type Sshd, startSshd } from "../../support/sshd.ts";
@@ -84,6 +86,18 @@ describe.skipIf(!usable)("through the ssh program (skipped without openssh-serve
     expect(await runOn(host, "echo $USER")).toBe("root\n");
     expect(host.via).toMatch(/^CertificateFile, .*@cert-authority$/);
     expect(host.heard).toBeNull();
+    expect(bench.notices).toEqual([]);
+  });
+
+  it("takes the certificate, and where to connect from, out of NIX_SSHOPTS too", async () => {
+    certified("unused");
+    const certificate = join(directory, "a certificate");
+    copyFileSync(join(directory, "user-cert.pub"), certificate);
+    const words = `-i ${join(directory, "user")} -o "CertificateFile=${certificate}" -b 127.0.0.1`;
+    const settings = { ...settingsFromOptions(parseSshOptions(words).options), configFile: bench.configFile };
+    const host = bench.host(`root@${sshd.host}:${sshd.port}`, { settings });
+    expect(await runOn(host, "echo $SSH_CONNECTION")).toMatch(/^127\.0\.0\.1 /);
+    expect(host.via).toMatch(/^CertificateFile, BindAddress, /);
     expect(bench.notices).toEqual([]);
   });
 
