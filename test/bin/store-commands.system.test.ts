@@ -62,7 +62,7 @@ describe.skipIf(generations.length === 0)("store commands (skipped without root 
   const onNix = (args: readonly string[]): Promise<RunResult> => instance.run(node, ["/checkout/bin/main.ts", ...args]);
   const keys = (): string[] => ["--option", "trusted-public-keys", publicKey];
 
-  describe("generate-binary-cache-key", () => {
+  describe("settings for a store", () => {
     it("says which settings its own store has no use for, and heeds sandbox-fallback", async () => {
       const own = ["build", "-E", PAIR, "--no-out-link", "--ui", "plain", "--store", join(directory, "settings")];
       const setting = ["--option", "compress-build-log", "false", "--no-sandbox"];
@@ -106,7 +106,9 @@ describe.skipIf(generations.length === 0)("store commands (skipped without root 
         expect(run.stderr.trimEnd().split("\n").at(-1)).toContain(word);
       }
     });
+  });
 
+  describe("generate-binary-cache-key", () => {
     it("makes keys Nix takes, and never replaces a secret one", async () => {
       expect(statSync(secretKey()).mode & 0o777).toBe(0o600);
       const secret = readFileSync(secretKey(), "utf8");

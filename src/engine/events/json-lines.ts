@@ -25,7 +25,7 @@ export function printEventLine(published: PublishedEvent): string {
 export function parseEventLine(line: string, where: string): PublishedEvent {
   const fields = parseObject(line, where);
   const { seq, at, type, ...given } = fields;
-  // Recordings of before it was told.
+  // Older recordings have no causes.
   const rest = type === "noticeRaised" && !("cause" in given) ? { ...given, cause: null } : given;
   if (!Number.isSafeInteger(seq) || Number(seq) < 0) throw badLine(where, "a whole number in `seq`", seq);
   if (typeof at !== "number" || !Number.isFinite(at)) throw badLine(where, "a number in `at`", at);

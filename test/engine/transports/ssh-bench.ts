@@ -1,7 +1,9 @@
 // A workplace for SSH tests: a folder with an ssh configuration and known_hosts of its own, so that the invoking user's files play no part.
 import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { expect } from "vitest";
 import { systemClock } from "../../../src/engine/clock.ts";
+import { EngineError } from "../../../src/engine/errors.ts";
 import { Transports, type TransportsOptions } from "../../../src/engine/transports/open.ts";
 import type { SshHost } from "../../../src/engine/transports/ssh-host.ts";
 import {
@@ -94,4 +96,14 @@ export async function readAll(transport: Transport): Promise<string> {
 /** The output of a command over there. */
 export async function runOn(host: SshHost, command: string): Promise<string> {
   return await readAll(await host.open(command));
+}
+
+/** The error something is refused with; fails where nothing is. */
+export async function failure(promise: Promise<unknown>): Promise<EngineError> {
+  const error = await promise.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(EngineError);
+  return error as EngineError;
 }

@@ -5,14 +5,13 @@ import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { parseSshOptions } from "../../../src/engine/config/ssh-options.ts";
-import { EngineError } from "../../../src/engine/errors.ts";
 import { settingsFromOptions } from "../../../src/engine/transports/ssh-settings.ts";
 import { type PeerKind, transportContract } from "../../contracts/transport.ts";
 import { ended, outputOf, processesWith, until } from "../../support/processes.ts";
 import { type Sshd, startSshd } from "../../support/sshd.ts";
 import { removeDirectory, temporaryDirectory } from "../../support/temporary-directory.ts";
 import { hasPrograms } from "../../support/tools.ts";
-import { readAll, runOn, type SshBench, sshBench } from "./ssh-bench.ts";
+import { failure, readAll, runOn, type SshBench, sshBench } from "./ssh-bench.ts";
 
 const usable = hasPrograms("sshd", "ssh-keygen", "ssh");
 
@@ -21,15 +20,6 @@ beforeEach(() => {
   bench = sshBench();
 });
 afterEach(() => bench.dispose());
-
-async function failure(promise: Promise<unknown>): Promise<EngineError> {
-  const error = await promise.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(EngineError);
-  return error as EngineError;
-}
 
 const COMMANDS: Record<PeerKind, string> = {
   echo: "cat",

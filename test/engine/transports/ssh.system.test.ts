@@ -4,13 +4,12 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "n
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { EngineError } from "../../../src/engine/errors.ts";
 import { isPermanentFailure } from "../../../src/engine/transports/ssh-errors.ts";
 import { type PeerKind, transportContract } from "../../contracts/transport.ts";
 import { ended } from "../../support/processes.ts";
 import { type Sshd, startSshd } from "../../support/sshd.ts";
 import { hasPrograms } from "../../support/tools.ts";
-import { readAll, runOn, type SshBench, sshBench } from "./ssh-bench.ts";
+import { failure, readAll, runOn, type SshBench, sshBench } from "./ssh-bench.ts";
 
 const usable = hasPrograms("sshd", "ssh-keygen", "ssh");
 
@@ -33,15 +32,6 @@ beforeEach(() => {
 });
 
 afterEach(() => bench.dispose());
-
-async function failure(promise: Promise<unknown>): Promise<EngineError> {
-  const error = await promise.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(EngineError);
-  return error as EngineError;
-}
 
 const COMMANDS: Record<PeerKind, string> = {
   echo: "cat",
