@@ -1,5 +1,5 @@
 // What a build leaves behind: links, profiles and JSON as Nix makes them, and errors where something was asked for that is not there.
-import { existsSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseInternalLine } from "../../src/engine/protocols/internal-json/parser.ts";
@@ -15,6 +15,7 @@ const nixPath = usable ? `nixpkgs=${await standInNixpkgs()}` : "";
 const SET = `
 with import <nixpkgs> {};
 rec {
+  spoiled = runCommand "spoiled" { } "echo 0 > $out";
   one = runCommand "one" { } "echo 1 > $out";
   other = runCommand "other" { } "echo 2 > $out";
   pair = runCommand "pair" { outputs = [ "first" "second" ]; } "echo 1 > $first; echo 2 > $second";
@@ -153,6 +154,18 @@ for (const generation of generations) {
         };
       };
       expect(told(ours.stderr)).toEqual({ ...told(theirs.stderr), errors: 1 });
+    });
+
+    it("are verified to the same status, whole, unsigned and damaged", async () => {
+      const path = (await build("spoiled", "--no-link")).stdout.trim();
+      for (const isDamaged of [false, true]) {
+        if (isDamaged) writeFileSync(client.instance.hostPath(path), "something else");
+        for (const flags of [[], ["-n", "1"], ["--no-contents"], ["--no-trust"]]) {
+          const theirs = await client.instance.run("nix", ["store", "verify", path, ...flags]);
+          const ours = await client.run(["verify", path, ...flags]);
+          expect(ours.status, `${flags} ${theirs.stderr} ${ours.stderr}`).toBe(theirs.status);
+        }
+      }
     });
 
     it("become generations of a profile, which Nix goes on with", async () => {
