@@ -1,7 +1,7 @@
 // Puts the program, with the packages it uses, into a few files: dist/program. Run by `npm run build`, after the compiler.
 //
 // Reading 200 modules costs a tenth of a second at every start; what `copy` needs is eight files this way. Imports that wait until they are
-// needed still do: each is a file of its own. Files that are started or read as such (engine/program-files.ts) stay in dist/src.
+// needed still do: each is a file of its own. Files that are started or read as such (engine/base/program-files.ts) stay in dist/src.
 import { rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 

@@ -1,5 +1,5 @@
 // From the flags that were given to what they mean together: one Invocation, or why they do not fit.
-import { EngineError } from "../src/engine/errors.ts";
+import { EngineError } from "../src/engine/base/errors.ts";
 import { type GarbageTask, type InstallableWords, parseAmount } from "../src/engine/index.ts";
 import type { UiFlag } from "../src/ui/index.ts";
 import type { FlagValues } from "./flags.ts";

@@ -33,35 +33,35 @@ async function run(invocation: Invocation, surroundings: Surroundings): Promise<
       process.stdout.write(`${invocation.text.trimEnd()}\n`);
       return 0;
     case "build":
-      return (await import("./build.ts")).build(invocation, surroundings);
+      return (await import("./commands/build.ts")).build(invocation, surroundings);
     case "ping-store":
-      return (await import("./ping-store.ts")).pingStoreCommand(invocation, surroundings);
+      return (await import("./commands/ping-store.ts")).pingStoreCommand(invocation, surroundings);
     case "replay":
-      return (await import("./replay.ts")).replayCommand(invocation, surroundings);
+      return (await import("./commands/replay.ts")).replayCommand(invocation, surroundings);
     case "builders":
-      return (await import("./builders.ts")).buildersCommand(invocation, surroundings);
+      return (await import("./commands/builders.ts")).buildersCommand(invocation, surroundings);
     case "hooks":
-      return (await import("./hooks.ts")).hooksCommand(invocation, surroundings);
+      return (await import("./commands/hooks.ts")).hooksCommand(invocation, surroundings);
     case "serve":
-      return (await import("./serve.ts")).serveCommand(invocation, surroundings);
+      return (await import("./commands/serve.ts")).serveCommand(invocation, surroundings);
     case "demo":
-      return (await import("./demo.ts")).demoCommand(invocation, surroundings);
+      return (await import("./commands/demo.ts")).demoCommand(invocation, surroundings);
     case "copy":
-      return (await import("./copy.ts")).copyCommand(invocation, surroundings);
+      return (await import("./commands/copy.ts")).copyCommand(invocation, surroundings);
     case "realise":
-      return (await import("./realise.ts")).realiseCommand(invocation, surroundings);
+      return (await import("./commands/realise.ts")).realiseCommand(invocation, surroundings);
     case "delete":
-      return (await import("./delete.ts")).deleteCommand(invocation, surroundings);
+      return (await import("./commands/delete.ts")).deleteCommand(invocation, surroundings);
     case "gc":
-      return (await import("./collect-garbage.ts")).garbageCommand(invocation, surroundings);
+      return (await import("./commands/collect-garbage.ts")).garbageCommand(invocation, surroundings);
     case "log":
-      return (await import("./log.ts")).logCommand(invocation, surroundings);
+      return (await import("./commands/log.ts")).logCommand(invocation, surroundings);
     case "sign-paths":
-      return (await import("./sign-paths.ts")).signPathsCommand(invocation, surroundings);
+      return (await import("./commands/sign-paths.ts")).signPathsCommand(invocation, surroundings);
     case "generate-binary-cache-key":
-      return (await import("./generate-key.ts")).generateKeyCommand(invocation);
+      return (await import("./commands/generate-key.ts")).generateKeyCommand(invocation);
     case "verify":
-      return (await import("./verify.ts")).verifyCommand(invocation, surroundings);
+      return (await import("./commands/verify.ts")).verifyCommand(invocation, surroundings);
   }
 }
 

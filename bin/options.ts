@@ -1,6 +1,6 @@
 // The grammar of the command line: words in, one Invocation out. The only file that knows commander, which neither prints nor exits here.
 import { Command, CommanderError, Help, Option } from "commander";
-import { EngineError } from "../src/engine/errors.ts";
+import { EngineError } from "../src/engine/base/errors.ts";
 import type { CommandSpec, Flag, FlagValues } from "./flags.ts";
 import { arityOf, COMMANDS, flagName, settingFlags } from "./flags.ts";
 import { interpret } from "./interpret.ts";

@@ -1,5 +1,5 @@
 // What commands without a board print: every line made harmless first, whoever wrote the words in it.
-import { EngineError, messageOf } from "../src/engine/errors.ts";
+import { EngineError, messageOf } from "../src/engine/base/errors.ts";
 import { jsonText, proseWithoutPasswords } from "../src/engine/index.ts";
 import { sanitizeColored, sanitizeLine } from "../src/ui/index.ts";
 

@@ -1,4 +1,6 @@
 // The engine as the composition root sees it. What is heavy is loaded when it is used, so that `--version` and `--help` cost nothing.
+
+import type { Surroundings } from "./base/surroundings.ts";
 import type { ProbedBuilder } from "./commands/builders.ts";
 import type { GarbageRequest } from "./commands/collect-garbage.ts";
 import type { CopyReporter, CopyRequest } from "./commands/copy.ts";
@@ -10,11 +12,13 @@ import type { ResolveRequest } from "./commands/resolve-paths.ts";
 import type { ServeRequest } from "./commands/serve.ts";
 import type { SignPathsRequest } from "./commands/sign-paths.ts";
 import type { VerifyFault, VerifyRequest } from "./commands/verify.ts";
-import type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
-
 import type { EngineEvent } from "./events/event.ts";
+import type { BuildRunRequest, CreatedBuildRun } from "./run/create-build-run.ts";
 
-export { type Clock, systemClock } from "./clock.ts";
+export { type Clock, systemClock } from "./base/clock.ts";
+export { asSentence, EngineError, messageOf, stopped } from "./base/errors.ts";
+export { readBack } from "./base/read-back.ts";
+export type { Surroundings } from "./base/surroundings.ts";
 export type { GarbageTask } from "./commands/collect-garbage.ts";
 export type { CopyProgress, CopyReporter, CopyRequest } from "./commands/copy.ts";
 export type { Demo, DemoReport } from "./commands/demo/start.ts";
@@ -23,8 +27,8 @@ export type { VerifyFault } from "./commands/verify.ts";
 export { type LoadedConfig, loadConfig } from "./config/load.ts";
 export { SETTING_ROWS } from "./config/settings.ts";
 export { parseAmount } from "./config/value-kinds.ts";
-export type { BuildRunRequest, CreatedBuildRun, Surroundings } from "./create-build-run.ts";
-export { asSentence, EngineError, messageOf, stopped } from "./errors.ts";
+export { ReportBuilder } from "./differences/report/report.ts";
+export { reportJson, reportTable } from "./differences/report/report-text.ts";
 export type { InstallableWords } from "./evaluate/installable.ts";
 export type { EvaluationOptions } from "./evaluate/nix-options.ts";
 export type { EngineEvent, PublishedEvent, RunOutcome } from "./events/event.ts";
@@ -34,19 +38,17 @@ export { jsonText } from "./events/json-text.ts";
 export { parseRecording, printRecordingHeader, type Recording } from "./events/recording.ts";
 export { createReplay, type Replay } from "./events/replay.ts";
 export type { EngineRequest } from "./events/request.ts";
-export { readBack } from "./read-back.ts";
-export { ReportBuilder } from "./rounds/report.ts";
-export { reportJson, reportTable } from "./rounds/report-text.ts";
+export type { BuildRunRequest, CreatedBuildRun } from "./run/create-build-run.ts";
 
 /** Makes a run of builds; see {@link CreatedBuildRun}. @throws EngineError of family `config` or `usage` */
 export async function createBuildRun(request: BuildRunRequest, surroundings: Surroundings): Promise<CreatedBuildRun> {
-  const { createBuildRun: create } = await import("./create-build-run.ts");
+  const { createBuildRun: create } = await import("./run/create-build-run.ts");
   return create(request, surroundings);
 }
 
 /** The program's place on PATH, null when it is nowhere. */
 export async function findProgram(name: string, environment: Surroundings["environment"]): Promise<string | null> {
-  const { findProgram: find } = await import("./stores/open-destination.ts");
+  const { findProgram: find } = await import("./stores/open/open-destination.ts");
   return find(name, environment);
 }
 
@@ -165,4 +167,4 @@ export async function verifyStorePaths(
   const { verify } = await import("./commands/verify.ts");
   return verify(request, surroundings, report, signal);
 }
-export { proseWithoutPasswords } from "./formats/without-password.ts";
+export { proseWithoutPasswords } from "./base/without-password.ts";

@@ -1,9 +1,9 @@
 // The user interface as the composition root sees it: choose a way of showing, create it, feed it events. Ink is loaded only for the board.
 import type { RendererKind } from "./renderers/choose.ts";
-import { createInternalJsonRenderer } from "./renderers/internal-json.ts";
-import { createJsonRenderer } from "./renderers/json.ts";
-import { createPlainRenderer } from "./renderers/plain.ts";
-import { createQuietRenderer } from "./renderers/quiet.ts";
+import { createInternalJsonRenderer } from "./renderers/json/internal-json.ts";
+import { createJsonRenderer } from "./renderers/json/json.ts";
+import { createPlainRenderer } from "./renderers/lines/plain.ts";
+import { createQuietRenderer } from "./renderers/lines/quiet.ts";
 import type { Renderer, RendererPorts } from "./renderers/renderer.ts";
 
 export { formatBytes, formatBytesOf, formatRate } from "./format/bytes.ts";
@@ -18,7 +18,7 @@ export {
   UI_FLAGS,
   type UiFlag,
 } from "./renderers/choose.ts";
-export { type PlannedWork, plannedLines } from "./renderers/nix-words.ts";
+export { type PlannedWork, plannedLines } from "./renderers/lines/nix-words.ts";
 export {
   DEFAULT_OPTIONS,
   type EngineRequestWithoutId,
@@ -42,7 +42,7 @@ export async function createRenderer(choice: RendererKind, ports: RendererPorts)
     case "quiet":
       return createQuietRenderer(ports);
     case "board": {
-      const { createInteractiveRenderer } = await import("./renderers/interactive.ts");
+      const { createInteractiveRenderer } = await import("./renderers/board/interactive.ts");
       return createInteractiveRenderer(ports, choice.drawOn);
     }
   }

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
-import { systemClock } from "../../src/engine/clock.ts";
+import { systemClock } from "../../src/engine/base/clock.ts";
 import { parseDerivation } from "../../src/engine/derivation/parse.ts";
 import { derivationNameOf, parseStorePath, type StorePath } from "../../src/engine/formats/store-path.ts";
 import { openEmbeddedStore } from "../../src/engine/stores/embedded/embedded-store.ts";

@@ -5,9 +5,9 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { zstdDecompressSync } from "node:zlib";
 import type { GoalId, MachineId } from "../../src/engine/events/ids.ts";
-import type { GoalSpec, MachineSpec } from "../../src/engine/scheduler/fact.ts";
-import type { PlanOptions } from "../../src/engine/scheduler/options.ts";
-import { draw, type RandomState } from "../../src/engine/scheduler/random.ts";
+import type { GoalSpec, MachineSpec } from "../../src/engine/scheduler/plan/fact.ts";
+import type { PlanOptions } from "../../src/engine/scheduler/plan/options.ts";
+import { draw, type RandomState } from "../../src/engine/scheduler/plan/state/random.ts";
 import type { Measurement } from "./support/measurement.ts";
 import { runVirtually, type VirtualRun } from "./support/virtual-run.ts";
 

@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { placedLines } from "../../bin/dry-run.ts";
+import { placedLines } from "../../bin/commands/dry-run.ts";
 import { complain, print, printJson, warn } from "../../bin/say.ts";
-import { EngineError } from "../../src/engine/errors.ts";
+import { EngineError } from "../../src/engine/base/errors.ts";
 
 const POISON = "\u001b]0;owned\u0007\u001b[2J\u009b31mred\u0007\u202e";
 

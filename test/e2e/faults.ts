@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { DEFAULT_PLAN_OPTIONS } from "../../src/engine/scheduler/options.ts";
+import { DEFAULT_PLAN_OPTIONS } from "../../src/engine/scheduler/plan/options.ts";
 import { type Builder, type BuilderSpec, type Fleet, startBuilders } from "../support/builders.ts";
 import { createNetwork, type Network } from "../support/netns.ts";
 import type { NixGeneration } from "../support/nix-generations.ts";

@@ -1,7 +1,7 @@
 // Kills the program without a warning at seeded moments, again and again, and runs it again: nothing finished is built twice.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { replayDecisions } from "../../src/engine/scheduler/decision-record.ts";
-import { DEFAULT_PLAN_OPTIONS } from "../../src/engine/scheduler/options.ts";
+import { replayDecisions } from "../../src/engine/scheduler/plan/decision-record.ts";
+import { DEFAULT_PLAN_OPTIONS } from "../../src/engine/scheduler/plan/options.ts";
 import { nixGenerations } from "../support/nix-generations.ts";
 import { busyboxPath } from "../support/nixpkgs.ts";
 import { until } from "../support/processes.ts";

@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 
 enableCompileCache();
 
-const { systemClock } = await import("../../src/engine/clock.ts");
+const { systemClock } = await import("../../src/engine/base/clock.ts");
 const { createRenderer, DEFAULT_OPTIONS } = await import("../../src/ui/index.ts");
 const { eventScript } = await import("./event-script.ts");
 const scenes = await import("./scenes.ts");

@@ -14,6 +14,14 @@ import type {
 } from "../../src/engine/events/event.ts";
 import { EVENTS_VERSION } from "../../src/engine/events/event.ts";
 import type { ClaimId, CopyId, GoalId, HookId, MachineId } from "../../src/engine/events/ids.ts";
+import type { Board } from "../../src/ui/model/board/board.ts";
+import { reduce } from "../../src/ui/model/board/reduce.ts";
+
+/** As `reduce`, for many events. */
+export function reduceAll(board: Board, events: Iterable<PublishedEvent>): Board {
+  for (const event of events) reduce(board, event);
+  return board;
+}
 
 /** 2026-03-01 12:00:00 UTC: where every script starts. */
 export const SCRIPT_START = Date.UTC(2026, 2, 1, 12, 0, 0);

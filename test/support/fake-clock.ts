@@ -1,5 +1,5 @@
 // A clock that stands still until it is told to move: timers due are called in order, at their own time.
-import type { Clock } from "../../src/engine/clock.ts";
+import type { Clock } from "../../src/engine/base/clock.ts";
 
 export interface FakeClock extends Clock {
   /** Moves on by this many ms and calls what became due. */

@@ -1,10 +1,10 @@
 // Pages of docs/ that are made from tables of the program, so that they cannot say something else than it does.
 import { SETTING_ROWS, type SettingRow, type Surroundings } from "../../src/engine/config/settings.ts";
-import { localReach, UNHEEDED_BY_EMBEDDED } from "../../src/engine/stores/local-nix-settings.ts";
-import { SECTION_TITLES } from "../../src/ui/model/help.ts";
-import { keyText } from "../../src/ui/model/key-text.ts";
-import { KEY_SECTIONS, KEYMAP, type KeyBinding } from "../../src/ui/model/keymap.ts";
-import type { ScreenType } from "../../src/ui/model/view-state.ts";
+import { localReach, UNHEEDED_BY_EMBEDDED } from "../../src/engine/stores/open/local-nix-settings.ts";
+import { SECTION_TITLES } from "../../src/ui/model/view/help.ts";
+import { keyText } from "../../src/ui/model/view/key-text.ts";
+import { KEY_SECTIONS, KEYMAP, type KeyBinding } from "../../src/ui/model/view/keymap.ts";
+import type { ScreenType } from "../../src/ui/model/view/view-state.ts";
 
 export interface GeneratedDoc {
   /** Relative to the root of the checkout. */
@@ -36,7 +36,7 @@ function keysPage(): string {
   });
   return `# Keys of the board
 
-This page is made from the key table of the program (\`src/ui/model/keymap.ts\`) by \`node test/support/generate-docs.ts\`.
+This page is made from the key table of the program (\`src/ui/model/view/keymap.ts\`) by \`node test/support/generate-docs.ts\`.
 
 The footer always shows the keys that do something now; a key that does nothing says why. What cannot be undone asks first. While a text is
 typed, \`Enter\` keeps it and \`Esc\` brings back what was there before. Every request is answered on the screen: what was done, or why not.

@@ -1,8 +1,8 @@
 // All valid paths of a store, where it can say so.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import type { StorePath } from "../formats/store-path.ts";
+import type { AnyStore } from "../stores/open/open-any-store.ts";
 import { WorkerStore } from "../stores/remote/worker-store.ts";
-import type { AnyStore } from "./open-any-store.ts";
 
 /** Sorted. @throws EngineError `STORE_NOT_LISTABLE`, `CACHE_NOT_LISTABLE`, or what the store throws */
 export async function allPathsOf(opened: AnyStore): Promise<StorePath[]> {

@@ -1,15 +1,15 @@
 // `builders`: the machine list as understood, and each machine probed: what answers, or what is wrong and how to mend it.
 import { availableParallelism } from "node:os";
-import { systemClock } from "../clock.ts";
+import { systemClock } from "../base/clock.ts";
+import { EngineError, messageOf } from "../base/errors.ts";
+import type { Surroundings } from "../base/surroundings.ts";
+import { withoutPassword } from "../base/without-password.ts";
 import { loadConfig, loadMachines } from "../config/load.ts";
 import { machineNames } from "../config/machine.ts";
 import { printStoreReference } from "../config/store-reference.ts";
-import type { Surroundings } from "../create-build-run.ts";
-import { EngineError, messageOf } from "../errors.ts";
-import { withoutPassword } from "../formats/without-password.ts";
-import { readSshOptions } from "../ssh-environment.ts";
-import { openRemote } from "../stores/open-remote.ts";
-import { sshTarget } from "../stores/places.ts";
+import { openRemote } from "../stores/open/open-remote.ts";
+import { sshTarget } from "../stores/open/places.ts";
+import { readSshOptions } from "../stores/open/ssh-environment.ts";
 import { UNKNOWN_SETTINGS } from "../stores/remote/nix-settings.ts";
 import { Transports } from "../transports/open.ts";
 

@@ -1,8 +1,8 @@
 // Whether whoever runs `serve` may use it, and may do everything.
 import { readFileSync, statSync } from "node:fs";
 import { userInfo } from "node:os";
+import { EngineError } from "../base/errors.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { EngineError } from "../errors.ts";
 
 /** The account `serve` runs as: SSH has logged the client in as that account, so it is the client. */
 export interface Account {

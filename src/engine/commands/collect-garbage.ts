@@ -1,12 +1,12 @@
 // `gc`: tells what keeps paths of a store alive and what nothing does, or deletes the latter (Nix: `nix-store --gc`).
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { EngineError } from "../base/errors.ts";
+import type { Surroundings } from "../base/surroundings.ts";
 import { loadConfig } from "../config/load.ts";
-import type { Surroundings } from "../create-build-run.ts";
-import { EngineError } from "../errors.ts";
 import type { GcRequest, GcResult } from "../protocols/worker/codec.ts";
 import { collect, collectorNotices } from "../stores/exposed/collect.ts";
+import { type AnyStore, openAnyStore } from "../stores/open/open-any-store.ts";
 import { WorkerStore } from "../stores/remote/worker-store.ts";
-import { type AnyStore, openAnyStore } from "./open-any-store.ts";
 
 /** What is wanted; `maxFreed` is in bytes, null without limit. */
 export type GarbageTask =

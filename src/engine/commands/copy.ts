@@ -1,15 +1,15 @@
 // `copy`: brings paths and what they refer to from one store into another; only what is missing there moves.
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { EngineError } from "../base/errors.ts";
+import type { Surroundings } from "../base/surroundings.ts";
 import { loadConfig } from "../config/load.ts";
-import type { Surroundings } from "../create-build-run.ts";
-import { EngineError } from "../errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import { type CopyOptions, copyPaths } from "../stores/copy.ts";
+import { type AnyStore, openAnyStore } from "../stores/open/open-any-store.ts";
 import { PathInfos, referencesFirst } from "../stores/path-infos.ts";
 import type { PathStore } from "../stores/store.ts";
 import { allPathsOf } from "./all-paths.ts";
-import { type AnyStore, openAnyStore } from "./open-any-store.ts";
 import { type ResolveRequest, Resolver } from "./resolve-paths.ts";
 
 /** What is to be copied. */

@@ -1,12 +1,12 @@
 // `delete`: removes paths nothing needs any more from a store (Nix: `nix-store --delete`).
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { EngineError } from "../base/errors.ts";
+import type { Surroundings } from "../base/surroundings.ts";
 import { loadConfig } from "../config/load.ts";
-import type { Surroundings } from "../create-build-run.ts";
-import { EngineError } from "../errors.ts";
 import type { StorePath } from "../formats/store-path.ts";
+import { type AnyStore, openAnyStore } from "../stores/open/open-any-store.ts";
 import { WorkerStore } from "../stores/remote/worker-store.ts";
 import type { KeepingStore } from "../stores/store.ts";
-import { type AnyStore, openAnyStore } from "./open-any-store.ts";
 import { onlyPaths, Resolver } from "./resolve-paths.ts";
 
 export interface DeleteRequest {

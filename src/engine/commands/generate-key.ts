@@ -1,6 +1,6 @@
 // `generate-binary-cache-key`: makes a key pair to sign paths with (Nix: `nix-store --generate-binary-cache-key`).
 import { unlink, writeFile } from "node:fs/promises";
-import { EngineError, messageOf } from "../errors.ts";
+import { EngineError, messageOf } from "../base/errors.ts";
 import { generateSecretKey, printPublicKey, printSecretKey, publicKeyOf } from "../formats/signature.ts";
 
 export interface GenerateKeyRequest {

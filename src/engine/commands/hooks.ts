@@ -1,15 +1,15 @@
 // `hooks`: the queue of hooks and uploads that are not done, over all runs: listed, tried now, or forgotten.
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { EngineError } from "../base/errors.ts";
+import type { Surroundings } from "../base/surroundings.ts";
 import { loadConfig } from "../config/load.ts";
-import type { Surroundings } from "../create-build-run.ts";
-import { EngineError } from "../errors.ts";
 import type { HookEvent } from "../events/event.ts";
-import { hooksDirectory, JobPerformer, JobRoots, queueRules, WAY_OUT } from "../hook-jobs.ts";
-import { DurableQueue } from "../hooks/durable-queue.ts";
-import type { HookJob } from "../hooks/queue.ts";
-import { type OwnedJob, QueueFile } from "../hooks/queue-file.ts";
+import { hooksDirectory, JobPerformer, JobRoots, queueRules, WAY_OUT } from "../hooks/hook-jobs.ts";
+import { type OwnedJob, QueueFile } from "../hooks/job-files.ts";
+import { DurableQueue } from "../hooks/job-runner.ts";
+import type { HookJob } from "../hooks/jobs/job-queue.ts";
+import { openAnyStore } from "../stores/open/open-any-store.ts";
 import { PathInfos } from "../stores/path-infos.ts";
-import { openAnyStore } from "./open-any-store.ts";
 
 /** Which jobs: named by their ids or by the derivations they are for, or all. */
 export type HookChoice = { readonly type: "all" } | { readonly type: "named"; readonly names: readonly string[] };

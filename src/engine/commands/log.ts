@@ -1,17 +1,17 @@
 // `log`: finds the log of a build where stores keep logs: on this machine's disk, in this program's own runs, in binary caches.
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { EngineError, wordsOf } from "../base/errors.ts";
+import type { Surroundings } from "../base/surroundings.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import { parseStoreReference } from "../config/store-reference.ts";
-import type { Surroundings } from "../create-build-run.ts";
-import { EngineError, wordsOf } from "../errors.ts";
 import { baseNameOf, type StorePath } from "../formats/store-path.ts";
-import { isHookLog } from "../hook-logs.ts";
-import { unpack } from "../stores/binary-cache/compression.ts";
-import { readBytes } from "../stores/binary-cache/read-text.ts";
+import { isHookLog } from "../memory/hook-logs.ts";
+import { unpack } from "../stores/binary-cache/nars/compression.ts";
+import { readBytes } from "../stores/binary-cache/objects/read-text.ts";
+import { type AnyStore, openAnyStore } from "../stores/open/open-any-store.ts";
 import type { DerivedPath } from "../stores/store.ts";
-import { type AnyStore, openAnyStore } from "./open-any-store.ts";
 import { type ResolveRequest, Resolver } from "./resolve-paths.ts";
 
 /** Longest log read, in bytes. */

@@ -1,9 +1,9 @@
 // `ping-store`: connects to one store and says what answered, in the words of the manual (Nix manual, Remote Builds).
-import { systemClock } from "../clock.ts";
+import { systemClock } from "../base/clock.ts";
+import type { Surroundings } from "../base/surroundings.ts";
 import { loadConfig } from "../config/load.ts";
-import type { Surroundings } from "../create-build-run.ts";
+import { openAnyStore } from "../stores/open/open-any-store.ts";
 import type { StoreDescription } from "../stores/store.ts";
-import { openAnyStore } from "./open-any-store.ts";
 
 /** What answered, and what should be known beside it. */
 export interface PingAnswer {

@@ -1,18 +1,18 @@
 // From the words of a command line to store paths: paths and links as they are, everything else evaluated; outputs of derivations by name.
 import { realpath } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../base/clock.ts";
+import { EngineError } from "../base/errors.ts";
+import type { Surroundings } from "../base/surroundings.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import type { Surroundings } from "../create-build-run.ts";
-import { EngineError } from "../errors.ts";
 import { notThere } from "../evaluate/drv-closure.ts";
 import { evaluateInstallables } from "../evaluate/evaluate.ts";
 import { type Installable, type InstallableWords, parseInstallables } from "../evaluate/installable.ts";
 import type { EvaluationOptions } from "../evaluate/nix-options.ts";
 import { storePathAt } from "../evaluate/resolve-place.ts";
 import { STORE_DIR, type StorePath } from "../formats/store-path.ts";
+import { type AnyStore, openAnyStore } from "../stores/open/open-any-store.ts";
 import type { DerivedPath } from "../stores/store.ts";
-import { type AnyStore, openAnyStore } from "./open-any-store.ts";
 
 /** What there is to resolve, and with what. */
 export interface ResolveRequest {

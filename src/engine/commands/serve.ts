@@ -4,17 +4,17 @@
 // `ssh://host?remote-program=tsbuild-top%20serve` adds `--serve --write`, and `remote-store=DIR` adds `--store DIR`.
 import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { EngineError } from "../base/errors.ts";
+import type { Surroundings } from "../base/surroundings.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
 import { parseStoreReference, printStoreReference, type StoreReference } from "../config/store-reference.ts";
 import { settingsForStore } from "../config/store-settings.ts";
-import type { Surroundings } from "../create-build-run.ts";
-import { EngineError } from "../errors.ts";
-import { openEmbedded } from "../open-embedded.ts";
 import { serveServe } from "../protocols/serve/server.ts";
 import { serveWorker } from "../protocols/worker/server.ts";
 import type { EmbeddedStore } from "../stores/embedded/embedded-store.ts";
-import { type ExposeOptions, exposeStore } from "../stores/expose.ts";
+import { type ExposeOptions, exposeStore } from "../stores/exposed/expose.ts";
+import { openEmbedded } from "../stores/open/open-embedded.ts";
 import { StreamTransport } from "../transports/stream-transport.ts";
 import type { Transport } from "../transports/transport.ts";
 import { isTrustedClient } from "./client-trust.ts";

@@ -1,12 +1,12 @@
 // `sign-paths`: adds signatures by a secret key to paths of a store (Nix: `nix store sign`).
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import type { Surroundings } from "../base/surroundings.ts";
 import { loadConfig } from "../config/load.ts";
-import type { Surroundings } from "../create-build-run.ts";
-import { mapLimited } from "../stores/binary-cache/limiter.ts";
+import { mapLimited } from "../stores/binary-cache/objects/limiter.ts";
 import { missingSignatures, readSecretKeyFile } from "../stores/binary-cache/sign.ts";
+import { openAnyStore } from "../stores/open/open-any-store.ts";
 import { PathInfos } from "../stores/path-infos.ts";
 import { allPathsOf } from "./all-paths.ts";
-import { openAnyStore } from "./open-any-store.ts";
 import { onlyPaths, Resolver } from "./resolve-paths.ts";
 
 export interface SignPathsRequest {

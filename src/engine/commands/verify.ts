@@ -1,20 +1,20 @@
 // `verify`: reads paths again and compares them with what is registered, and looks at their signatures (Nix: `nix store verify`).
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { EngineError, messageOf } from "../base/errors.ts";
+import type { Surroundings } from "../base/surroundings.ts";
 import { loadConfig } from "../config/load.ts";
-import type { Surroundings } from "../create-build-run.ts";
-import { EngineError, messageOf } from "../errors.ts";
 import { isContentAddressed } from "../formats/content-address.ts";
 import { createHasher, printHash } from "../formats/hash.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import { type PublicKey, publicKeyMap, publicKeyOf, validSignatures } from "../formats/signature.ts";
 import type { StorePath } from "../formats/store-path.ts";
-import { mapLimited } from "../stores/binary-cache/limiter.ts";
+import { mapLimited } from "../stores/binary-cache/objects/limiter.ts";
 import { readSecretKeyFile } from "../stores/binary-cache/sign.ts";
 import { printFault } from "../stores/embedded/verify.ts";
+import { openAnyStore } from "../stores/open/open-any-store.ts";
 import { PathInfos } from "../stores/path-infos.ts";
 import type { PathStore } from "../stores/store.ts";
 import { allPathsOf } from "./all-paths.ts";
-import { openAnyStore } from "./open-any-store.ts";
 import { onlyPaths, Resolver } from "./resolve-paths.ts";
 
 export interface VerifyRequest {

@@ -1,12 +1,12 @@
 // Loads the configuration: the only place of this room that reads files and the environment.
 import { accessSync, closeSync, constants, openSync, readSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
-import { messageOf } from "../errors.ts";
+import { messageOf } from "../base/errors.ts";
 import { STORE_DIR } from "../formats/store-path.ts";
 import type { HostFacts } from "./host.ts";
 import { extraPlatformsOf, systemFeaturesOf, systemOf } from "./host.ts";
-import type { FileRead, MachinesResult, ReadFile } from "./machines.ts";
-import { parseMachines } from "./machines.ts";
+import type { FileRead, MachinesResult, ReadFile } from "./machine-list.ts";
+import { parseMachines } from "./machine-list.ts";
 import type { MergedSettings } from "./merge.ts";
 import { COMMAND_LINE, commandLineSource, mergeSettings } from "./merge.ts";
 import type { ConfigPlaces, Environment } from "./nix-conf-files.ts";

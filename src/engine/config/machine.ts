@@ -18,25 +18,6 @@ export interface Machine {
   readonly where: Where;
 }
 
-/** Whether the machine builds for the system; `builtin` derivations run anywhere. */
-export function systemSupported(machine: Machine, system: string): boolean {
-  return system === "builtin" || machine.systems.has(system);
-}
-
-/** Whether the machine has all required features; a mandatory feature counts as supported. */
-export function allSupported(machine: Machine, required: Iterable<string>): boolean {
-  for (const feature of required) {
-    if (!machine.supportedFeatures.has(feature) && !machine.mandatoryFeatures.has(feature)) return false;
-  }
-  return true;
-}
-
-/** Whether the derivation requires every mandatory feature of the machine. */
-export function mandatoryMet(machine: Machine, required: ReadonlySet<string>): boolean {
-  for (const feature of machine.mandatoryFeatures) if (!required.has(feature)) return false;
-  return true;
-}
-
 /** What the machine is called on screen and in requests: `nix@mac`. */
 export function machineName(machine: Machine): string {
   return printDestination(machine.store.destination);

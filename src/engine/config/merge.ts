@@ -1,5 +1,5 @@
 // Precedence: turns settings from files, environment and command line, in the order they count, into one typed value.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { isForeignSetting } from "./foreign-settings.ts";
 import type { NixConfSetting, Where } from "./nix-conf.ts";
 import { printWhere } from "./nix-conf.ts";

@@ -1,7 +1,7 @@
 // Which nix.conf files count, in which order, and how their includes are followed; the reading itself is handed in.
 import { posix } from "node:path";
-import { EngineError } from "../errors.ts";
-import type { FileRead, ReadFile } from "./machines.ts";
+import { EngineError } from "../base/errors.ts";
+import type { FileRead, ReadFile } from "./machine-list.ts";
 import type { SettingSource } from "./merge.ts";
 import type { NixConfSetting } from "./nix-conf.ts";
 import { parseNixConf, printWhere } from "./nix-conf.ts";

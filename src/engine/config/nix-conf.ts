@@ -1,5 +1,5 @@
 // The grammar of nix.conf: one text to entries that keep the file and line they stand in; includes are left to the reader.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { splitWords } from "./value-kinds.ts";
 
 /** Where something is written: a file (or `NIX_CONFIG`, `--builders`…) and its line, counted from 1. */

@@ -1,5 +1,5 @@
 // Reads NIX_SSHOPTS: the options of the ssh program this program honours, and the names of those it does not.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { shellSplit } from "./shell-split.ts";
 
 /** What NIX_SSHOPTS asks for. */

@@ -1,9 +1,9 @@
 // Store references: which store a URI, a word (`auto`, `daemon`) or a directory means, and how it is written back.
 import { posix } from "node:path";
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
+import { withoutPassword } from "../base/without-password.ts";
 import { isSshHost, isSshUser } from "../formats/ssh-names.ts";
 import { STORE_DIR } from "../formats/store-path.ts";
-import { withoutPassword } from "../formats/without-password.ts";
 import type {
   CacheParameters,
   CommonParameters,

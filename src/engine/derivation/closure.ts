@@ -1,8 +1,8 @@
 // Closures over references, and the order in which paths may be copied: what is referred to comes first.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
-import { createGraph } from "./graph.ts";
+import { orderByInputs } from "./order.ts";
 
 /** All paths that can be reached from the roots, roots included. `referencesOf` says what a path refers to. */
 export function closureOf(
@@ -45,7 +45,7 @@ export async function queryClosure(
 export function sortByReferences(infos: Iterable<PathInfo>): PathInfo[] {
   const byPath = new Map<StorePath, PathInfo>();
   for (const info of infos) byPath.set(info.path, info);
-  const result = createGraph(byPath.keys(), (path) =>
+  const result = orderByInputs(byPath.keys(), (path) =>
     byPath.get(path)!.references.filter((reference) => reference !== path),
   );
   if (result.type === "cycle") {
@@ -55,5 +55,5 @@ export function sortByReferences(infos: Iterable<PathInfo>): PathInfo[] {
       `paths refer to each other in a circle: ${result.cycle.join(", ")}`,
     );
   }
-  return result.graph.order.map((path) => byPath.get(path)!);
+  return result.order.map((path) => byPath.get(path)!);
 }

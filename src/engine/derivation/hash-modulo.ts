@@ -1,5 +1,5 @@
 // Hashes derivations modulo their fixed outputs, and computes from that the paths of outputs and of `.drv` files.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import type { ByteString } from "../formats/byte-string.ts";
 import { byteStringOf, toBytes } from "../formats/byte-string.ts";
 import { contentAddressedPath, printMethodAlgorithm } from "../formats/content-address.ts";

@@ -1,5 +1,5 @@
 // The attributes of a derivation that tell Nix how to build it, from its environment or its structured attributes.
-import { EngineError, messageOf } from "../errors.ts";
+import { EngineError, messageOf } from "../base/errors.ts";
 import { type ByteString, textOf } from "../formats/byte-string.ts";
 import type { BasicDerivation } from "./derivation.ts";
 

@@ -1,5 +1,5 @@
 // Reads `.drv` files: ATerm bytes → Derivation.
-import { EngineError, messageOf } from "../errors.ts";
+import { EngineError, messageOf } from "../base/errors.ts";
 import { AtermReader } from "../formats/aterm.ts";
 import type { ByteString } from "../formats/byte-string.ts";
 import { parseMethodAlgorithm } from "../formats/content-address.ts";

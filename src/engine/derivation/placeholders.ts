@@ -3,8 +3,10 @@ import { type ByteString, byteStringOf } from "../formats/byte-string.ts";
 import { hashBytes } from "../formats/hash.ts";
 import { foldDigest, outputPathName } from "../formats/make-store-path.ts";
 import { encodeNix32 } from "../formats/nix32.ts";
-import { derivationNameOf, hashPartOf } from "../formats/store-path.ts";
-import type { SingleDerivingPath } from "./deriving-path.ts";
+import { derivationNameOf, hashPartOf, type StorePath } from "../formats/store-path.ts";
+
+/** A store path, or one output of a derivation that is such a path itself (Nix: `SingleDerivedPath`). */
+export type SingleDerivingPath = StorePath | { readonly drvPath: SingleDerivingPath; readonly output: string };
 
 /** Stands for an output of the derivation itself (Nix: `hashPlaceholder`, `builtins.placeholder`). */
 export function outputPlaceholder(outputName: string): ByteString {

@@ -1,10 +1,10 @@
 // Resolves derivations: input derivations become the paths of their outputs, placeholders are replaced by those paths.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { type ByteString, byteStringOf } from "../formats/byte-string.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import type { BasicDerivation, Derivation, DerivationInput } from "./derivation.ts";
-import type { SingleDerivingPath } from "./deriving-path.ts";
 import { fillOutputPaths, type InputHashes } from "./hash-modulo.ts";
+import type { SingleDerivingPath } from "./placeholders.ts";
 import { downstreamPlaceholder } from "./placeholders.ts";
 import { sortedSet } from "./sorted.ts";
 

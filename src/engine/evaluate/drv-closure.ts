@@ -1,9 +1,9 @@
 // Reads the derivations a set of targets needs, breadth first and many at a time.
 import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { EngineError, messageOf } from "../base/errors.ts";
 import type { Derivation } from "../derivation/derivation.ts";
 import { parseDerivation } from "../derivation/parse.ts";
-import { EngineError, messageOf } from "../errors.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import { baseNameOf, derivationNameOf } from "../formats/store-path.ts";
 

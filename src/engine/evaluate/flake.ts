@@ -1,5 +1,5 @@
 // Evaluates flake references with the installed `nix` to a derivation and the outputs wanted of it.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { isStorePath } from "../formats/store-path.ts";
 import type { DerivedPath } from "../stores/store.ts";
 import type { EvaluationOptions } from "./nix-options.ts";

@@ -1,5 +1,5 @@
 // What the words of a command line ask to be built; only words are looked at, never the disk.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import { isStorePath, parseStorePath, STORE_DIR } from "../formats/store-path.ts";
 import { DEFAULT_OUTPUTS, parseOutputs, type WantedOutputs } from "./wanted-outputs.ts";

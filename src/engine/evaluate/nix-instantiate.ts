@@ -1,6 +1,6 @@
 // Evaluates Nix files and expressions with the installed `nix-instantiate` to derivations and the outputs wanted of them.
 import { readlink } from "node:fs/promises";
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { isStorePath } from "../formats/store-path.ts";
 import type { DerivedPath } from "../stores/store.ts";
 import type { EvaluationOptions } from "./nix-options.ts";

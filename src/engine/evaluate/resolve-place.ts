@@ -1,7 +1,7 @@
 // Looks at what a word names on disk: a link into the store, a directory with something to build in it, or a file.
 import { lstat, readlink, realpath } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { isStorePath, STORE_DIR, type StorePath } from "../formats/store-path.ts";
 import type { Installable } from "./installable.ts";
 import { parseInstallables } from "./installable.ts";

@@ -1,5 +1,5 @@
 // Runs an installed Nix program: bounded output, messages passed on as they come, its own words in the error.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 
 /** Most bytes a program may answer; 60,000 derivation paths are 5 MB. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;

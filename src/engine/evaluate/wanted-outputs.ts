@@ -1,5 +1,5 @@
 // Which outputs are asked for behind `^`: of a derivation, of a flake reference and of an attribute.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import type { DerivedPath } from "../stores/store.ts";
 
 /** Which outputs of a derivation are wanted. `default`: those its author says are to be installed. */

@@ -1,7 +1,7 @@
 // One event as one line of JSON, and back: the form of `--ui json` and of recordings (documented in docs/EVENTS.md).
 
-import { parseBoundedJson } from "../bounded-json.ts";
-import { EngineError } from "../errors.ts";
+import { parseBoundedJson } from "../base/bounded-json.ts";
+import { EngineError } from "../base/errors.ts";
 import type { EngineEvent, PublishedEvent } from "./event.ts";
 import { jsonText } from "./json-text.ts";
 import { misfitOf } from "./shapes.ts";

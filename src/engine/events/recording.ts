@@ -1,5 +1,5 @@
 // A recorded run as a file: one header line, then one event a line as in `--ui json`; and where in it a replay stands.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { EVENTS_VERSION, type PublishedEvent } from "./event.ts";
 import { parseEventLine, parseObject } from "./json-lines.ts";
 
@@ -118,10 +118,4 @@ export function playTo(
   const from = next;
   while (next < recording.events.length && (recording.events[next]?.at ?? 0) - recording.startedAt <= target) next++;
   return { playback: { position: target, next }, events: recording.events.slice(from, next) };
-}
-
-/** Ms of recorded time until the next event, null after the last. */
-export function untilNext(recording: Recording, playback: Playback): number | null {
-  const event = recording.events[playback.next];
-  return event === undefined ? null : Math.max(0, event.at - recording.startedAt - playback.position);
 }

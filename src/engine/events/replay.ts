@@ -1,5 +1,5 @@
 // Plays a recording on a clock of its own: at any speed, paused, from any place.
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../base/clock.ts";
 import type { PublishedEvent } from "./event.ts";
 import { PLAYBACK_START, type Playback, playTo, type Recording } from "./recording.ts";
 

@@ -1,5 +1,5 @@
 // ATerm tokens as `.drv` files use them: literals, quoted strings with their escapes, lists.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { type ByteString, fromBytes } from "./byte-string.ts";
 
 const QUOTE = 0x22;

@@ -1,5 +1,5 @@
 // Content addresses, their text, and the store path each implies.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { type Hash, type HashAlgorithm, hashBytes, parseHash, parseHashAlgorithm, printHash } from "./hash.ts";
 import {
   makeStorePath,

@@ -1,6 +1,6 @@
 // Hashes: an algorithm and a digest, in every notation Nix reads and prints.
 import { createHash } from "node:crypto";
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { decodeNix32, encodeNix32, nix32Length } from "./nix32.ts";
 
 /** Hash algorithms Nix names. */
@@ -84,11 +84,6 @@ export function createHasher(algorithm: HashAlgorithm): Hasher {
     });
   }
   return createHash(algorithm);
-}
-
-/** Whether two hashes are the same. */
-export function sameHash(one: Hash, other: Hash): boolean {
-  return one.algorithm === other.algorithm && Buffer.compare(one.digest, other.digest) === 0;
 }
 
 function printDigest(digest: Uint8Array, notation: HashNotation): string {

@@ -1,5 +1,5 @@
 // Computes store paths: a fingerprint's SHA-256 folded to 160 bits, printed before the name.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { type Hash, hashBytes, printHash } from "./hash.ts";
 import { encodeNix32 } from "./nix32.ts";
 import { parseStorePath, STORE_DIR, type StorePath } from "./store-path.ts";

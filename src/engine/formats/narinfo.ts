@@ -1,5 +1,5 @@
 // narinfo files: what a binary cache says of a path, as lines `Field: value`.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { type Hash, parseHash, printHash } from "./hash.ts";
 import type { PathInfo } from "./path-info.ts";
 import { baseNameOf, parseStorePath, STORE_DIR, type StorePath } from "./store-path.ts";

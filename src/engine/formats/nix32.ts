@@ -1,5 +1,5 @@
 // nix32: Nix's base-32 notation of bytes, little end first in bits and printed most significant digit first.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 
 /** The digits in the order of their values; `e`, `o`, `t` and `u` are left out (Nix manual, store path specification). */
 export const NIX32_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz";

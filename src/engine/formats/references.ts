@@ -83,16 +83,6 @@ export class ReferenceScanner {
   }
 }
 
-/** The references among `candidates` of a stream, a NAR or a text. */
-export async function scanReferences(
-  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  candidates: Iterable<StorePath>,
-): Promise<StorePath[]> {
-  const scanner = new ReferenceScanner(candidates);
-  for await (const chunk of source) scanner.push(chunk);
-  return scanner.references();
-}
-
 /** The values of four digits as 20 bits. */
 function filterKey(bytes: Uint8Array, at: number): number {
   return (

@@ -1,9 +1,8 @@
 // Signatures of store paths: Ed25519 over a path's fingerprint, with keys and signatures as `name:base64`.
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { printHash } from "./hash.ts";
 import type { PathInfo } from "./path-info.ts";
-import type { StorePath } from "./store-path.ts";
 
 /** A key that signs. Its text is `name:base64(seed, public key)`, 64 bytes, as libsodium lays them out. */
 export interface SecretKey {
@@ -122,16 +121,6 @@ export function publicKeyMap(texts: Iterable<string>): Map<string, PublicKey> {
     keys.set(key.name, key);
   }
   return keys;
-}
-
-/** The paths of a list that miss a signature by any of the keys. */
-export function unsignedPaths(
-  infos: Iterable<SignedInfo & { readonly signatures: readonly string[] }>,
-  keys: ReadonlyMap<string, PublicKey>,
-): StorePath[] {
-  const unsigned: StorePath[] = [];
-  for (const info of infos) if (validSignatures(info, keys).size === 0) unsigned.push(info.path);
-  return unsigned;
 }
 
 function makePublicKey(name: string, bytes: Uint8Array): PublicKey {

@@ -1,5 +1,5 @@
 // Store paths: `/nix/store/<32 nix32 digits>-<name>`, the name of a store object.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 
 declare const storePathBrand: unique symbol;
 

@@ -1,5 +1,5 @@
 // Runs the post-build hook as Nix does: `DRV_PATH` and `OUT_PATHS` in the environment (Nix manual, Using the post-build-hook).
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../base/clock.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import { failureOf, runProgram } from "./run-program.ts";
 

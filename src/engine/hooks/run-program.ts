@@ -1,7 +1,7 @@
 // Runs a hook program: its own process group, its output as lines, a time limit, and nothing of it left behind.
 import { execa } from "execa";
-import type { Clock } from "../clock.ts";
-import { messageOf } from "../errors.ts";
+import type { Clock } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
 
 /** Longest line passed on, in bytes; the rest of a longer one is passed as further lines. */
 const MAX_LINE = 64 * 1024;

@@ -1,5 +1,5 @@
 // The first bytes of a connection: a magic number, or what a remote machine printed in its place.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import type { ByteReader } from "../formats/wire/reader.ts";
 import { stripAnsi } from "./ansi.ts";
 import type { Pipeline } from "./pipeline.ts";

@@ -1,7 +1,8 @@
 // What the servers of both protocols ask of a store: the port a store is adapted to in order to be served.
+
+import { EngineError } from "../base/errors.ts";
 import type { BuildResult } from "../derivation/build-result.ts";
 import type { BasicDerivation } from "../derivation/derivation.ts";
-import { EngineError } from "../errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import type { BuildListener } from "./build-log.ts";

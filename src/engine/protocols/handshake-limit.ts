@@ -1,6 +1,6 @@
 // How long a program at the other end may take to greet: one that never does must not be waited for for ever.
-import type { Clock } from "../clock.ts";
-import { EngineError } from "../errors.ts";
+import type { Clock } from "../base/clock.ts";
+import { EngineError } from "../base/errors.ts";
 import type { Transport } from "../transports/transport.ts";
 
 /** From the start of the remote command to the end of the handshake, in ms: slow logins and loaded machines have their time. */

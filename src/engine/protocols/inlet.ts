@@ -1,6 +1,6 @@
 // Reads a transport ahead of its consumer, within bounds, so that its end is noticed also while nobody asks for bytes.
 
-import { messageOf } from "../errors.ts";
+import { messageOf } from "../base/errors.ts";
 import type { Transport } from "../transports/transport.ts";
 
 /** How far to read ahead, in bytes. */

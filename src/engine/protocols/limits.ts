@@ -11,6 +11,3 @@ export const MAX_NAME_BYTES = 4096;
 
 /** Fields of one log frame, traces of one error, features of one handshake. */
 export const MAX_FIELDS = 1024;
-
-/** Bytes of one frame of a framed stream. Nix sends at most 64 KiB, others up to a whole NAR's buffer. */
-export const MAX_FRAME_BYTES = 256 * 1024 * 1024;

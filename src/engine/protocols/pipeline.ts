@@ -1,6 +1,6 @@
 // The client side's queue of requests on one connection: requests may be sent back to back, answers are read in order.
-import type { Clock } from "../clock.ts";
-import { EngineError, messageOf } from "../errors.ts";
+import type { Clock } from "../base/clock.ts";
+import { EngineError, messageOf } from "../base/errors.ts";
 import { ByteReader } from "../formats/wire/reader.ts";
 import type { CloseReason, Transport } from "../transports/transport.ts";
 import { Inlet } from "./inlet.ts";

@@ -1,5 +1,5 @@
 // The errors a peer can cause: what it says itself, what it sends wrongly, and its end.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import type { CloseReason } from "../transports/transport.ts";
 import { stripAnsi } from "./ansi.ts";
 

@@ -1,5 +1,5 @@
 // The server's end of a connection: notices that the client has hung up, passes streams to handlers, and sends in order.
-import { EngineError, messageOf } from "../errors.ts";
+import { EngineError, messageOf } from "../base/errors.ts";
 import { ByteReader } from "../formats/wire/reader.ts";
 import type { ByteWriter } from "../formats/wire/writer.ts";
 import type { Transport } from "../transports/transport.ts";

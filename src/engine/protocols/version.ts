@@ -1,5 +1,5 @@
 // Version numbers of both protocols: how they look on the wire, which one two peers agree on, and what a Nix release can do.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 
 /** A protocol version: the number on the wire is `major << 8 | minor` (Nix: `PROTOCOL_VERSION`). */
 export interface ProtocolVersion {

@@ -1,5 +1,5 @@
 // What became of a connection that failed while a build used it: the link went, or only the program at the other end.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { ConnectionLostError } from "../protocols/remote-error.ts";
 
 /**

@@ -1,7 +1,7 @@
 // Out-links: the `result` symlinks of a build, which are roots of the garbage collector.
 import { lstat, readlink, rename, symlink, unlink } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { STORE_DIR, type StorePath } from "../formats/store-path.ts";
 import type { KeepingStore } from "./store.ts";
 

@@ -1,5 +1,5 @@
 // Fetches for a daemon what it cannot fetch itself: paths of S3 caches, which its Nix may not know or has no credentials for.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import type { Substituters } from "./binary-cache/substituters.ts";

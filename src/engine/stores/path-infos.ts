@@ -1,5 +1,5 @@
 // Remembers what one store said of its paths, so that closures are walked with few questions.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import type { PathStore } from "./store.ts";

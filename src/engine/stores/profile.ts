@@ -1,7 +1,7 @@
 // Profiles: a link whose targets are numbered links into the store, so that one can go back (manual, profiles; Nix, profiles.cc).
 import { readdir, readlink, rename, symlink, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import type { KeepingStore } from "./store.ts";
 

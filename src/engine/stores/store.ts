@@ -1,8 +1,8 @@
 // What the engine asks of a store, as small capabilities; a binary cache has no BuildStore, and the type says so.
 
+import { EngineError } from "../base/errors.ts";
 import type { BuildResult } from "../derivation/build-result.ts";
 import type { BasicDerivation } from "../derivation/derivation.ts";
-import { EngineError } from "../errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import type { NarStream } from "./nar-stream.ts";

@@ -1,7 +1,7 @@
 // A transport to a program on this machine over its standard input and output: `nix-daemon --stdio` of a single-user Nix.
 import { type ChildProcess, spawn } from "node:child_process";
-import type { Clock } from "../clock.ts";
-import { EngineError } from "../errors.ts";
+import type { Clock } from "../base/clock.ts";
+import { EngineError } from "../base/errors.ts";
 import { abortable, makeOpener } from "./opener.ts";
 import { StreamTransport } from "./stream-transport.ts";
 import type { Transport, TransportOpener } from "./transport.ts";

@@ -1,11 +1,9 @@
 // From where a store is to how it is reached: a unix socket, a program on this machine, or SSH.
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { childProcessOpener } from "./child-process.ts";
 import { makeOpener } from "./opener.ts";
 import { type RemoteNix, remoteNixCommand, remoteNixWords } from "./remote-command.ts";
-import { localFacts } from "./ssh-config-load.ts";
-import { SshHost } from "./ssh-host.ts";
-import { SshNetwork } from "./ssh-network.ts";
+import { localFacts } from "./ssh/config/ssh-config-load.ts";
 import {
   checkSshDestination,
   DEFAULT_SSH_LIMITS,
@@ -13,7 +11,9 @@ import {
   type SshNotice,
   type SshTarget,
   sshName,
-} from "./ssh-settings.ts";
+} from "./ssh/config/ssh-settings.ts";
+import { SshHost } from "./ssh/ssh-host.ts";
+import { SshNetwork } from "./ssh/ssh-network.ts";
 import type { TransportOpener } from "./transport.ts";
 import { unixSocketOpener } from "./unix-socket.ts";
 

@@ -1,5 +1,5 @@
 // Makes a transport opener from a function that opens one transport: keeps track of what is open, so that it can all be ended together.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import type { Transport, TransportOpener } from "./transport.ts";
 
 /** What an opener is made of. */

@@ -1,5 +1,5 @@
 // The command line that starts Nix on a builder, and what its failure to start means.
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import type { CloseReason, Transport } from "./transport.ts";
 
 /** Which server to start on the other side. */

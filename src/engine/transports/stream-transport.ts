@@ -1,6 +1,6 @@
 // A transport over Node streams: what sockets, child processes and SSH channels have in common.
 import type { Readable, Writable } from "node:stream";
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { CloseReason, Transport } from "./transport.ts";
 

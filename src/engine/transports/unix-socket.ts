@@ -1,6 +1,6 @@
 // A transport over a unix socket: how the Nix daemon of this machine is reached.
 import { connect } from "node:net";
-import { EngineError } from "../errors.ts";
+import { EngineError } from "../base/errors.ts";
 import { abortable, makeOpener } from "./opener.ts";
 import { StreamTransport } from "./stream-transport.ts";
 import type { Transport, TransportOpener } from "./transport.ts";

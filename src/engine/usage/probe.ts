@@ -1,13 +1,13 @@
 // Samples a machine again and again: this one from /proc, a builder over a transport to the sampler; publishes what it learns as events.
 import { readFile } from "node:fs/promises";
-import type { Clock } from "../clock.ts";
-import { messageOf } from "../errors.ts";
+import type { Clock } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
 import type { UsageEvent } from "../events/event.ts";
 import type { MachineId } from "../events/ids.ts";
 import type { Transport, TransportOpener } from "../transports/transport.ts";
-import { usageBetween } from "./rates.ts";
-import type { UsageReading, UsageSample } from "./sample.ts";
-import { linuxSample, SAMPLE_REQUEST, type SamplerMessage, SamplerReader } from "./sampler-command.ts";
+import { usageBetween } from "./samples/rates.ts";
+import type { UsageReading, UsageSample } from "./samples/sample.ts";
+import { linuxSample, SAMPLE_REQUEST, type SamplerMessage, SamplerReader } from "./samples/sampler-command.ts";
 
 /** The second sample comes early, so that the board has figures soon; the following ones at the full interval. */
 const FIRST_INTERVAL_MS = 500;

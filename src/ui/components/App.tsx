@@ -1,18 +1,18 @@
 // The whole screen: exactly as many columns and rows as the terminal has, whatever is looked at.
 import { Box } from "ink";
 import type { ReactNode } from "react";
-import { frameOf, type ViewContext } from "../model/context.ts";
+import { frameOf, type ViewContext } from "../model/view/context.ts";
 import type { Theme } from "../theme.ts";
-import { BoardView } from "./BoardView.tsx";
-import { FailuresView } from "./FailuresView.tsx";
 import { Detail, Footer } from "./Footer.tsx";
 import { Header } from "./Header.tsx";
-import { HelpView } from "./HelpView.tsx";
-import { ListView } from "./ListView.tsx";
-import { LogView } from "./LogView.tsx";
-import { MachinesView } from "./MachinesView.tsx";
-import { RoundsView } from "./RoundsView.tsx";
-import { TreeView } from "./TreeView.tsx";
+import { BoardView } from "./screens/BoardView.tsx";
+import { FailuresView } from "./screens/FailuresView.tsx";
+import { HelpView } from "./screens/HelpView.tsx";
+import { ListView } from "./screens/ListView.tsx";
+import { LogView } from "./screens/LogView.tsx";
+import { MachinesView } from "./screens/MachinesView.tsx";
+import { RoundsView } from "./screens/RoundsView.tsx";
+import { TreeView } from "./screens/TreeView.tsx";
 
 export interface AppProps {
   readonly context: ViewContext;

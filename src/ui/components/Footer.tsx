@@ -2,15 +2,15 @@
 import type { ReactNode } from "react";
 import { formatClock } from "../format/duration.ts";
 import { sanitizeText } from "../format/sanitize.ts";
-import { type EndedBuild, isAtRest } from "../model/board.ts";
-import { goalOf, type ViewContext } from "../model/context.ts";
-import { keyText } from "../model/key-text.ts";
-import { footerBindings } from "../model/keymap.ts";
+import { type EndedBuild, isAtRest } from "../model/board/board.ts";
+import { goalOf, type ViewContext } from "../model/view/context.ts";
+import { keyText } from "../model/view/key-text.ts";
+import { footerBindings } from "../model/view/keymap.ts";
 import type { Theme } from "../theme.ts";
-import { goalWords, waitingText } from "./goal-words.ts";
-import { Line } from "./Line.tsx";
-import { shortMessage } from "./PanelRows.tsx";
-import { type Part, part } from "./parts.ts";
+import { goalWords, waitingText } from "./rows/goal-words.ts";
+import { Line } from "./rows/Line.tsx";
+import { shortMessage } from "./rows/PanelRows.tsx";
+import { type Part, part } from "./rows/parts.ts";
 
 /** How long an answer stays. */
 export const FLASH_MS = 5000;

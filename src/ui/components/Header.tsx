@@ -3,15 +3,15 @@ import type { ReactNode } from "react";
 import { formatCounters } from "../format/counts.ts";
 import { formatClock, formatElapsed } from "../format/duration.ts";
 import { sanitizeText } from "../format/sanitize.ts";
-import { type Board, isAtRest } from "../model/board.ts";
-import type { ReplayState, ViewContext } from "../model/context.ts";
-import { measuredCores } from "../model/core-use.ts";
-import { estimateText } from "../model/estimate.ts";
-import { countersOf } from "../model/tally.ts";
+import { type Board, isAtRest } from "../model/board/board.ts";
+import { measuredCores } from "../model/board/core-use.ts";
+import { estimateText } from "../model/board/estimate.ts";
+import { countersOf } from "../model/board/tally.ts";
+import type { ReplayState, ViewContext } from "../model/view/context.ts";
 import type { Theme, Tone } from "../theme.ts";
-import { progressParts } from "./bars.ts";
-import { Line } from "./Line.tsx";
-import { type Part, part } from "./parts.ts";
+import { progressParts } from "./rows/bars.ts";
+import { Line } from "./rows/Line.tsx";
+import { type Part, part } from "./rows/parts.ts";
 
 export interface HeaderProps {
   readonly context: ViewContext;

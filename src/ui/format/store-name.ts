@@ -8,9 +8,3 @@ export function storeName(path: string): string {
   const name = base.charAt(HASH_LENGTH) === "-" ? base.slice(HASH_LENGTH + 1) : base;
   return name.endsWith(".drv") && name.length > 4 ? name.slice(0, -4) : name;
 }
-
-/** `/nix/store/abcdef…-hello-2.12.drv` → `…abcdef-hello-2.12.drv` where a whole path does not fit. */
-export function shortStorePath(path: string): string {
-  const base = path.slice(path.lastIndexOf("/") + 1);
-  return base.charAt(HASH_LENGTH) === "-" ? `${base.slice(0, 7)}…${base.slice(HASH_LENGTH)}` : base;
-}

@@ -34,29 +34,6 @@ export function truncate(text: string, width: number, mark = "…"): string {
   return room < 0 ? takeWidth(mark, width) : takeWidth(text, room) + mark;
 }
 
-/** Keeps both ends: for paths and hosts, whose end matters. */
-export function truncateMiddle(text: string, width: number, mark = "…"): string {
-  if (displayWidth(text) <= width) return text;
-  const room = width - displayWidth(mark);
-  if (room < 2) return truncate(text, width, mark);
-  const head = takeWidth(text, Math.ceil(room / 2));
-  return head + mark + takeEnd(text, room - displayWidth(head));
-}
-
-/** The longest end of the text that takes at most `width` cells. */
-export function takeEnd(text: string, width: number): string {
-  const characters = Array.from(text);
-  let used = 0;
-  let start = characters.length;
-  while (start > 0) {
-    const cells = characterWidth(characters[start - 1] ?? "");
-    if (used + cells > width) break;
-    used += cells;
-    start--;
-  }
-  return characters.slice(start).join("");
-}
-
 /** The text cut and filled with spaces to exactly `width` cells. */
 export function fitWidth(text: string, width: number, align: "left" | "right" = "left", mark = "…"): string {
   const cut = truncate(text, Math.max(0, width), mark);

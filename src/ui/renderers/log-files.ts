@@ -1,6 +1,6 @@
 // Reads the lines of logs kept on disk, the few that are on the screen at a time, so that a log of any length can be looked through.
 import { closeSync, openSync, readSync } from "node:fs";
-import type { LogArchive, LogLines } from "../model/select-log.ts";
+import type { LogArchive, LogLines } from "../model/screens/select-log.ts";
 
 /** Bytes read at once while looking for line ends, and the most that one question may read: some tenths of a second. */
 const CHUNK = 1 << 18;

@@ -1,7 +1,7 @@
 // What every way of showing a run has in common: it is fed events, and it alone writes to the terminal.
-import type { Clock } from "../../engine/clock.ts";
+import type { Clock } from "../../engine/base/clock.ts";
 import type { PublishedEvent } from "../../engine/events/event.ts";
-import type { RequestWithoutId } from "../model/view-state.ts";
+import type { RequestWithoutId } from "../model/view/view-state.ts";
 
 /** A request before it has an id: whoever carries it to the engine numbers it. */
 export type EngineRequestWithoutId = RequestWithoutId;

@@ -2,14 +2,13 @@
 //
 // It runs the compiled program, which reaches machines through a wrapped opener. Prints the run's outcome as JSON.
 
-import type { systemClock as SystemClock } from "../../../src/engine/clock.ts";
-import type { createBuildRun as CreateBuildRun } from "../../../src/engine/create-build-run.ts";
-import type { delayedOpener as DelayedOpener } from "../../../src/engine/transports/delay.ts";
+import type { systemClock as SystemClock } from "../../../src/engine/base/clock.ts";
+import type { createBuildRun as CreateBuildRun } from "../../../src/engine/run/create-build-run.ts";
+import { delayedOpener } from "../../support/delay.ts";
 
 const built = (module: string): string => new URL(`../../../dist/src/engine/${module}.js`, import.meta.url).href;
-const { createBuildRun } = (await import(built("create-build-run"))) as { createBuildRun: typeof CreateBuildRun };
-const { systemClock } = (await import(built("clock"))) as { systemClock: typeof SystemClock };
-const { delayedOpener } = (await import(built("transports/delay"))) as { delayedOpener: typeof DelayedOpener };
+const { createBuildRun } = (await import(built("run/create-build-run"))) as { createBuildRun: typeof CreateBuildRun };
+const { systemClock } = (await import(built("base/clock"))) as { systemClock: typeof SystemClock };
 
 const [delay = "0", file = "", attribute = "", machines = ""] = process.argv.slice(2);
 const request = {

@@ -1,8 +1,8 @@
 // Generated graphs, sets of machines and states of knowledge to schedule in virtual time; the same seed gives the same case.
 import type { GoalId, MachineId } from "../../../src/engine/events/ids.ts";
-import type { GoalSpec, MachineSpec } from "../../../src/engine/scheduler/fact.ts";
-import type { PlanOptions } from "../../../src/engine/scheduler/options.ts";
-import { draw, type RandomState } from "../../../src/engine/scheduler/random.ts";
+import type { GoalSpec, MachineSpec } from "../../../src/engine/scheduler/plan/fact.ts";
+import type { PlanOptions } from "../../../src/engine/scheduler/plan/options.ts";
+import { draw, type RandomState } from "../../../src/engine/scheduler/plan/state/random.ts";
 
 export const SHAPES = ["chains", "layers", "forkJoin", "random"] as const;
 export const LENGTHS = ["uniform", "logNormal", "heavyTailed"] as const;

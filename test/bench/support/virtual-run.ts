@@ -1,11 +1,11 @@
 // Runs a plan in virtual time: builds take what they are told to take, and nothing else does; only the scheduler's own work is real.
 import type { Estimate } from "../../../src/engine/events/event.ts";
-import type { Command } from "../../../src/engine/scheduler/command.ts";
-import { type Decision, decide } from "../../../src/engine/scheduler/decide.ts";
-import type { Fact, GoalSpec, MachineSpec } from "../../../src/engine/scheduler/fact.ts";
-import { Heap } from "../../../src/engine/scheduler/heap.ts";
-import type { PlanOptions } from "../../../src/engine/scheduler/options.ts";
-import { createPlan, type Plan } from "../../../src/engine/scheduler/plan.ts";
+import type { Command } from "../../../src/engine/scheduler/plan/command.ts";
+import { type Decision, decide } from "../../../src/engine/scheduler/plan/decide.ts";
+import type { Fact, GoalSpec, MachineSpec } from "../../../src/engine/scheduler/plan/fact.ts";
+import type { PlanOptions } from "../../../src/engine/scheduler/plan/options.ts";
+import { Heap } from "../../../src/engine/scheduler/plan/queues/heap.ts";
+import { createPlan, type Plan } from "../../../src/engine/scheduler/plan/state/plan.ts";
 
 export interface VirtualRun {
   /** Virtual ms from start to end. */

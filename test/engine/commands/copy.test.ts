@@ -2,10 +2,10 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { systemClock } from "../../../src/engine/clock.ts";
+import { systemClock } from "../../../src/engine/base/clock.ts";
 import { type CopyReporter, type CopyRequest, copy } from "../../../src/engine/commands/copy.ts";
 import { loadConfig } from "../../../src/engine/config/load.ts";
-import { openEmbedded } from "../../../src/engine/open-embedded.ts";
+import { openEmbedded } from "../../../src/engine/stores/open/open-embedded.ts";
 import { removeDirectory, temporaryDirectory } from "../../support/temporary-directory.ts";
 
 const PATH = `/nix/store/${"0".repeat(32)}-top`;

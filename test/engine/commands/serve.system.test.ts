@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { systemClock } from "../../../src/engine/clock.ts";
+import { systemClock } from "../../../src/engine/base/clock.ts";
 import type { BasicDerivation } from "../../../src/engine/derivation/derivation.ts";
 import { computeOutputPaths, derivationStorePath } from "../../../src/engine/derivation/hash-modulo.ts";
 import { printDerivation } from "../../../src/engine/derivation/print.ts";

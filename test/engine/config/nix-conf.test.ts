@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { EngineError } from "../../../src/engine/base/errors.ts";
 import { parseNixConf } from "../../../src/engine/config/nix-conf.ts";
-import { EngineError } from "../../../src/engine/errors.ts";
 
 describe("nix.conf grammar", () => {
   it("keeps names, values, includes and the lines they stand in", () => {

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { EngineError } from "../../../src/engine/base/errors.ts";
 import { parseDerivation } from "../../../src/engine/derivation/parse.ts";
 import { printDerivation } from "../../../src/engine/derivation/print.ts";
-import { EngineError } from "../../../src/engine/errors.ts";
 import { byteStringOf, fromBytes } from "../../../src/engine/formats/byte-string.ts";
 import { anyDerivation } from "./samples.ts";
 

@@ -1,13 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  HASH_SIZES,
-  type HashAlgorithm,
-  hashBytes,
-  parseHash,
-  printHash,
-  sameHash,
-} from "../../../src/engine/formats/hash.ts";
+import { HASH_SIZES, type HashAlgorithm, hashBytes, parseHash, printHash } from "../../../src/engine/formats/hash.ts";
 
 const algorithms = Object.keys(HASH_SIZES) as HashAlgorithm[];
 const anyHash = fc.constantFrom(...algorithms).chain((algorithm) =>
@@ -22,7 +15,7 @@ describe("hash", () => {
     fc.assert(
       fc.property(anyHash, fc.constantFrom("hex", "nix32", "base64", "sri" as const), (hash, notation) => {
         expect(parseHash(printHash(hash, notation, true))).toEqual(hash);
-        expect(sameHash(parseHash(printHash(hash, notation, false), hash.algorithm), hash)).toBe(true);
+        expect(parseHash(printHash(hash, notation, false), hash.algorithm)).toEqual(hash);
       }),
     );
   });

@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { NIX32_ALPHABET } from "../../../src/engine/formats/nix32.ts";
-import { ReferenceScanner, scanReferences } from "../../../src/engine/formats/references.ts";
+import { ReferenceScanner } from "../../../src/engine/formats/references.ts";
 import { hashPartOf, parseStorePath, type StorePath } from "../../../src/engine/formats/store-path.ts";
 import { everySplit, singleBytes } from "./chunks.ts";
+import { scanReferences } from "./scan.ts";
 
 const hashPart = fc
   .array(fc.constantFrom(...NIX32_ALPHABET), { minLength: 32, maxLength: 32 })

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../../src/engine/clock.ts";
+import { systemClock } from "../../../src/engine/base/clock.ts";
 import { failureOf, type ProgramEnd, runProgram } from "../../../src/engine/hooks/run-program.ts";
 
 async function shell(

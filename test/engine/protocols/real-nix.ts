@@ -1,5 +1,5 @@
 // What the tests against real Nix share: connections to a Nix on a private machine, and derivations it can build.
-import { systemClock } from "../../../src/engine/clock.ts";
+import { systemClock } from "../../../src/engine/base/clock.ts";
 import type { BasicDerivation } from "../../../src/engine/derivation/derivation.ts";
 import { byteStringOf } from "../../../src/engine/formats/byte-string.ts";
 import type { StorePath } from "../../../src/engine/formats/store-path.ts";

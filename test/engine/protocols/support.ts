@@ -1,6 +1,6 @@
 // What the protocol tests share: a store in memory behind the servers' port, connected pairs, and transports that cut or record bytes.
 import { createHash } from "node:crypto";
-import { systemClock } from "../../../src/engine/clock.ts";
+import { systemClock } from "../../../src/engine/base/clock.ts";
 import type { BuildResult } from "../../../src/engine/derivation/build-result.ts";
 import type { BasicDerivation } from "../../../src/engine/derivation/derivation.ts";
 import { parseDerivation } from "../../../src/engine/derivation/parse.ts";
@@ -11,7 +11,6 @@ import {
   printContentAddress,
 } from "../../../src/engine/formats/content-address.ts";
 import { hashBytes } from "../../../src/engine/formats/hash.ts";
-import { encodeTree } from "../../../src/engine/formats/nar/tree.ts";
 import type { PathInfo } from "../../../src/engine/formats/path-info.ts";
 import { derivationNameOf, hashPartOf, type StorePath } from "../../../src/engine/formats/store-path.ts";
 import {
@@ -25,8 +24,9 @@ import type { DerivedPath } from "../../../src/engine/protocols/values/derived-p
 import { WorkerConnection } from "../../../src/engine/protocols/worker/client.ts";
 import type { BuildMode, ClientOptions, NarRequest } from "../../../src/engine/protocols/worker/codec.ts";
 import { serveWorker, type WorkerServerOptions } from "../../../src/engine/protocols/worker/server.ts";
-import { memoryPair } from "../../../src/engine/transports/memory.ts";
 import type { Transport } from "../../../src/engine/transports/transport.ts";
+import { memoryPair } from "../../support/memory-transport.ts";
+import { encodeTree } from "../../support/nar-tree.ts";
 
 /** A store path with a made-up hash that begins with the name's own. */
 export function pathOf(name: string): StorePath {

@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { createHasher } from "../../../src/engine/formats/hash.ts";
 import type { StorePath } from "../../../src/engine/formats/store-path.ts";
 import { readFromDisk } from "../../../src/engine/stores/disk-reads.ts";
-import { hashPath } from "../../../src/engine/stores/embedded/dump.ts";
+import { hashPath } from "../../../src/engine/stores/embedded/files/dump.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 
 const tree = (): StorePath => {

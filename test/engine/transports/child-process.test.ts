@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../../src/engine/clock.ts";
+import { systemClock } from "../../../src/engine/base/clock.ts";
 import { childProcessOpener } from "../../../src/engine/transports/child-process.ts";
 import type { Transport } from "../../../src/engine/transports/transport.ts";
 import { type PeerKind, transportContract } from "../../contracts/transport.ts";

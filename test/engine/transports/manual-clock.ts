@@ -1,5 +1,5 @@
 // A clock that moves only when told: for code that waits.
-import type { Clock } from "../../../src/engine/clock.ts";
+import type { Clock } from "../../../src/engine/base/clock.ts";
 
 /** The clock and the hand that moves it. */
 export interface ManualClock extends Clock {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../../src/engine/clock.ts";
+import { systemClock } from "../../../src/engine/base/clock.ts";
 import { Transports } from "../../../src/engine/transports/open.ts";
-import { NO_SSH_SETTINGS } from "../../../src/engine/transports/ssh-settings.ts";
-import { readAll } from "./ssh-bench.ts";
+import { NO_SSH_SETTINGS } from "../../../src/engine/transports/ssh/config/ssh-settings.ts";
+import { readAll } from "./ssh/ssh-bench.ts";
 
 const transports = new Transports({
   clock: systemClock,

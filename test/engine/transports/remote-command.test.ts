@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import { EngineError } from "../../../src/engine/errors.ts";
+import { EngineError } from "../../../src/engine/base/errors.ts";
 import {
   explainRemoteEnd,
   programNotFound,

@@ -2,16 +2,16 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { systemClock } from "../../../src/engine/clock.ts";
+import { systemClock } from "../../../src/engine/base/clock.ts";
 import type { UsageEvent } from "../../../src/engine/events/event.ts";
 import type { MachineId } from "../../../src/engine/events/ids.ts";
 import type { TransportOpener } from "../../../src/engine/transports/transport.ts";
 import { probeRemote } from "../../../src/engine/usage/probe.ts";
-import { SAMPLER_COMMAND } from "../../../src/engine/usage/sampler-command.ts";
+import { SAMPLER_COMMAND } from "../../../src/engine/usage/samples/sampler-command.ts";
 import { processTree } from "../../support/processes.ts";
 import { type Sshd, startSshd } from "../../support/sshd.ts";
 import { hasPrograms } from "../../support/tools.ts";
-import { type SshBench, sshBench } from "../transports/ssh-bench.ts";
+import { type SshBench, sshBench } from "../transports/ssh/ssh-bench.ts";
 
 const usable = hasPrograms("sshd", "ssh-keygen", "ssh");
 

@@ -1,14 +1,14 @@
 import { execFileSync } from "node:child_process";
 import { cpus } from "node:os";
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../../src/engine/clock.ts";
+import { systemClock } from "../../../src/engine/base/clock.ts";
 import type { UsageEvent } from "../../../src/engine/events/event.ts";
 import type { MachineId } from "../../../src/engine/events/ids.ts";
 import { childProcessOpener } from "../../../src/engine/transports/child-process.ts";
-import { memoryPair } from "../../../src/engine/transports/memory.ts";
 import type { Transport, TransportOpener } from "../../../src/engine/transports/transport.ts";
 import { probeLocal, probeRemote } from "../../../src/engine/usage/probe.ts";
-import { SAMPLER_COMMAND, SamplerReader } from "../../../src/engine/usage/sampler-command.ts";
+import { SAMPLER_COMMAND, SamplerReader } from "../../../src/engine/usage/samples/sampler-command.ts";
+import { memoryPair } from "../../support/memory-transport.ts";
 import { hasPrograms } from "../../support/tools.ts";
 import { manualClock } from "../transports/manual-clock.ts";
 

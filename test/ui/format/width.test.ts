@@ -1,15 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { sanitizeLine } from "../../../src/ui/format/sanitize.ts";
-import {
-  displayWidth,
-  fitWidth,
-  sliceCells,
-  takeEnd,
-  takeWidth,
-  truncate,
-  truncateMiddle,
-} from "../../../src/ui/format/width.ts";
+import { displayWidth, fitWidth, sliceCells, takeWidth, truncate } from "../../../src/ui/format/width.ts";
 
 const clean = fc.string({ unit: "grapheme", maxLength: 40 }).map((text) => sanitizeLine(text));
 
@@ -22,8 +14,6 @@ describe("cells", () => {
 
   it("are cut without splitting a wide character", () => {
     expect(truncate("日本語", 4)).toBe("日…");
-    expect(truncateMiddle("/nix/store/hello.drv", 11)).toBe("/nix/…o.drv");
-    expect(takeEnd("日本語", 3)).toBe("語");
     expect(sliceCells("abcdef", 2, 3)).toBe("cde");
   });
 
@@ -34,7 +24,6 @@ describe("cells", () => {
         expect(displayWidth(fitWidth(text, width, "right"))).toBe(width);
         expect(displayWidth(takeWidth(text, width))).toBeLessThanOrEqual(width);
         expect(displayWidth(truncate(text, width))).toBeLessThanOrEqual(width);
-        expect(displayWidth(truncateMiddle(text, width))).toBeLessThanOrEqual(width);
       }),
     );
   });

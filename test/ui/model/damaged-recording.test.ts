@@ -1,13 +1,14 @@
 // A recording that was damaged in one place: it is refused with the line and the field, or shown; never another error, never without end.
+
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { EngineError } from "../../../src/engine/errors.ts";
+import { EngineError } from "../../../src/engine/base/errors.ts";
 import { parseEventLine } from "../../../src/engine/events/json-lines.ts";
 import { parseRecording } from "../../../src/engine/events/recording.ts";
-import { createBoard } from "../../../src/ui/model/board.ts";
-import { reduceAll } from "../../../src/ui/model/reduce.ts";
-import { createPlainRenderer } from "../../../src/ui/renderers/plain.ts";
+import { createBoard } from "../../../src/ui/model/board/board.ts";
+import { createPlainRenderer } from "../../../src/ui/renderers/lines/plain.ts";
 import { DEFAULT_OPTIONS } from "../../../src/ui/renderers/renderer.ts";
+import { reduceAll } from "../../support/event-script.ts";
 import { createFakeClock } from "../../support/fake-clock.ts";
 import { mutateJson, seeded } from "../../support/mutate.ts";
 

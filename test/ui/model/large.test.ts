@@ -1,11 +1,11 @@
 // The Debian graph has 63,569 packages: lists and dependencies of that size must scroll without a pause.
+
 import { describe, expect, it } from "vitest";
-import { createBoard } from "../../../src/ui/model/board.ts";
-import { contextOf } from "../../../src/ui/model/context.ts";
-import { reduceAll } from "../../../src/ui/model/reduce.ts";
-import { pressKey } from "../../../src/ui/model/reduce-view.ts";
-import { createView, type ViewState } from "../../../src/ui/model/view-state.ts";
-import { eventScript } from "../../support/event-script.ts";
+import { createBoard } from "../../../src/ui/model/board/board.ts";
+import { contextOf } from "../../../src/ui/model/view/context.ts";
+import { pressKey } from "../../../src/ui/model/view/reduce-view.ts";
+import { createView, type ViewState } from "../../../src/ui/model/view/view-state.ts";
+import { eventScript, reduceAll } from "../../support/event-script.ts";
 
 const COUNT = 63_569;
 const size = { columns: 120, rows: 50 };

@@ -1,14 +1,14 @@
 // What the board says of a run is what holds.
+
 import { describe, expect, it } from "vitest";
-import { createBoard } from "../../../src/ui/model/board.ts";
-import { nameColumn } from "../../../src/ui/model/name-column.ts";
-import { reduceAll } from "../../../src/ui/model/reduce.ts";
-import { layoutBoard } from "../../../src/ui/model/select-board.ts";
-import { layoutRounds } from "../../../src/ui/model/select-rounds.ts";
-import { standingOf } from "../../../src/ui/model/select-tree.ts";
-import { NO_SELECTION } from "../../../src/ui/model/view-state.ts";
+import { createBoard } from "../../../src/ui/model/board/board.ts";
+import { nameColumn } from "../../../src/ui/model/board/name-column.ts";
+import { layoutBoard } from "../../../src/ui/model/screens/select-board.ts";
+import { layoutRounds } from "../../../src/ui/model/screens/select-rounds.ts";
+import { standingOf } from "../../../src/ui/model/screens/select-tree.ts";
+import { NO_SELECTION } from "../../../src/ui/model/view/view-state.ts";
 import { createBoardRig } from "../../support/board-rig.ts";
-import { drv, type EventScript, eventScript, machineId } from "../../support/event-script.ts";
+import { drv, type EventScript, eventScript, machineId, reduceAll } from "../../support/event-script.ts";
 
 const boardOf = (script: EventScript) => reduceAll(createBoard(), script.take());
 

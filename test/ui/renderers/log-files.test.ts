@@ -2,7 +2,7 @@ import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { findLine } from "../../../src/ui/model/select-log.ts";
+import { findLine } from "../../../src/ui/model/screens/select-log.ts";
 import { LogFiles } from "../../../src/ui/renderers/log-files.ts";
 
 let directory: string;

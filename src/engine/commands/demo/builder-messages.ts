@@ -1,5 +1,5 @@
 // What the demo and its builder processes say to each other.
-import type { SshKeyPair } from "../../transports/ssh-key-pair.ts";
+import type { SshKeyPair } from "../../transports/ssh/keys/ssh-key-pair.ts";
 
 /** The first message to a builder's process. */
 export interface BuilderRequest {

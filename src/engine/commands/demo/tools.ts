@@ -1,9 +1,9 @@
 // The programs the demo's builds use: a static busybox where there is one, else a few of this machine's own and the libraries they need.
 import { spawnSync } from "node:child_process";
 import { existsSync, realpathSync } from "node:fs";
-import { EngineError } from "../../errors.ts";
-import { findSandboxShell, parseLibraries } from "../../stores/embedded/executor/sandbox-shell.ts";
-import { searchPath } from "../../stores/embedded/flock.ts";
+import { EngineError } from "../../base/errors.ts";
+import { findSandboxShell, parseLibraries } from "../../stores/embedded/executor/sandbox/sandbox-shell.ts";
+import { searchPath } from "../../stores/embedded/files/flock.ts";
 
 /** What builds are given. */
 export interface DemoTools {

@@ -1,5 +1,5 @@
 // Turns JavaScript values into the strings and JSON that Nix would make of the same values (Nix: coerceToString, printValueAsJSON).
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 
 /** Something that stands for a store path and prints as one: a derivation, one of its outputs, a source. */
 export interface StoreObject {

@@ -1,6 +1,6 @@
 // Remembers which strings stand for store paths, so that a dependency written into a text is found again (Nix's string context).
 
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import { STORE_DIR, type StorePath } from "../../formats/store-path.ts";
 
 /** What a path or placeholder in a string makes a derivation depend on. */

@@ -1,4 +1,6 @@
 // Makes a derivation out of attributes exactly as Nix's `derivationStrict` does (Nix 2.8 to 2.34, primops.cc), so that the `.drv` is the same.
+
+import { EngineError } from "../../base/errors.ts";
 import type {
   ContentAddressMethod,
   Derivation,
@@ -14,7 +16,6 @@ import {
 import { outputPlaceholder } from "../../derivation/placeholders.ts";
 import { printDerivation } from "../../derivation/print.ts";
 import { sortedMap, sortedSet } from "../../derivation/sorted.ts";
-import { EngineError } from "../../errors.ts";
 import { type ByteString, byteStringOf } from "../../formats/byte-string.ts";
 import { isHashAlgorithm, parseHash, parseHashAlgorithm, printHash } from "../../formats/hash.ts";
 import type { StorePath } from "../../formats/store-path.ts";

@@ -1,5 +1,5 @@
 // Picks from what a build file exports what was asked for: the default, attributes by path, functions called with arguments.
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import { describe, isStoreObject } from "./coerce.ts";
 import type { BuildFileRequest } from "./messages.ts";
 

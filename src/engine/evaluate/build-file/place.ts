@@ -1,5 +1,5 @@
 // Where the build file being read lies, for paths relative to it. Set once, before the file is loaded.
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 
 let directory: string | null = null;
 

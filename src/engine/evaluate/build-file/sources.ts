@@ -12,7 +12,7 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { EngineError, messageOf } from "../../errors.ts";
+import { EngineError, messageOf } from "../../base/errors.ts";
 import { type ByteString, byteStringOf, fromBytes } from "../../formats/byte-string.ts";
 import { contentAddressedPath } from "../../formats/content-address.ts";
 import type { NarEvent } from "../../formats/nar/event.ts";

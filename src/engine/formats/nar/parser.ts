@@ -1,5 +1,5 @@
 // Parses a NAR pushed in chunk by chunk: a synchronous state machine that also finds where the archive ends.
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import { type ByteString, fromBytes } from "../byte-string.ts";
 import { paddingOf } from "../wire/writer.ts";
 import { MAX_DEPTH, MAX_NAME_LENGTH, MAX_TARGET_LENGTH, type NarEvent, nameFault, targetFault } from "./event.ts";

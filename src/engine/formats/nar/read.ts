@@ -1,5 +1,5 @@
 // Reads NARs from streams: as events, or as the raw chunks up to the end of the archive.
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import type { ByteReader } from "../wire/reader.ts";
 import type { NarEvent } from "./event.ts";
 import { NarParser } from "./parser.ts";

@@ -1,5 +1,5 @@
 // Writes NARs from events, joining the small tokens into large chunks and holding the caller to the rules readers check.
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import type { ByteString } from "../byte-string.ts";
 import { ByteWriter, paddingOf } from "../wire/writer.ts";
 import { MAX_DEPTH, type NarEvent, nameFault, targetFault } from "./event.ts";

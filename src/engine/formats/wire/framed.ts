@@ -25,15 +25,3 @@ export async function* readFramed(reader: ByteReader): AsyncGenerator<Uint8Array
     if (!finished) reader.markUnusable("a framed stream was not read to its end");
   }
 }
-
-/** Puts chunks into frames and ends them; empty chunks are dropped, since an empty frame is the end. */
-export async function* writeFramed(
-  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const chunk of chunks) {
-    if (chunk.length === 0) continue;
-    yield frameHeader(chunk.length);
-    yield chunk;
-  }
-  yield frameHeader(0);
-}

@@ -1,5 +1,5 @@
 // Decodes Nix's wire primitives from a stream of chunks: a pull reader that awaits only when nothing is buffered.
-import { EngineError, messageOf } from "../../errors.ts";
+import { EngineError, messageOf } from "../../base/errors.ts";
 import { type ByteString, fromBytes } from "../byte-string.ts";
 import { paddingOf } from "./writer.ts";
 

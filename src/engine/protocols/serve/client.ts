@@ -1,9 +1,9 @@
 // The serve protocol's client: `nix-store --serve --write`, for accounts that allow nothing else (Nix: serve-protocol.hh, legacy-ssh-store.cc).
 
-import type { Clock } from "../../clock.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { EngineError } from "../../base/errors.ts";
 import type { BuildResult } from "../../derivation/build-result.ts";
 import type { BasicDerivation } from "../../derivation/derivation.ts";
-import type { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";

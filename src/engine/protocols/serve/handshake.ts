@@ -1,5 +1,5 @@
 // How a serve connection begins: magic numbers and versions, on both sides. Nothing but versions is exchanged, and no error in band.
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
 import { ByteWriter } from "../../formats/wire/writer.ts";
 import { expectMagic } from "../greeting.ts";

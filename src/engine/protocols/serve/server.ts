@@ -1,6 +1,7 @@
 // The serve protocol's server: `nix-store --serve` over any store (Nix: nix-store.cc, opServe).
+
+import { EngineError, messageOf } from "../../base/errors.ts";
 import { type BuildResult, isSuccess } from "../../derivation/build-result.ts";
-import { EngineError, messageOf } from "../../errors.ts";
 import { createHasher } from "../../formats/hash.ts";
 import { copyNar } from "../../formats/nar/read.ts";
 import type { StorePath } from "../../formats/store-path.ts";

@@ -1,6 +1,6 @@
 // A serve connection's log: the raw text of standard error, in lines, for whichever build is under way.
-import type { Clock } from "../../clock.ts";
-import { messageOf } from "../../errors.ts";
+import type { Clock } from "../../base/clock.ts";
+import { messageOf } from "../../base/errors.ts";
 
 /** Longest line that is kept whole, in bytes; longer ones are cut into several. */
 const MAX_LINE_BYTES = 1024 * 1024;

@@ -1,8 +1,9 @@
 // A derivation with plain paths as inputs on the wire (Nix: `BasicDerivation`, writeDerivation); alike in both protocols.
+
+import { messageOf } from "../../base/errors.ts";
 import type { BasicDerivation, DerivationOutput } from "../../derivation/derivation.ts";
 import { outputFromTriple } from "../../derivation/parse.ts";
 import { outputToTriple } from "../../derivation/print.ts";
-import { messageOf } from "../../errors.ts";
 import type { ByteString } from "../../formats/byte-string.ts";
 import { derivationNameOf, type StorePath } from "../../formats/store-path.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";

@@ -1,9 +1,9 @@
 // The worker protocol's client: opening a connection, and the operations that move contents or build (Nix: remote-store.cc).
 
-import type { Clock } from "../../clock.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { EngineError } from "../../base/errors.ts";
 import type { BuildResult } from "../../derivation/build-result.ts";
 import type { BasicDerivation } from "../../derivation/derivation.ts";
-import type { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import { baseNameOf, type StorePath } from "../../formats/store-path.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";

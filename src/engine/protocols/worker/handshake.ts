@@ -1,5 +1,5 @@
 // How a worker connection begins: magic numbers, versions, features, and what the daemon says of itself, on both sides.
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
 import { ByteWriter } from "../../formats/wire/writer.ts";
 import { expectMagic } from "../greeting.ts";

@@ -1,6 +1,7 @@
 // What the worker server does for each operation: read the arguments, work, write the answer (Nix: daemon.cc).
+
+import { EngineError } from "../../base/errors.ts";
 import { isSuccess } from "../../derivation/build-result.ts";
-import { EngineError } from "../../errors.ts";
 import { parseStorePath, STORE_DIR, type StorePath } from "../../formats/store-path.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
 import type { ByteWriter } from "../../formats/wire/writer.ts";

@@ -1,5 +1,5 @@
 // The worker protocol's server: the loop of a Nix daemon over any store (Nix: daemon.cc, processConnection).
-import { EngineError, messageOf, withHint } from "../../errors.ts";
+import { EngineError, messageOf, withHint } from "../../base/errors.ts";
 import { ByteWriter } from "../../formats/wire/writer.ts";
 import type { Transport } from "../../transports/transport.ts";
 import type { StoreHandler } from "../handler.ts";

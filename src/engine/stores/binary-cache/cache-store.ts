@@ -1,6 +1,6 @@
 // A binary cache as a store: paths are narinfo files and packed NARs under keys, wherever these lie.
-import type { Clock } from "../../clock.ts";
-import { EngineError, messageOf } from "../../errors.ts";
+import type { Clock } from "../../base/clock.ts";
+import { EngineError, messageOf } from "../../base/errors.ts";
 import { hashBytes } from "../../formats/hash.ts";
 import { MAX_NARINFO_LENGTH, type NarInfo, parseNarInfo, printNarInfo } from "../../formats/narinfo.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
@@ -8,7 +8,6 @@ import type { SecretKey } from "../../formats/signature.ts";
 import { hashPartOf, isStorePath, STORE_DIR, type StorePath } from "../../formats/store-path.ts";
 import type { AddOptions, IncomingPath, PathSink, PathStore, StoreDescription } from "../store.ts";
 import { CacheWriter } from "./cache-writer.ts";
-import { type Compression, isCompression, unpack } from "./compression.ts";
 import type { DiskCache } from "./disk-cache.ts";
 import {
   CACHE_INFO_KEY,
@@ -21,10 +20,11 @@ import {
   parseCacheInfo,
   printCacheInfo,
 } from "./layout.ts";
-import { mapLimited } from "./limiter.ts";
-import { downloadNar, refusal } from "./nar-download.ts";
+import { type Compression, isCompression, unpack } from "./nars/compression.ts";
+import { downloadNar, refusal } from "./nars/nar-download.ts";
+import { mapLimited } from "./objects/limiter.ts";
+import { readBytes } from "./objects/read-text.ts";
 import { type GetPutPort, uploadOf } from "./port.ts";
-import { readBytes } from "./read-text.ts";
 
 /** How a cache is used. */
 export interface CacheStoreOptions {

@@ -1,6 +1,6 @@
 // Writes paths into a binary cache: several at a time, the NAR before the narinfo, every narinfo after those of its references.
 import { availableParallelism } from "node:os";
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import { createHasher, type Hasher, hashBytes, printHash } from "../../formats/hash.ts";
 import { NarListing } from "../../formats/nar/listing.ts";
 import { type NarInfo, printNarInfo } from "../../formats/narinfo.ts";
@@ -8,13 +8,13 @@ import type { PathInfo } from "../../formats/path-info.ts";
 import type { SecretKey } from "../../formats/signature.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import type { IncomingPath } from "../store.ts";
-import { type Compression, pack } from "./compression.ts";
 import { CONTENT_TYPES, listingKey, narInfoKey, narKey } from "./layout.ts";
-import { Limiter } from "./limiter.ts";
+import { type Compression, pack } from "./nars/compression.ts";
+import { packSmall, SMALL } from "./nars/small-pack.ts";
+import { Spool } from "./nars/spool.ts";
+import { Limiter } from "./objects/limiter.ts";
 import { type GetPutPort, type Upload, uploadOf } from "./port.ts";
 import { signed } from "./sign.ts";
-import { packSmall, SMALL } from "./small-pack.ts";
-import { Spool } from "./spool.ts";
 
 export interface CacheWriterOptions {
   readonly port: GetPutPort;

@@ -1,8 +1,8 @@
 // Where things lie in a binary cache and what they are called (Nix manual, binary caches; `BinaryCacheStore`).
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import { encodeNix32 } from "../../formats/nix32.ts";
 import { baseNameOf, hashPartOf, STORE_DIR, type StorePath } from "../../formats/store-path.ts";
-import type { Compression } from "./compression.ts";
+import type { Compression } from "./nars/compression.ts";
 
 export const CACHE_INFO_KEY = "nix-cache-info";
 

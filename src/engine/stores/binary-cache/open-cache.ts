@@ -1,6 +1,6 @@
 // From a cache's reference and the settings to an open store.
 import { tmpdir } from "node:os";
-import type { Clock } from "../../clock.ts";
+import type { Clock } from "../../base/clock.ts";
 import { readTextFile } from "../../config/load.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { CacheReference } from "../../config/store-reference.ts";
@@ -8,12 +8,12 @@ import { printStoreReference } from "../../config/store-reference.ts";
 import type { SecretKey } from "../../formats/signature.ts";
 import { CacheStore, writingCompression } from "./cache-store.ts";
 import type { DiskCache } from "./disk-cache.ts";
-import { FileObjects } from "./file.ts";
-import { HttpCache } from "./http.ts";
-import { HttpClient } from "./http-client.ts";
-import { findLogin } from "./netrc.ts";
+import { FileObjects } from "./objects/file.ts";
+import { HttpCache } from "./objects/http.ts";
+import { HttpClient } from "./objects/http-client.ts";
+import { findLogin } from "./objects/netrc.ts";
+import { openS3 } from "./objects/s3.ts";
 import type { GetPutPort } from "./port.ts";
-import { openS3 } from "./s3.ts";
 import { readSecretKeyFile } from "./sign.ts";
 
 export interface OpenCacheOptions {

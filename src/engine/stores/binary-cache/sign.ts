@@ -1,6 +1,6 @@
 // Signs what a store knows of paths with secret keys.
 import { readFileSync } from "node:fs";
-import { EngineError, messageOf } from "../../errors.ts";
+import { EngineError, messageOf } from "../../base/errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import { parseSecretKey, type SecretKey, signPath } from "../../formats/signature.ts";
 

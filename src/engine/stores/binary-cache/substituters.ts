@@ -1,6 +1,6 @@
 // The places paths are fetched from, as an embedded store takes them: in the order of their priorities, opened when first needed, a broken one left out.
-import type { Clock } from "../../clock.ts";
-import { EngineError, wordsOf } from "../../errors.ts";
+import type { Clock } from "../../base/clock.ts";
+import { EngineError, wordsOf } from "../../base/errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import type { Substituter } from "../embedded/substitute.ts";

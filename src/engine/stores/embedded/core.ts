@@ -1,14 +1,14 @@
 // What the parts of one open store share.
 
-import type { Clock } from "../../clock.ts";
+import type { Clock } from "../../base/clock.ts";
 import type { InputHashes } from "../../derivation/hash-modulo.ts";
-import type { StoreDatabase } from "./database.ts";
-import type { GcLock } from "./gc-lock.ts";
+import type { GcLock } from "./collector/gc-lock.ts";
+import type { TempRoots } from "./collector/temp-roots.ts";
+import type { StoreDatabase } from "./database/database.ts";
+import type { WorkDir } from "./files/work-dir.ts";
 import type { StoreLayout } from "./layout.ts";
 import type { EmbeddedSettings } from "./settings.ts";
-import type { TempRoots } from "./temp-roots.ts";
 import type { Trust } from "./trust.ts";
-import type { WorkDir } from "./work-dir.ts";
 
 /** One open store. */
 export interface StoreCore {

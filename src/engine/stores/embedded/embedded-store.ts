@@ -1,8 +1,8 @@
 // The embedded store: this program's own store and executor on Nix's layout and database, as one object.
 import { existsSync } from "node:fs";
-import type { Clock } from "../../clock.ts";
+import type { Clock } from "../../base/clock.ts";
+import { EngineError } from "../../base/errors.ts";
 import { createInputHashes, statedOutputPaths } from "../../derivation/hash-modulo.ts";
-import { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import type {
@@ -17,27 +17,27 @@ import type {
   StoreDescription,
   TransferProgress,
 } from "../store.ts";
-import { type Collected, type CollectorTask, collectGarbage } from "./collect-garbage.ts";
-import type { CollectorReport, CollectorScope } from "./collector.ts";
+import { type Collected, type CollectorTask, collectGarbage } from "./collector/collect-garbage.ts";
+import type { CollectorReport, CollectorScope } from "./collector/collector.ts";
+import { deletePaths } from "./collector/delete.ts";
+import { GcLock } from "./collector/gc-lock.ts";
+import { addIndirectRoot, findRoots, findTempRoots, type Roots } from "./collector/roots.ts";
+import { TempRoots } from "./collector/temp-roots.ts";
 import type { StoreCore } from "./core.ts";
-import { StoreDatabase } from "./database.ts";
-import { deletePaths } from "./delete.ts";
-import { readDerivation } from "./derivation-files.ts";
-import { dumpPath } from "./dump.ts";
-import { writeLog } from "./executor/build-log.ts";
+import { StoreDatabase } from "./database/database.ts";
+import { queryRealisation, registerRealisation } from "./database/realisation-tables.ts";
+import { updatePath } from "./database/register.ts";
 import { Executor } from "./executor/executor.ts";
-import { GcLock } from "./gc-lock.ts";
+import { writeLog } from "./executor/process/build-log.ts";
+import { readDerivation } from "./files/derivation-files.ts";
+import { dumpPath } from "./files/dump.ts";
+import { WorkDir } from "./files/work-dir.ts";
 import { importPaths } from "./import.ts";
 import { createLayout, layoutOf, realPathOf, type StoreLayout } from "./layout.ts";
-import { queryRealisation, registerRealisation } from "./realisations.ts";
-import { updatePath } from "./register.ts";
-import { addIndirectRoot, findRoots, findTempRoots, type Roots } from "./roots.ts";
 import type { EmbeddedSettings } from "./settings.ts";
 import { type Substituter, Substitution } from "./substitute.ts";
-import { TempRoots } from "./temp-roots.ts";
 import { Trust } from "./trust.ts";
 import { type VerifyReport, verifyStore } from "./verify.ts";
-import { WorkDir } from "./work-dir.ts";
 
 /** How a store is opened. */
 export interface OpenEmbeddedOptions {

@@ -1,23 +1,23 @@
 // Takes paths in: NARs are unpacked and checked in a private directory, then whole batches are renamed into place and registered.
 import { createReadStream, existsSync } from "node:fs";
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import { isContentAddressed, parseContentAddress } from "../../formats/content-address.ts";
 import { createHasher, type Hash, printHash } from "../../formats/hash.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import { hashPartOf, type StorePath } from "../../formats/store-path.ts";
 import { observeNar } from "../nar-stream.ts";
 import type { IncomingPath } from "../store.ts";
-import { moveObject } from "./canonicalise.ts";
 import type { StoreCore } from "./core.ts";
-import { checkedOutputs } from "./derivation-files.ts";
-import { dumpPath } from "./dump.ts";
-import { hashModulo } from "./executor/rewrite.ts";
-import { hasCode } from "./file-tree.ts";
+import { registerPaths } from "./database/register.ts";
+import { hashModulo } from "./executor/outputs/rewrite.ts";
+import { moveObject } from "./files/canonicalise.ts";
+import { checkedOutputs } from "./files/derivation-files.ts";
+import { dumpPath } from "./files/dump.ts";
+import { hasCode } from "./files/file-tree.ts";
+import { lockPaths } from "./files/path-locks.ts";
+import { restorePath, writeFailure } from "./files/restore.ts";
+import type { WorkDir } from "./files/work-dir.ts";
 import { realPathOf } from "./layout.ts";
-import { lockPaths } from "./path-locks.ts";
-import { registerPaths } from "./register.ts";
-import { restorePath, writeFailure } from "./restore.ts";
-import type { WorkDir } from "./work-dir.ts";
 
 /** So many paths are locked, moved and registered together. */
 const BATCH = 64;

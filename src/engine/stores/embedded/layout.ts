@@ -1,7 +1,7 @@
 // Where things lie in a store on disk: Nix's own layout below a root directory.
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import { baseNameOf, type StorePath } from "../../formats/store-path.ts";
 
 /** Physical paths of one store; the logical ones stay `/nix/store/…` (Nix manual, local store, `root`). */

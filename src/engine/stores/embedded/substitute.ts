@@ -1,16 +1,16 @@
 // Fetches paths from substituters, in the order of their priorities, and says beforehand what would be fetched and built.
 
+import { EngineError } from "../../base/errors.ts";
 import { sortByReferences } from "../../derivation/closure.ts";
 import { statedOutputPaths } from "../../derivation/hash-modulo.ts";
 import { parseDerivationOptions } from "../../derivation/options.ts";
-import { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import { copyPaths } from "../copy.ts";
 import type { NarStream } from "../nar-stream.ts";
 import type { DerivedPath, Missing, PathStore, TransferProgress } from "../store.ts";
 import type { StoreCore } from "./core.ts";
-import { readDerivation } from "./derivation-files.ts";
+import { readDerivation } from "./files/derivation-files.ts";
 import { importPaths } from "./import.ts";
 
 /** Where paths are fetched from, as far as this store needs it. */

@@ -1,5 +1,5 @@
 // Whom this store believes, and what it signs itself.
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import { isContentAddressed } from "../../formats/content-address.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import {

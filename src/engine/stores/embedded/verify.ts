@@ -1,11 +1,11 @@
 // Compares what the database says with what lies on disk (Nix: `nix-store --verify [--check-contents]`).
 import { readdirSync } from "node:fs";
-import { messageOf } from "../../errors.ts";
+import { messageOf } from "../../base/errors.ts";
 import { printHash } from "../../formats/hash.ts";
 import { baseNameOf, type StorePath } from "../../formats/store-path.ts";
-import type { StoreDatabase } from "./database.ts";
-import { hashPath } from "./dump.ts";
-import type { GcLock } from "./gc-lock.ts";
+import type { GcLock } from "./collector/gc-lock.ts";
+import type { StoreDatabase } from "./database/database.ts";
+import { hashPath } from "./files/dump.ts";
 import { realPathOf, type StoreLayout } from "./layout.ts";
 
 /** What is wrong with one path. */

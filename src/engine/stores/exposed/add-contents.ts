@@ -13,9 +13,9 @@ import {
 import { createHasher } from "../../formats/hash.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import { notServed, type ServedContents } from "../../protocols/handler.ts";
-import { dumpPath, hashPath } from "../embedded/dump.ts";
 import type { EmbeddedStore } from "../embedded/embedded-store.ts";
-import { removeTree } from "../embedded/remove.ts";
+import { dumpPath, hashPath } from "../embedded/files/dump.ts";
+import { removeTree } from "../embedded/files/remove.ts";
 
 /**
  * Adds the contents and says what became of them. They are first written to a file beside the store, which the clearing up after dead

@@ -1,6 +1,6 @@
 // The garbage collector as clients ask for it, in terms of the store's own.
 import type { GcRequest, GcResult } from "../../protocols/worker/codec.ts";
-import type { CollectorReport } from "../embedded/collector.ts";
+import type { CollectorReport } from "../embedded/collector/collector.ts";
 import type { EmbeddedStore } from "../embedded/embedded-store.ts";
 
 /** What a collector says, in Nix's words, for whoever asked for it. */

@@ -1,16 +1,17 @@
 // Makes targets valid for a client: the derivations they need, inputs first, each once, a few at a time (Nix: DerivationGoal without its goals).
+
+import { messageOf } from "../../base/errors.ts";
 import { type BuildResult, type BuildStatus, isSuccess } from "../../derivation/build-result.ts";
 import type { BasicDerivation, Derivation } from "../../derivation/derivation.ts";
 import type { HashModulo } from "../../derivation/hash-modulo.ts";
 import { chainedLookup, resolveDerivation } from "../../derivation/resolve.ts";
-import { messageOf } from "../../errors.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import type { ServedBuild, ServedCall } from "../../protocols/handler.ts";
 import type { DerivedPath } from "../../protocols/values/derived-path.ts";
 import type { BuildMode } from "../../protocols/worker/codec.ts";
 import type { EmbeddedStore } from "../embedded/embedded-store.ts";
 import type { BuildOptions } from "../store.ts";
-import type { ServedRealisations } from "./realisations.ts";
+import type { ServedRealisations } from "./answer-realisations.ts";
 
 /** How the targets of one call are made. */
 export interface RealiseOptions {

@@ -1,7 +1,8 @@
 // Building over a worker connection: the request, what is heard, and the infos of the outputs in the same round trip.
+
+import { EngineError } from "../../base/errors.ts";
 import type { BuildResult } from "../../derivation/build-result.ts";
 import { isSuccess } from "../../derivation/build-result.ts";
-import { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import { hearBuild } from "../../protocols/build-log.ts";

@@ -1,6 +1,6 @@
 // The connections to one store, by use: one shared for questions and small paths, some for transfers, one per running build.
-import type { Clock } from "../../clock.ts";
-import type { EngineError } from "../../errors.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { EngineError } from "../../base/errors.ts";
 import { type Lease, Pool, type Poolable } from "./pool.ts";
 
 /** How many transfers of each size run at once. */

@@ -1,6 +1,6 @@
 // Deletes paths of a daemon's store on a connection that has no roots of its own, again where roots of ours are just going.
 import { setTimeout as delay } from "node:timers/promises";
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import { isRemoteError } from "../../protocols/remote-error.ts";
 import type { WorkerConnection } from "../../protocols/worker/client.ts";

@@ -3,8 +3,8 @@
 // Opening a connection costs a login; waiting for one that is busy costs time. Another one is opened when the time spent waiting since the
 // last opening has reached twice what that opening cost (the ski-rental rule), so that many short builds share few connections and long
 // builds get one each. The first is opened at once.
-import type { Clock } from "../../clock.ts";
-import { EngineError } from "../../errors.ts";
+import type { Clock } from "../../base/clock.ts";
+import { EngineError } from "../../base/errors.ts";
 
 /** What the pool must know of a connection. */
 export interface Poolable {

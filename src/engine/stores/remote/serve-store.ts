@@ -1,7 +1,7 @@
 // A store behind the serve protocol: what an account offers whose forced command is `nix-store --serve --write`.
-import type { Clock } from "../../clock.ts";
+import type { Clock } from "../../base/clock.ts";
+import { EngineError } from "../../base/errors.ts";
 import { isSuccess } from "../../derivation/build-result.ts";
-import { EngineError } from "../../errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import { ServeConnection } from "../../protocols/serve/client.ts";

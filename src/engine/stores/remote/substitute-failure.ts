@@ -1,5 +1,5 @@
 // Why a daemon could not fetch a path: whether what a substituter offered has turned out not to be had, or fetching it went wrong.
-import { EngineError } from "../../errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import type { LogListener } from "../../protocols/log-frame.ts";
 import { isRemoteError, plainMessage } from "../../protocols/remote-error.ts";

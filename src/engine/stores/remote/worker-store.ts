@@ -1,6 +1,6 @@
 // A store behind the worker protocol: a Nix daemon on this machine or over SSH, or another tsbuild-top.
-import type { Clock } from "../../clock.ts";
-import type { EngineError } from "../../errors.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { EngineError } from "../../base/errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import { STORE_DIR, type StorePath } from "../../formats/store-path.ts";
 import type { LogListener } from "../../protocols/log-frame.ts";

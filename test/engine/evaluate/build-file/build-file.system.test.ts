@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { systemClock } from "../../../../src/engine/clock.ts";
+import { systemClock } from "../../../../src/engine/base/clock.ts";
 import { runBuildFile } from "../../../../src/engine/evaluate/build-file/run-build-file.ts";
 import { type EmbeddedStore, openEmbeddedStore } from "../../../../src/engine/stores/embedded/embedded-store.ts";
 import { DEFAULT_EMBEDDED_SETTINGS } from "../../../../src/engine/stores/embedded/settings.ts";

@@ -1,14 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { EngineError } from "../../../../src/engine/errors.ts";
+import { EngineError } from "../../../../src/engine/base/errors.ts";
 import { type ByteString, byteStringOf, fromBytes } from "../../../../src/engine/formats/byte-string.ts";
 import { MAX_DEPTH, type NarEvent, nameFault } from "../../../../src/engine/formats/nar/event.ts";
 import { NarParser } from "../../../../src/engine/formats/nar/parser.ts";
 import { copyNar, parseNar, readNar } from "../../../../src/engine/formats/nar/read.ts";
-import { encodeTree, type NarTree, TreeCollector, treeEvents } from "../../../../src/engine/formats/nar/tree.ts";
+import { type NarTree, treeEvents } from "../../../../src/engine/formats/nar/tree.ts";
 import { NarWriter, writeNar } from "../../../../src/engine/formats/nar/write.ts";
 import { ByteReader } from "../../../../src/engine/formats/wire/reader.ts";
 import { ByteWriter } from "../../../../src/engine/formats/wire/writer.ts";
+import { encodeTree, TreeCollector } from "../../../support/nar-tree.ts";
 import { everySplit, gather, streamOf } from "../chunks.ts";
 
 /** An archive of tokens as they come, `null` standing for raw bytes. */

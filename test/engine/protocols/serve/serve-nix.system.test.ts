@@ -1,7 +1,7 @@
 // Our serve client against every real Nix that can be had here.
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { systemClock } from "../../../../src/engine/clock.ts";
+import { systemClock } from "../../../../src/engine/base/clock.ts";
 import type { BuildListener } from "../../../../src/engine/protocols/build-log.ts";
 import { ServeConnection } from "../../../../src/engine/protocols/serve/client.ts";
 import { nixGenerations } from "../../../support/nix-generations.ts";

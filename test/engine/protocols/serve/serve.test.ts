@@ -1,12 +1,12 @@
 // The serve protocol between our client and our server, at every minor version, and against peers that die or lie.
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../../../src/engine/clock.ts";
+import { systemClock } from "../../../../src/engine/base/clock.ts";
 import { ByteWriter } from "../../../../src/engine/formats/wire/writer.ts";
 import { ServeConnection } from "../../../../src/engine/protocols/serve/client.ts";
 import { serveServe } from "../../../../src/engine/protocols/serve/server.ts";
 import { ByteQueue } from "../../../../src/engine/transports/byte-queue.ts";
-import { memoryPair } from "../../../../src/engine/transports/memory.ts";
 import type { Transport } from "../../../../src/engine/transports/transport.ts";
+import { memoryPair } from "../../../support/memory-transport.ts";
 import { chunksOf, derivationOf, FakeStore, gathered, hex, infoOf, narOf, Puppet, pathOf } from "../support.ts";
 
 const limits = { maxSilentTime: 7, timeout: 8, maxLogSize: 2n ** 40n, keepFailed: true };

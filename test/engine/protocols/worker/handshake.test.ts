@@ -1,11 +1,11 @@
 // Golden bytes of the worker handshake as Nix 2.34.8 and 2.8.0 exchange them, and what happens when something else answers.
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../../../src/engine/clock.ts";
+import { systemClock } from "../../../../src/engine/base/clock.ts";
 import { ServeConnection } from "../../../../src/engine/protocols/serve/client.ts";
 import { WorkerConnection } from "../../../../src/engine/protocols/worker/client.ts";
 import { serveWorker } from "../../../../src/engine/protocols/worker/server.ts";
-import { memoryPair } from "../../../../src/engine/transports/memory.ts";
 import { createFakeClock } from "../../../support/fake-clock.ts";
+import { memoryPair } from "../../../support/memory-transport.ts";
 import { FakeStore, hex, Puppet } from "../support.ts";
 
 const options = { peer: "ssh-ng://mac", clock: systemClock };

@@ -1,11 +1,11 @@
 // What a broken or hostile peer can do to a worker connection: cut, oversized and out-of-step answers, repeated errors, sudden ends.
 import { describe, expect, it } from "vitest";
-import { systemClock } from "../../../../src/engine/clock.ts";
+import { systemClock } from "../../../../src/engine/base/clock.ts";
 import { ByteWriter } from "../../../../src/engine/formats/wire/writer.ts";
 import { STDERR, writeError } from "../../../../src/engine/protocols/log-frame.ts";
 import { WorkerConnection } from "../../../../src/engine/protocols/worker/client.ts";
 import { serveWorker } from "../../../../src/engine/protocols/worker/server.ts";
-import { memoryPair } from "../../../../src/engine/transports/memory.ts";
+import { memoryPair } from "../../../support/memory-transport.ts";
 import { connect, FakeStore, gathered, hex, infoOf, narOf, Puppet, pathOf } from "../support.ts";
 
 const greeting = hex(

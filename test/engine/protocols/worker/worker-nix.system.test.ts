@@ -1,7 +1,7 @@
 // Our worker client against every real Nix that can be had here, at every minor version both sides can agree on.
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { systemClock } from "../../../../src/engine/clock.ts";
+import { systemClock } from "../../../../src/engine/base/clock.ts";
 import type { StorePath } from "../../../../src/engine/formats/store-path.ts";
 import { hearBuild } from "../../../../src/engine/protocols/build-log.ts";
 import type { LogFrame } from "../../../../src/engine/protocols/log-frame.ts";

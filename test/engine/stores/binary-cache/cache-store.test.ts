@@ -2,13 +2,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { systemClock } from "../../../../src/engine/clock.ts";
+import { systemClock } from "../../../../src/engine/base/clock.ts";
 import { hashBytes } from "../../../../src/engine/formats/hash.ts";
 import { parseNarInfo, printNarInfo } from "../../../../src/engine/formats/narinfo.ts";
 import { generateSecretKey, publicKeyOf, validSignatures } from "../../../../src/engine/formats/signature.ts";
 import { hashPartOf } from "../../../../src/engine/formats/store-path.ts";
 import { DiskCache } from "../../../../src/engine/stores/binary-cache/disk-cache.ts";
-import { FileObjects } from "../../../../src/engine/stores/binary-cache/file.ts";
+import { FileObjects } from "../../../../src/engine/stores/binary-cache/objects/file.ts";
 import { createFakeClock } from "../../../support/fake-clock.ts";
 import { noise } from "../../../support/noise.ts";
 import { startObjectServer } from "../../../support/object-server.ts";

@@ -1,17 +1,17 @@
 // What the tests of binary caches share: paths in memory and caches over any port.
 import { tmpdir } from "node:os";
-import { type Clock, systemClock } from "../../../../src/engine/clock.ts";
+import { type Clock, systemClock } from "../../../../src/engine/base/clock.ts";
 import type { ByteString } from "../../../../src/engine/formats/byte-string.ts";
 import { hashBytes } from "../../../../src/engine/formats/hash.ts";
 import { makeStorePath } from "../../../../src/engine/formats/make-store-path.ts";
-import { encodeTree } from "../../../../src/engine/formats/nar/tree.ts";
 import type { PathInfo } from "../../../../src/engine/formats/path-info.ts";
 import type { StorePath } from "../../../../src/engine/formats/store-path.ts";
 import { CacheStore, type CacheStoreOptions } from "../../../../src/engine/stores/binary-cache/cache-store.ts";
-import { HttpCache } from "../../../../src/engine/stores/binary-cache/http.ts";
-import { HttpClient, type HttpClientOptions } from "../../../../src/engine/stores/binary-cache/http-client.ts";
+import { HttpCache } from "../../../../src/engine/stores/binary-cache/objects/http.ts";
+import { HttpClient, type HttpClientOptions } from "../../../../src/engine/stores/binary-cache/objects/http-client.ts";
 import type { GetPutPort } from "../../../../src/engine/stores/binary-cache/port.ts";
 import type { IncomingPath } from "../../../../src/engine/stores/store.ts";
+import { encodeTree } from "../../../support/nar-tree.ts";
 
 /** A path with its NAR. */
 export interface Sample {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { StorePath } from "../../../../src/engine/formats/store-path.ts";
-import { removeTree } from "../../../../src/engine/stores/embedded/remove.ts";
+import { removeTree } from "../../../../src/engine/stores/embedded/files/remove.ts";
 import { processesWith, until } from "../../../support/processes.ts";
 import { chain } from "./fault-worker.ts";
 import { buildDrv, file, incoming, instantiate, openTestStore, SYSTEM, testPath } from "./support.ts";

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseHash, printHash } from "../../../../src/engine/formats/hash.ts";
 import { parseStorePath, type StorePath } from "../../../../src/engine/formats/store-path.ts";
-import { SILENT_COLLECTOR } from "../../../../src/engine/stores/embedded/collector.ts";
+import { SILENT_COLLECTOR } from "../../../../src/engine/stores/embedded/collector/collector.ts";
 import type { EmbeddedStore } from "../../../../src/engine/stores/embedded/embedded-store.ts";
 import { atLeast, nixGenerations } from "../../../support/nix-generations.ts";
 import { createInstance, type NixInstance } from "../../../support/nix-instance.ts";

@@ -12,8 +12,8 @@ import {
 } from "../../../../src/engine/formats/signature.ts";
 import { hashPartOf, parseStorePath, type StorePath } from "../../../../src/engine/formats/store-path.ts";
 import type { EmbeddedStore } from "../../../../src/engine/stores/embedded/embedded-store.ts";
+import { removeTree } from "../../../../src/engine/stores/embedded/files/remove.ts";
 import { layoutOf, realPathOf } from "../../../../src/engine/stores/embedded/layout.ts";
-import { removeTree } from "../../../../src/engine/stores/embedded/remove.ts";
 import type { Substituter } from "../../../../src/engine/stores/embedded/substitute.ts";
 import { printFault } from "../../../../src/engine/stores/embedded/verify.ts";
 import type { IncomingPath } from "../../../../src/engine/stores/store.ts";

@@ -1,12 +1,12 @@
 // What the tests of the embedded store share: small stores, paths made from trees, builds by derivation file.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { systemClock } from "../../../../src/engine/clock.ts";
+import { systemClock } from "../../../../src/engine/base/clock.ts";
 import { parseDerivation } from "../../../../src/engine/derivation/parse.ts";
 import { needsResolving, resolveDerivation } from "../../../../src/engine/derivation/resolve.ts";
 import { hashBytes } from "../../../../src/engine/formats/hash.ts";
 import { makeStorePath } from "../../../../src/engine/formats/make-store-path.ts";
-import { encodeTree, type NarTree } from "../../../../src/engine/formats/nar/tree.ts";
+import type { NarTree } from "../../../../src/engine/formats/nar/tree.ts";
 import type { PathInfo } from "../../../../src/engine/formats/path-info.ts";
 import { derivationNameOf, parseStorePath, type StorePath } from "../../../../src/engine/formats/store-path.ts";
 import { type EmbeddedStore, openEmbeddedStore } from "../../../../src/engine/stores/embedded/embedded-store.ts";
@@ -19,6 +19,7 @@ import type {
   BuildReporter,
   IncomingPath,
 } from "../../../../src/engine/stores/store.ts";
+import { encodeTree } from "../../../support/nar-tree.ts";
 
 export const SYSTEM = "x86_64-linux";
 

@@ -1,6 +1,6 @@
 // Copies into daemons that fail when a path became valid meanwhile, which all before Nix 2.18 do: what is left is added after all.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { systemClock } from "../../../../src/engine/clock.ts";
+import { systemClock } from "../../../../src/engine/base/clock.ts";
 import { copyPaths } from "../../../../src/engine/stores/copy.ts";
 import { queryOptions } from "../../../../src/engine/stores/remote/client-options.ts";
 import { WorkerStore } from "../../../../src/engine/stores/remote/worker-store.ts";

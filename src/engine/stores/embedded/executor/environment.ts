@@ -4,7 +4,7 @@ import type { DerivationOptions } from "../../../derivation/options.ts";
 import { type ByteString, byteStringOf } from "../../../formats/byte-string.ts";
 import { hashBytes, printHash } from "../../../formats/hash.ts";
 import { STORE_DIR } from "../../../formats/store-path.ts";
-import { type Rewrites, rewriteText } from "./rewrite.ts";
+import { type Rewrites, rewriteText } from "./outputs/rewrite.ts";
 import { attributesWith, printAttributes, printShellAttributes } from "./structured-attributes.ts";
 
 /** Where the builder finds itself (`sandbox-build-dir`). */

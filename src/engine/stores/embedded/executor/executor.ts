@@ -1,20 +1,20 @@
 // Builds derivations on this machine: one build from its locks to its registered outputs (Nix: DerivationGoal, LocalDerivationGoal).
 import { statfsSync } from "node:fs";
+import { EngineError, messageOf, withHint } from "../../../base/errors.ts";
 import type { BuildResult } from "../../../derivation/build-result.ts";
 import type { BasicDerivation } from "../../../derivation/derivation.ts";
 import { type DerivationOptions, parseDerivationOptions } from "../../../derivation/options.ts";
-import { EngineError, messageOf, withHint } from "../../../errors.ts";
 import type { PathInfo } from "../../../formats/path-info.ts";
 import type { StorePath } from "../../../formats/store-path.ts";
 import type { BuildAnswer, BuildReporter, BuildRequest } from "../../store.ts";
 import type { StoreCore } from "../core.ts";
-import { hashPath } from "../dump.ts";
+import { hashPath } from "../files/dump.ts";
+import { lockPaths } from "../files/path-locks.ts";
 import { realPathOf } from "../layout.ts";
-import { lockPaths } from "../path-locks.ts";
 import { BuildFailure, failureOf } from "./failure.ts";
-import { compareOutputs, installOutputs } from "./install.ts";
-import { outputFault } from "./output-checks.ts";
-import { examineOutputs, scratchPathOf } from "./outputs.ts";
+import { compareOutputs, installOutputs } from "./outputs/install.ts";
+import { outputFault } from "./outputs/output-checks.ts";
+import { examineOutputs, scratchPathOf } from "./outputs/outputs.ts";
 import { Runner } from "./runner.ts";
 
 /** With less space (bytes) than this on the store's disk a failure may be the disk's (Nix: 8 MiB). */
@@ -38,7 +38,7 @@ export class Executor {
 
   /** How builders are shut in here. Throws `EXECUTOR_NO_SANDBOX`. */
   async sandboxKind(): Promise<"bwrap" | "unshare" | "chroot"> {
-    return (await this.#runner.surroundings()).capability.type;
+    return (await this.#runner.offered()).capability.type;
   }
 
   /** See {@link BuildStore.build}. Never rejects but when the signal aborts it or the store itself is broken. */

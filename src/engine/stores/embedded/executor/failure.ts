@@ -2,7 +2,7 @@
 
 import { constants } from "node:os";
 import type { BuildStatus } from "../../../derivation/build-result.ts";
-import type { RunOutcome } from "./run.ts";
+import type { RunOutcome } from "./process/run.ts";
 
 /** Ends a build with a status and message of the result; nothing is wrong with the store. */
 export class BuildFailure extends Error {

@@ -3,11 +3,11 @@ import { chmodSync, createReadStream, createWriteStream } from "node:fs";
 import { Agent as HttpAgent, get as httpGet, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, get as httpsGet } from "node:https";
 import { pipeline } from "node:stream/promises";
+import { EngineError, messageOf } from "../../../base/errors.ts";
 import type { BasicDerivation } from "../../../derivation/derivation.ts";
-import { EngineError, messageOf } from "../../../errors.ts";
 import { type ByteString, textOf } from "../../../formats/byte-string.ts";
 import { parseHash, printHash } from "../../../formats/hash.ts";
-import { restorePath } from "../restore.ts";
+import { restorePath } from "../files/restore.ts";
 import { fileBehind } from "./file-address.ts";
 
 const MAX_REDIRECTS = 20;

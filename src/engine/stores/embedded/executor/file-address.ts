@@ -1,8 +1,8 @@
 // Which files of this machine `builtin:fetchurl` may read: it runs outside of any sandbox, so only those a sandboxed builder could see.
 import { realpathSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { messageOf } from "../../../errors.ts";
-import { parseSandboxPath } from "./sandbox-paths.ts";
+import { messageOf } from "../../../base/errors.ts";
+import { parseSandboxPath } from "./sandbox/sandbox-paths.ts";
 
 /** The answer: the file to read, or why it is not read. */
 export type FileAnswer =

@@ -1,38 +1,35 @@
 // Runs one builder in what this machine offers: prepares its directories and environment, and hands back what it left.
-import { spawnSync } from "node:child_process";
 import { existsSync, openSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
+import { EngineError } from "../../../base/errors.ts";
 import type { DerivationOptions } from "../../../derivation/options.ts";
 import { outputPlaceholder } from "../../../derivation/placeholders.ts";
-import { EngineError } from "../../../errors.ts";
 import { type ByteString, byteStringOf, textOf } from "../../../formats/byte-string.ts";
-import type { StorePath } from "../../../formats/store-path.ts";
-import { baseNameOf } from "../../../formats/store-path.ts";
+import { baseNameOf, type StorePath } from "../../../formats/store-path.ts";
 import type { BuildReporter, BuildRequest } from "../../store.ts";
 import type { StoreCore } from "../core.ts";
-import { searchPath } from "../flock.ts";
-import { BuildLog } from "./build-log.ts";
-import { type BuildUser, endAllOf, type IdRange, takeBuildUser } from "./build-users.ts";
-import { type Capability, fallingBack, ownBuildIds, probeCapability, UNSANDBOXED_NOTICE } from "./capability.ts";
+import { searchPath } from "../files/flock.ts";
 import { makeEnvironment } from "./environment.ts";
 import { BuildFailure } from "./failure.ts";
 import { fetchUrl } from "./fetchurl.ts";
-import { hostMounts, notCovered } from "./host-paths.ts";
-import { keepBuildDir } from "./keep.ts";
-import { type LogPipe, LogPipes } from "./log-pipe.ts";
-import { exportedPaths, type GraphSource, printGraphJson, printGraphText } from "./references-graph.ts";
-import { type Rewrites, rewriteText } from "./rewrite.ts";
-import { type RunOutcome, run } from "./run.ts";
-import { bubblewrapCommand } from "./sandbox-bwrap.ts";
-import { chrootCommand, fillChroot, killInside } from "./sandbox-chroot.ts";
-import { namesShell, resolveSandboxPaths } from "./sandbox-paths.ts";
-import type { SandboxCommand, SandboxPlan, Scratch } from "./sandbox-plan.ts";
-import { findSandboxShell, findStaticBusybox, type SandboxShell } from "./sandbox-shell.ts";
-import { unshareCommand } from "./sandbox-unshare.ts";
-import { makeDirectory, makeEtc, makeScratch, placeInputs, writeBuildFiles } from "./scratch.ts";
-import { strayDescriptors } from "./stray-descriptors.ts";
-import { Watchdog } from "./watchdog.ts";
+import { lookAround, type Offered } from "./offered.ts";
+import { keepBuildDir } from "./outputs/keep.ts";
+import { exportedPaths, type GraphSource, printGraphJson, printGraphText } from "./outputs/references-graph.ts";
+import { type Rewrites, rewriteText } from "./outputs/rewrite.ts";
+import { BuildLog } from "./process/build-log.ts";
+import { type BuildUser, endAllOf, takeBuildUser } from "./process/build-users.ts";
+import type { LogPipe } from "./process/log-pipe.ts";
+import { type RunOutcome, run } from "./process/run.ts";
+import { Watchdog } from "./process/watchdog.ts";
+import { type Capability, UNSANDBOXED_NOTICE } from "./sandbox/capability.ts";
+import { hostMounts, notCovered } from "./sandbox/host-paths.ts";
+import { bubblewrapCommand } from "./sandbox/sandbox-bwrap.ts";
+import { chrootCommand, fillChroot, killInside } from "./sandbox/sandbox-chroot.ts";
+import { resolveSandboxPaths } from "./sandbox/sandbox-paths.ts";
+import type { SandboxCommand, SandboxPlan, Scratch } from "./sandbox/sandbox-plan.ts";
+import { unshareCommand } from "./sandbox/sandbox-unshare.ts";
+import { makeEtc, makeScratch, placeInputs, writeBuildFiles } from "./scratch.ts";
 
 /** One run. */
 export interface BuilderRun {
@@ -59,27 +56,10 @@ export interface BuilderLeavings {
   discard(): void;
 }
 
-/** What is found out once for all builds. */
-export interface Surroundings {
-  readonly capability: Capability;
-  /** The directory builds have theirs in: open to the users builders run as, in one that is not. */
-  readonly room: string;
-  /** The users builders may run as, null where they run as this process's. */
-  readonly ids: IdRange | null;
-  readonly shell: SandboxShell | null;
-  readonly starter: string | null;
-  readonly stray: readonly number[];
-  readonly pipes: LogPipes;
-  /** `/etc` of builders without network. */
-  readonly etc: string;
-  /** `setarch -R` works: addresses are the same in each run. */
-  readonly setarch: boolean;
-}
-
 /** Runs builders for one open store. */
 export class Runner {
   readonly #core: StoreCore;
-  #surroundings: Promise<Surroundings> | null = null;
+  #offered: Promise<Offered> | null = null;
   readonly #watchdog = new Watchdog();
   #noticed = false;
 
@@ -93,15 +73,15 @@ export class Runner {
    */
   async run(build: BuilderRun): Promise<BuilderLeavings> {
     const work = await this.#core.workDir();
-    const surroundings = await this.surroundings();
-    const dir = `${surroundings.room}/${basename(work.fresh("build"))}`;
+    const offered = await this.offered();
+    const dir = `${offered.room}/${basename(work.fresh("build"))}`;
     const builtin = build.request.derivation.builder.startsWith("builtin:");
     let user: BuildUser | null = null;
     try {
-      if (surroundings.capability.type === "chroot" && !builtin) this.#warn(build.report);
-      if (surroundings.ids !== null && !builtin) user = await takeBuildUser(surroundings.ids);
+      if (offered.capability.type === "chroot" && !builtin) this.#warn(build.report);
+      if (offered.ids !== null && !builtin) user = await takeBuildUser(offered.ids);
       const uid = user?.uid ?? null;
-      const scratch = makeScratch(dir, surroundings.capability.type === "chroot", uid);
+      const scratch = makeScratch(dir, offered.capability.type === "chroot", uid);
       const log = new BuildLog(
         this.#core.layout,
         build.request.drvPath,
@@ -112,7 +92,7 @@ export class Runner {
       try {
         outcome = builtin
           ? await this.#runBuiltin(build, scratch, log)
-          : await this.#runProgram(build, scratch, uid, surroundings, log);
+          : await this.#runProgram(build, scratch, uid, offered, log);
       } finally {
         log.close();
       }
@@ -134,34 +114,9 @@ export class Runner {
   }
 
   /** What is found out once. Throws `EXECUTOR_NO_SANDBOX` and what keeps builds from running here. */
-  surroundings(): Promise<Surroundings> {
-    this.#surroundings ??= this.#lookAround();
-    return this.#surroundings;
-  }
-
-  async #lookAround(): Promise<Surroundings> {
-    const { settings } = this.#core;
-    const ids = ownBuildIds();
-    const capability = fallingBack(
-      probeCapability(settings.sandboxProgram, ids?.first ?? null),
-      settings.sandboxFallback,
-    );
-    const work = await this.#core.workDir();
-    const room = work.fresh("room");
-    makeDirectory(room, 0o755);
-    const etc = `${room}/etc`;
-    makeEtc(etc, false);
-    return {
-      capability,
-      ids,
-      room,
-      starter: findStaticBusybox(),
-      stray: strayDescriptors(),
-      shell: namesShell(settings.sandboxPaths ?? []) ? null : findSandboxShell(),
-      pipes: new LogPipes((kind) => work.fresh(kind)),
-      etc,
-      setarch: canSetarch(),
-    };
+  offered(): Promise<Offered> {
+    this.#offered ??= lookAround(this.#core);
+    return this.#offered;
   }
 
   #warn(report: BuildReporter): void {
@@ -174,15 +129,15 @@ export class Runner {
     build: BuilderRun,
     scratch: Scratch,
     uid: number | null,
-    surroundings: Surroundings,
+    offered: Offered,
     log: BuildLog,
   ): Promise<RunOutcome> {
     const { request, report, signal } = build;
-    const { capability } = surroundings;
-    const pipe = await surroundings.pipes.open();
-    const plan = this.#plan(build, scratch, uid, pipe, surroundings);
+    const { capability } = offered;
+    const pipe = await offered.pipes.open();
+    const plan = this.#plan(build, scratch, uid, pipe, offered);
     const inRoot = capability.type === "chroot";
-    const command = wrapped(commandFor(capability, plan), surroundings.setarch, request.derivation.platform);
+    const command = wrapped(commandFor(capability, plan), offered.setarch, request.derivation.platform);
     if (inRoot) await fillChroot(plan);
     const descriptorOf = (bytes: Uint8Array, name: string): number => {
       const file = `${scratch.dir}/${name}`;
@@ -198,7 +153,7 @@ export class Runner {
           environment: { PATH: searchPath() },
           descriptors: command.inputs.map((input, index) => descriptorOf(input, `input-${index}`)),
           start: command.start === null ? null : descriptorOf(command.start, "start"),
-          strayDescriptors: surroundings.stray,
+          strayDescriptors: offered.stray,
           pipe,
           ...request.options,
           output: (bytes) => log.write(bytes),
@@ -222,13 +177,7 @@ export class Runner {
     }
   }
 
-  #plan(
-    build: BuilderRun,
-    scratch: Scratch,
-    uid: number | null,
-    pipe: LogPipe,
-    surroundings: Surroundings,
-  ): SandboxPlan {
+  #plan(build: BuilderRun, scratch: Scratch, uid: number | null, pipe: LogPipe, offered: Offered): SandboxPlan {
     const { layout, database, settings } = this.#core;
     const { derivation } = build.request;
     const types = new Set([...derivation.outputs.values()].map((output) => output.type));
@@ -237,7 +186,7 @@ export class Runner {
     const { variables, files } = this.#environment(build, rewrites, types.has("fixed"), types.has("impure"));
     writeBuildFiles(scratch, files, uid);
 
-    let etc = surroundings.etc;
+    let etc = offered.etc;
     if (network) {
       etc = `${scratch.dir}/etc`;
       makeEtc(etc, true);
@@ -247,7 +196,7 @@ export class Runner {
     const outputs = new Set<string>(build.scratchPaths.values());
     const all = new Map([...extra.inputs, ...inputs].map((input) => [input.path, input]));
     const host = hostMounts(build.options.impureHostDeps, settings.allowedImpureHostDeps);
-    const shellMounts = notCovered(surroundings.shell?.mounts ?? [], host);
+    const shellMounts = notCovered(offered.shell?.mounts ?? [], host);
     const mounts = [...host, ...shellMounts, ...extra.mounts];
     if (settings.systemFeatures.includes("kvm") && existsSync("/dev/kvm")) {
       mounts.push({ target: "/dev/kvm", source: "/dev/kvm", writable: true });
@@ -266,11 +215,11 @@ export class Runner {
       variables,
       builder: commandText(derivation.builder, rewrites),
       args: derivation.args.map((argument) => commandText(argument, rewrites)),
-      starter: surroundings.starter,
+      starter: offered.starter,
       uid,
-      strayDescriptors: surroundings.stray,
+      strayDescriptors: offered.stray,
       logPipe: pipe.path,
-      busyboxShell: shellMounts.length > 0 && (surroundings.shell?.busybox ?? false),
+      busyboxShell: shellMounts.length > 0 && (offered.shell?.busybox ?? false),
       shmSize: settings.shmSize,
       maxProcesses: settings.maxProcesses,
     };
@@ -385,12 +334,4 @@ function wrapped(command: SandboxCommand, setarch: boolean, platform: string): S
     program: "/bin/sh",
     args: ["-c", 'umask 022; ulimit -Sc 0; exec "$@"', "sh", ...before, command.program, ...command.args],
   };
-}
-
-function canSetarch(): boolean {
-  const { status } = spawnSync("setarch", ["-R", "/bin/sh", "-c", ":"], {
-    stdio: "ignore",
-    env: { PATH: searchPath() },
-  });
-  return status === 0;
 }

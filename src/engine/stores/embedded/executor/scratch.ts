@@ -13,7 +13,7 @@ import {
 import { type ByteString, toBytes } from "../../../formats/byte-string.ts";
 import { baseNameOf, type StorePath } from "../../../formats/store-path.ts";
 import { realPathOf, type StoreLayout } from "../layout.ts";
-import { GROUP, HOSTS, NSSWITCH, PASSWD, type SandboxInput, type Scratch } from "./sandbox-plan.ts";
+import { GROUP, HOSTS, NSSWITCH, PASSWD, type SandboxInput, type Scratch } from "./sandbox/sandbox-plan.ts";
 
 /** Files of the host a builder with network resolves names by. */
 const NETWORK_FILES = ["resolv.conf", "services", "hosts"];

@@ -13,9 +13,9 @@ import {
 } from "../../../../../src/engine/formats/signature.ts";
 import type { StorePath } from "../../../../../src/engine/formats/store-path.ts";
 import type { EmbeddedStore } from "../../../../../src/engine/stores/embedded/embedded-store.ts";
-import { parseLibraries } from "../../../../../src/engine/stores/embedded/executor/sandbox-shell.ts";
+import { parseLibraries } from "../../../../../src/engine/stores/embedded/executor/sandbox/sandbox-shell.ts";
+import { removeTree } from "../../../../../src/engine/stores/embedded/files/remove.ts";
 import { realPathOf } from "../../../../../src/engine/stores/embedded/layout.ts";
-import { removeTree } from "../../../../../src/engine/stores/embedded/remove.ts";
 import type { EmbeddedSettings } from "../../../../../src/engine/stores/embedded/settings.ts";
 import { processesWith, until } from "../../../../support/processes.ts";
 import { buildDrv, Heard, instantiate, openTestStore, SYSTEM, shellDerivation } from "../support.ts";

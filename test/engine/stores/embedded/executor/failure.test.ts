@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { failureOf } from "../../../../../src/engine/stores/embedded/executor/failure.ts";
-import type { RunOutcome } from "../../../../../src/engine/stores/embedded/executor/run.ts";
+import type { RunOutcome } from "../../../../../src/engine/stores/embedded/executor/process/run.ts";
 
 const drvPath = "/nix/store/00000000000000000000000000000000-x.drv";
 const about = { drvPath, transient: false, diskFull: false, timeout: 5, maxSilentTime: 7, maxLogSize: 9n };

@@ -1,0 +1,12 @@
+// Where the program's own files lie that are started or read as files: beside the sources, in dist/, and beside the bundle.
+import { fileURLToPath } from "node:url";
+
+// The bundle is dist/program/*.js; this file itself is engine/program-files, two folders below the root of the tree it is in.
+const BUNDLED = /\/program\/[^/]+\.js$/.test(import.meta.url);
+const ROOT = new URL(BUNDLED ? "../src/" : "../../", import.meta.url);
+const EXTENSION = import.meta.url.endsWith(".ts") ? "ts" : "js";
+
+/** The path of a module of the program. @param module below `src`, without extension, such as `engine/commands/demo/book` */
+export function programFile(module: string): string {
+  return fileURLToPath(new URL(`${module}.${EXTENSION}`, ROOT));
+}

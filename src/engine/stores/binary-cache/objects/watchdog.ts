@@ -1,0 +1,55 @@
+// Ends what makes no progress: a timer that is put back with every sign of life.
+import type { Clock } from "../../../base/clock.ts";
+
+/** Calls back once when nothing has been touched for `limitMs`; 0 never does. */
+export class Watchdog {
+  readonly #clock: Clock;
+  readonly #limitMs: number;
+  readonly #bark: () => void;
+  #last: number;
+  #takeBack: () => void = () => undefined;
+
+  constructor(clock: Clock, limitMs: number, bark: () => void) {
+    this.#clock = clock;
+    this.#limitMs = limitMs;
+    this.#bark = bark;
+    this.#last = clock.now();
+    if (limitMs > 0) this.#arm(limitMs);
+  }
+
+  /** A sign of life. Cheap: no timer is made. */
+  touch(): void {
+    this.#last = this.#clock.now();
+  }
+
+  stop(): void {
+    this.#takeBack();
+  }
+
+  #arm(delayMs: number): void {
+    this.#takeBack = this.#clock.after(delayMs, () => {
+      const idle = this.#clock.now() - this.#last;
+      if (idle >= this.#limitMs) this.#bark();
+      else this.#arm(this.#limitMs - idle);
+    });
+  }
+}
+
+/** Waits, or throws the signal's reason. */
+export function delay(clock: Clock, delayMs: number, signal: AbortSignal | null): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) {
+      reject(signal.reason);
+      return;
+    }
+    const abort = (): void => {
+      takeBack();
+      reject(signal?.reason);
+    };
+    const takeBack = clock.after(delayMs, () => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    });
+    signal?.addEventListener("abort", abort, { once: true });
+  });
+}

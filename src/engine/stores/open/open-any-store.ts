@@ -1,0 +1,131 @@
+// Opens whatever store a reference names, for commands that only read, copy or ask.
+import { existsSync } from "node:fs";
+import type { Clock } from "../../base/clock.ts";
+import { EngineError, withHint } from "../../base/errors.ts";
+import type { Surroundings } from "../../base/surroundings.ts";
+import type { LoadedConfig } from "../../config/load.ts";
+import { type CacheReference, parseStoreReference, type StoreReference } from "../../config/store-reference.ts";
+import { Transports } from "../../transports/open.ts";
+import type { CacheStore } from "../binary-cache/cache-store.ts";
+import type { EmbeddedStore } from "../embedded/embedded-store.ts";
+import { layoutOf } from "../embedded/layout.ts";
+import type { DestinationStore, MachineStore, StoreDescription } from "../store.ts";
+import { openDestination } from "./open-destination.ts";
+import { openOwnCaches } from "./open-own-caches.ts";
+import { openRemote } from "./open-remote.ts";
+import { readSshOptions } from "./ssh-environment.ts";
+
+/** What kind of store it is, and so what it can do. */
+type Kind =
+  /** This program's own; `root` holds `nix/store`. */
+  | { readonly type: "embedded"; readonly store: EmbeddedStore; readonly root: string }
+  /** The Nix of this machine. */
+  | { readonly type: "daemon"; readonly store: DestinationStore }
+  /** Another machine. */
+  | { readonly type: "machine"; readonly store: MachineStore }
+  | { readonly type: "cache"; readonly store: CacheStore };
+
+/** An open store and what ends it. */
+export type AnyStore = Kind & {
+  /** The store as Nix's own programs are told of it (`--store`), null for their own choice. */
+  readonly nixStore: string | null;
+  /** What answered. Throws for a cache that is not there. */
+  describe(): Promise<StoreDescription>;
+  close(): Promise<void>;
+};
+
+/**
+ * Opens a store by its reference. A binary cache is not asked for anything yet.
+ * @param directory whether a private store is made where there is none: only by what writes to it
+ * @throws EngineError of family `config`, `transport`, `protocol` or `store`
+ */
+export async function openAnyStore(
+  text: string,
+  config: LoadedConfig,
+  surroundings: Surroundings,
+  clock: Clock,
+  notice: (message: string) => void,
+  directory: "made" | "demanded" = "demanded",
+): Promise<AnyStore> {
+  const { environment } = surroundings;
+  const { sshSettings, warnings } = readSshOptions(environment);
+  for (const warning of warnings) notice(warning);
+  const { reference, warnings: unknown } = parseStoreReference(text, config.context);
+  for (const warning of unknown) notice(warning);
+  if (directory === "demanded") demandDirectory(reference, text);
+  if (reference.type === "cache") return openCacheStore(reference, config, environment, clock, notice);
+  const transports = new Transports({
+    clock,
+    environment,
+    notice: ({ message, hint }) => notice(withHint(message, hint)),
+  });
+  const ending = (store: MachineStore) => async (): Promise<void> => {
+    await store.close();
+    transports.close();
+  };
+  try {
+    if (reference.type === "ssh") {
+      const { store, description } = await openRemote(
+        { reference, transports, sshSettings, clock, maxBuilds: 1, useSubstitutes: false, wrap: (opener) => opener },
+        new AbortController().signal,
+      );
+      return { type: "machine", store, nixStore: text, describe: async () => description, close: ending(store) };
+    }
+    let embedded: EmbeddedStore | null = null;
+    const { store, description, root, nixStore } = await openDestination({
+      config: { ...config, settings: { ...config.settings, store: text } },
+      transports,
+      clock,
+      environment,
+      // Only what the stores at hand need is loaded: it is half of the program.
+      openEmbedded: async (directory, forStore) => {
+        const { openEmbedded } = await import("./open-embedded.ts");
+        embedded = await openEmbedded(directory, forStore, environment, clock, notice);
+        return embedded;
+      },
+      openOwnCaches: () => openOwnCaches({ config, environment, clock, sshSettings, notice }),
+    });
+    const common = { nixStore, describe: async () => description, close: ending(store) };
+    if (embedded !== null && root !== null) return { type: "embedded", store: embedded, root, ...common };
+    return { type: "daemon", store, ...common };
+  } catch (error) {
+    transports.close();
+    throw error;
+  }
+}
+
+/** A command that only looks at a store, or takes from it, makes none. */
+function demandDirectory(reference: StoreReference, text: string): void {
+  if (reference.type !== "local" || reference.root === null) return;
+  if (existsSync(layoutOf(reference.root).database)) return;
+  throw new EngineError("store", "STORE_NOT_THERE", `expected a store at '${reference.root}', found none`, {
+    hint: `check the name; building with --store ${text} makes one`,
+  });
+}
+
+async function openCacheStore(
+  reference: CacheReference,
+  config: LoadedConfig,
+  environment: Surroundings["environment"],
+  clock: Clock,
+  notice: (message: string) => void,
+): Promise<AnyStore> {
+  const [{ openCache }, { openDiskCache }] = await Promise.all([
+    import("../binary-cache/open-cache.ts"),
+    import("./open-substituters.ts"),
+  ]);
+  // Who names a cache wants to know what is there now.
+  const settings = { ...config.settings, narinfoCacheNegativeTtl: 0 };
+  const diskCache = openDiskCache({ ...config, settings }, clock);
+  const store = openCache({ reference, settings, environment, clock, random: Math.random, notice, diskCache });
+  return {
+    type: "cache",
+    store,
+    nixStore: null,
+    describe: () => store.describe(),
+    close: async () => {
+      await store.close();
+      diskCache.close();
+    },
+  };
+}
