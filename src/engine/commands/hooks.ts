@@ -104,7 +104,12 @@ export async function retryHooks(
     const queue = new DurableQueue({
       rules: queueRules(config, Math.random),
       file: QueueFile.open({ directory, pid: process.pid, notice }),
-      ...{ clock, notice, wishes: [], wayOut: WAY_OUT, runId: "retry", store: config.settings.store },
+      clock,
+      notice,
+      wishes: [],
+      wayOut: WAY_OUT,
+      runId: "retry",
+      store: config.settings.store,
       publish: report.event,
       isAsked: isChosen,
       isLeftAlone: (job) => !isChosen(job),

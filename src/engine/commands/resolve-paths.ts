@@ -76,7 +76,11 @@ export class Resolver {
         const { arguments: given } = request.evaluation;
         const { runBuildFile } = await import("../evaluate/build-file/run-build-file.ts");
         return runBuildFile({
-          ...{ file, attributes, cwd, environment, signal },
+          file,
+          attributes,
+          cwd,
+          environment,
+          signal,
           arguments: given,
           store: opened.store,
           onMessage: this.#notice,

@@ -45,9 +45,15 @@ const texts = list(text);
 const outputs = list(fields({ name: text, path: text } satisfies Shape<OutputPath>));
 
 const failure = fields({
-  ...{ kind: oneOf("final", "machinery"), status: text, message: text, logTail: texts, machine: orNull(text) },
+  kind: oneOf("final", "machinery"),
+  status: text,
+  message: text,
+  logTail: texts,
+  machine: orNull(text),
   exitClass: oneOf("build", "timeout", "hashMismatch", "notDeterministic", "other"),
-  ...{ logFile: orNull(text), keptDirectory: orNull(text), attempts: texts },
+  logFile: orNull(text),
+  keptDirectory: orNull(text),
+  attempts: texts,
 } satisfies Shape<BuildFailure>);
 
 const goalResult = variant({
@@ -78,20 +84,27 @@ const waitingReason = variant({
 } satisfies Shapes<WaitingReason>);
 
 const goal = fields({
-  ...{
-    goal: text,
-    name: text,
-    kind: oneOf("derivation", "path"),
-    system: text,
-    requiredFeatures: texts,
-    outputs: texts,
-  },
-  ...{ inputs: texts, isTarget: truth, expectedMs: orNull(amount) },
+  goal: text,
+  name: text,
+  kind: oneOf("derivation", "path"),
+  system: text,
+  requiredFeatures: texts,
+  outputs: texts,
+  inputs: texts,
+  isTarget: truth,
+  expectedMs: orNull(amount),
 } satisfies Shape<GoalDescription>);
 
 const outcome = fields({
-  ...{ exitStatus: count(255), built: number, substituted: number, alreadyValid: number, failed: number },
-  ...{ cancelled: number, notBuilt: number, outputs: texts, interrupted: truth },
+  exitStatus: count(255),
+  built: number,
+  substituted: number,
+  alreadyValid: number,
+  failed: number,
+  cancelled: number,
+  notBuilt: number,
+  outputs: texts,
+  interrupted: truth,
 } satisfies Shape<RunOutcome>);
 
 const estimate = fields({ lowMs: amount, highMs: amount, unpredictable: number } satisfies Shape<Estimate>);
@@ -104,8 +117,15 @@ const buildEnd = variant({
 } satisfies Shapes<BuildEnd>);
 
 const machine = fields({
-  ...{ machine: text, uri: text, systems: texts, slots, speedFactor: amount, supportedFeatures: texts },
-  ...{ mandatoryFeatures: texts, buildCores: orNull(slots), cores: orNull(slots) },
+  machine: text,
+  uri: text,
+  systems: texts,
+  slots,
+  speedFactor: amount,
+  supportedFeatures: texts,
+  mandatoryFeatures: texts,
+  buildCores: orNull(slots),
+  cores: orNull(slots),
 } satisfies Shape<MachineDescription>);
 
 const machineState = variant({
@@ -134,15 +154,13 @@ const round = { goal: text, round: number };
 
 const EVENTS: Shapes<EngineEvent> = {
   runStarted: {
-    ...{
-      eventsVersion: number,
-      runId: text,
-      program: text,
-      store: text,
-      policy: text,
-      keepGoing: truth,
-      rounds: number,
-    },
+    eventsVersion: number,
+    runId: text,
+    program: text,
+    store: text,
+    policy: text,
+    keepGoing: truth,
+    rounds: number,
   },
   runStageChanged: { stage: oneOf("evaluating", "opening", "planning", "building", "finishing"), detail: text },
   runStopping: { how, reason: text },
@@ -150,8 +168,13 @@ const EVENTS: Shapes<EngineEvent> = {
   dispatchResumed: {},
   estimateChanged: { remaining: orNull(estimate) },
   noticeRaised: {
-    ...{ level, code: text, message: text, hint: orNull(text), cause: orNull(text) },
-    ...{ machine: orNull(text), goal: orNull(text) },
+    level,
+    code: text,
+    message: text,
+    hint: orNull(text),
+    cause: orNull(text),
+    machine: orNull(text),
+    goal: orNull(text),
   },
   runHeld: { exitStatus: count(255) },
   runFinished: { outcome },
@@ -162,8 +185,16 @@ const EVENTS: Shapes<EngineEvent> = {
   goalFinished: { goal: text, result: goalResult },
   goalReopened: { goal: text },
   buildAssigned: {
-    ...{ claim: text, goal: text, machine: text, slot: slots, attempt: number, round: number, rounds: number },
-    ...{ isCheck: truth, expectedMs: orNull(amount), explanation: text },
+    claim: text,
+    goal: text,
+    machine: text,
+    slot: slots,
+    attempt: number,
+    round: number,
+    rounds: number,
+    isCheck: truth,
+    expectedMs: orNull(amount),
+    explanation: text,
   },
   buildStageChanged: { claim: text, stage },
   buildPhaseChanged: { claim: text, phase: text },
@@ -171,7 +202,11 @@ const EVENTS: Shapes<EngineEvent> = {
   buildLogged: { claim: text, lines: texts },
   buildEnded: { claim: text, durationMs: amount, result: buildEnd },
   copyStarted: {
-    ...{ copy: text, direction: oneOf("upload", "download"), machine: text, claim: orNull(text), paths: number },
+    copy: text,
+    direction: oneOf("upload", "download"),
+    machine: text,
+    claim: orNull(text),
+    paths: number,
     expectedBytes: decimal,
   },
   copyProgressed: { copy: text, doneBytes: decimal },
@@ -182,7 +217,12 @@ const EVENTS: Shapes<EngineEvent> = {
   machineIdentified: { machine: text, nixVersion: orNull(text), protocol: text, trusted: orNull(truth) },
   roundFinished: { ...round, claim: text, rounds: number, machine: text, verdict: oneOf("first", "same", "differs") },
   outputDiffered: {
-    ...{ ...round, output: text, firstPath: text, otherPath: orNull(text), firstMachine: text, otherMachine: text },
+    ...round,
+    output: text,
+    firstPath: text,
+    otherPath: orNull(text),
+    firstMachine: text,
+    otherMachine: text,
     summary: texts,
   },
   hookQueued: { hook: text, kind: oneOf("postBuild", "diff", "upload"), goal: text, paths: texts },
@@ -190,7 +230,11 @@ const EVENTS: Shapes<EngineEvent> = {
   hookLogged: { hook: text, lines: texts },
   hookFinished: { hook: text, result: hookResult },
   usageSampled: {
-    ...{ machine: text, host: orNull(text), cores: list(amount), load1: amount, memoryUsedBytes: decimal },
+    machine: text,
+    host: orNull(text),
+    cores: list(amount),
+    load1: amount,
+    memoryUsedBytes: decimal,
     memoryTotalBytes: decimal,
   },
   usageUnavailable: { machine: text, reason: text },

@@ -190,7 +190,9 @@ export class DurableQueue {
     const { queued, retrying, failed } = this.#queue.counts("own");
     const earlier = this.#queue.counts("earlier");
     return {
-      ...{ done: this.#done, failed, left: queued + retrying },
+      done: this.#done,
+      failed,
+      left: queued + retrying,
       earlier: earlier.queued + earlier.retrying + earlier.failed,
     };
   }

@@ -17,6 +17,7 @@ import { printOwner, thisProcess } from "../memory/owner.ts";
 import { openReservations } from "../memory/reservations.ts";
 import { openDecisionRecord } from "../scheduler/perform/decision-file.ts";
 import { Driver } from "../scheduler/perform/driver.ts";
+import type { Fact } from "../scheduler/plan/fact.ts";
 import { goalsToBuild } from "../scheduler/plan/goals/goal-specs.ts";
 import { createPlan } from "../scheduler/plan/state/plan.ts";
 import { type OpenedDestination, openDestination } from "../stores/open/open-destination.ts";
@@ -28,9 +29,10 @@ import { SAMPLER_COMMAND } from "../usage/samples/sampler-command.ts";
 import type { BuildRunOptions } from "./build-run-options.ts";
 import { openDifferences } from "./differences.ts";
 import { type DryRun, dryRunOf } from "./dry-run.ts";
-import { linkResults, type TargetResult } from "./finish/link-results.ts";
+import { linkResults, type TargetResult } from "./link-results.ts";
 import type { RunHooks } from "./listeners/background-hooks.ts";
 import { Durations } from "./listeners/durations.ts";
+import { Listeners } from "./listeners/listeners.ts";
 import { RunJournal, takeBackUnverified } from "./listeners/run-journal.ts";
 import { Samplers } from "./listeners/samplers.ts";
 import { SentRates } from "./listeners/sent-rates.ts";
@@ -47,11 +49,8 @@ export class BuildRun {
   #driver: Driver | null = null;
   #hooks: RunHooks | null = null;
   readonly #logs: LogKeeper;
-  readonly #hookLogs: HookLogs;
-  #samplers: Samplers | null = null;
-  #durations: Durations | null = null;
+  readonly #listeners = new Listeners();
   #journal: RunJournal | null = null;
-  #sent: SentRates | null = null;
   /** Targets that failed, whose outputs may be valid all the same: a check found a difference. */
   readonly #failed = new Set<string>();
   #results: readonly TargetResult[] = [];
@@ -65,11 +64,17 @@ export class BuildRun {
       owner: printOwner(thisProcess()),
       tailLines: logLines,
     });
-    this.#hookLogs = new HookLogs(this.#logs);
     this.events = createEventChannel(
       () => options.clock.wallTime(),
       (run) => setImmediate(run),
     );
+    this.#listeners.add("reader", { event: (event) => this.events.publish(event) });
+    this.#listeners.add("failedTargets", {
+      event: (event) => {
+        if (event.type === "goalFinished" && event.result.type === "failed") this.#failed.add(event.goal);
+        if (event.type === "goalReopened") this.#failed.delete(event.goal);
+      },
+    });
   }
 
   /** Tells the reader something that came from beside the engine: what a build file prints. */
@@ -145,6 +150,8 @@ export class BuildRun {
       environment,
       notice: ({ code, message, hint }) => this.#publish(messageNotice(message, "warning", code, hint)),
     });
+    const closing = new AsyncDisposableStack();
+    closing.defer(() => transports.close());
     const machines = runMachines(config, listed.machines, availableParallelism());
     this.#publish({
       type: "runStarted",
@@ -160,7 +167,7 @@ export class BuildRun {
     for (const { error } of listed.problems) this.#publish(noticeOf(error, "warning"));
     this.#publish({ type: "runStageChanged", stage: "opening", detail: settings.store });
     const destination = openDestination({ config, transports, clock, environment, ...stores }, this.#abort.signal);
-    destination.catch(() => undefined);
+    closing.defer(async () => (await destination.catch(() => null))?.store.close());
     const connector = new Connector({
       config,
       machines,
@@ -171,20 +178,16 @@ export class BuildRun {
       wrap: wrapOpener,
       environment,
     });
-    return { transports, machines, destination, connector };
+    closing.defer(() => connector.close());
+    const hookLogs = new HookLogs(this.#logs);
+    this.#listeners.add("hookLogs", { event: (event) => hookLogs.hear(event) });
+    closing.defer(() => hookLogs.close());
+    return { machines, destination, connector, closing };
   }
 
   async #close(scope: Scope): Promise<void> {
     this.#abort.abort(new Error("the run ended"));
-    this.#samplers?.close();
-    await this.#driver?.close();
-    await this.#hooks?.close();
-    await this.#hookLogs.close();
-    this.#durations?.close();
-    await scope.connector.close();
-    const opened = await scope.destination.catch(() => null);
-    await opened?.store.close();
-    scope.transports.close();
+    await scope.closing.disposeAsync();
   }
 
   async #prepare(scope: Scope): Promise<Prepared> {
@@ -220,9 +223,15 @@ export class BuildRun {
     const plan = await planRun(planning);
     if (this.#options.dryRun) return { destination, targets, plan };
     this.#journal = new RunJournal({
-      ...{ directory: config.settings.journalDir, runId: this.#options.runId, store: config.settings.store, targets },
-      ...{ isCheck: check !== "no", clock: this.#options.clock, publish: (event) => this.#publish(event) },
+      directory: config.settings.journalDir,
+      runId: this.#options.runId,
+      store: config.settings.store,
+      targets,
+      isCheck: check !== "no",
+      clock: this.#options.clock,
+      publish: this.#listeners.event,
     });
+    this.#listeners.add("journal", { event: (event) => this.#journal?.hear(event) });
     const isChanged = await takeBackUnverified(this.#journal, plan, destination, (event) => this.#publish(event));
     return { destination, targets, plan: isChanged ? await planRun(planning) : plan };
   }
@@ -232,63 +241,82 @@ export class BuildRun {
     const { settings } = config;
     const outputs = new Map(plan.goals.map((goal) => [goal.goal, goal.outputPaths]));
     const infos = new PathInfos(destination.store);
-    const publish = (event: EngineEvent): void => this.#publish(event);
-    this.#hooks = await this.#options.openHookQueue(destination, infos, publish);
-    const specs = scope.machines.map(({ spec }) => spec);
+    const publish = this.#listeners.event;
+    const { machines, connector, closing } = scope;
+    const specs = machines.map(({ spec }) => spec);
+    const durations = new Durations(openHistory(join(settings.journalDir, "history.sqlite")), clock, plan.goals, specs);
+    closing.defer(() => durations.close());
+    this.#listeners.add("durations", {
+      fact: (fact) => durations.hearFact(fact),
+      command: (command) => durations.hearCommand(command),
+    });
+    const runHooks = await this.#options.openHookQueue(destination, infos, publish);
+    this.#hooks = runHooks;
+    closing.defer(() => runHooks.close());
+    this.#listeners.add("hooks", { event: (event) => runHooks.hear(event) });
     const resumed = this.#journal?.begin(goalsToBuild(plan.goals)) ?? new Map();
-    const history = openHistory(join(settings.journalDir, "history.sqlite"));
-    const durations = new Durations(history, clock, plan.goals, specs);
-    this.#durations = durations;
-    const samplers = new Samplers({
-      clock,
-      intervalMs: settings.buildersPollInterval * 1000,
-      opener: (machine) => scope.connector.commandOpener(machine, SAMPLER_COMMAND),
-      publish: (event) => this.#publish(event),
-      post: (fact) => driver.post(fact),
-    });
-    this.#samplers = samplers;
-    const { machines } = scope;
-    const differences = await openDifferences({
-      ...{ config, destination, machines, environment, diffoscope, runId, clock, publish },
-    });
     const decisions = openDecisionRecord(environment.TSBUILD_TOP_DECISIONS, {
       ...planOptions(this.#options, destination),
       resumed,
       durations: (goal, machine) => durations.expected(goal, machine),
     });
+    this.#listeners.add("decisions", { decision: decisions.record });
     const driver = new Driver({
       plan: createPlan(decisions.options),
       clock,
-      publish: (event) => this.#publish(event),
+      goals: {
+        derivations: plan.derivations,
+        realisations: plan.realisations,
+        outputsOf: (goal) => outputs.get(goal) ?? [],
+        validBefore: plan.validBefore,
+      },
       destination: { store: destination.store, infos, trusted: destination.description.trusted },
-      ...{ derivations: plan.derivations, realisations: plan.realisations, validBefore: plan.validBefore },
-      connect: (machine, signal) => scope.connector.connect(machine, signal),
-      // What prints into the protocol, or speaks none we know, does so every time.
-      isPermanent: (error) =>
-        isPermanentFailure(error) || (error instanceof EngineError && error.family === "protocol"),
-      buildOptions: {
-        keepFailed: settings.keepFailed,
-        maxSilentTime: settings.maxSilentTime,
-        timeout: settings.timeout,
-        maxLogSize: settings.maxBuildLogSize,
-        cores: settings.cores,
-        keepCheck: false,
+      machines: {
+        connect: (machine, signal) => connector.connect(machine, signal),
+        // What prints into the protocol, or speaks none we know, does so every time.
+        isPermanent: (error) =>
+          isPermanentFailure(error) || (error instanceof EngineError && error.family === "protocol"),
       },
-      logs: this.#logs,
-      hooks,
-      reservations: openReservations(settings.journalDir, destination.root ?? settings.store, runId),
-      differences,
-      enforceDeterminism: settings.enforceDeterminism,
-      outputsOf: (goal) => outputs.get(goal) ?? [],
-      onFact: (fact) => {
-        samplers.hear(fact);
-        durations.hearFact(fact);
+      builds: {
+        options: {
+          keepFailed: settings.keepFailed,
+          maxSilentTime: settings.maxSilentTime,
+          timeout: settings.timeout,
+          maxLogSize: settings.maxBuildLogSize,
+          cores: settings.cores,
+          keepCheck: false,
+        },
+        logs: this.#logs,
+        hooks,
+        reservations: openReservations(settings.journalDir, destination.root ?? settings.store, runId),
+        differences: await openDifferences({
+          config,
+          destination,
+          machines,
+          environment,
+          diffoscope,
+          runId,
+          clock,
+          publish,
+        }),
+        enforceDeterminism: settings.enforceDeterminism,
       },
-      onDecision: decisions.record,
-      onCommand: (command) => durations.hearCommand(command),
+      heard: this.#listeners,
     });
     this.#driver = driver;
-    this.#sent = new SentRates((fact) => driver.post(fact));
+    closing.defer(() => driver.close());
+    const post = (fact: Fact): void => driver.post(fact);
+    const samplers = new Samplers({
+      clock,
+      intervalMs: settings.buildersPollInterval * 1000,
+      opener: (machine) => connector.commandOpener(machine, SAMPLER_COMMAND),
+      publish,
+      post,
+    });
+    closing.defer(() => samplers.close());
+    this.#listeners.add("samplers", { fact: (fact) => samplers.hear(fact) });
+    const sent = new SentRates(post);
+    this.#listeners.add("sentRates", { event: (event) => sent.hear(event) });
     const needed = plan.goals.some((goal) => goal.validity !== "valid" || goal.check);
     if (needed) for (const notice of destinationNotices(settings.store, destination)) publish(notice);
     void removeOldLogs(join(settings.journalDir, "logs"), clock.wallTime());
@@ -307,7 +335,7 @@ export class BuildRun {
     const linked = await linkResults({ targets, plan, destination, publish, outLink, profile, isFailed });
     this.#results = linked.results;
     const exitStatus = outcome.exitStatus === 0 && !linked.isDone ? 1 : outcome.exitStatus;
-    return this.#hooks.drain({ ...outcome, exitStatus, outputs: linked.outputs });
+    return runHooks.drain({ ...outcome, exitStatus, outputs: linked.outputs });
   }
 
   /** Before there is anything to steer, only stopping makes sense. */
@@ -323,21 +351,16 @@ export class BuildRun {
   }
 
   #publish(event: EngineEvent): void {
-    if (event.type === "goalFinished" && event.result.type === "failed") this.#failed.add(event.goal);
-    if (event.type === "goalReopened") this.#failed.delete(event.goal);
-    this.#journal?.hear(event);
-    this.#sent?.hear(event);
-    this.events.publish(event);
-    this.#hooks?.hear(event);
-    this.#hookLogs.hear(event);
+    this.#listeners.event(event);
   }
 }
 
 interface Scope {
-  readonly transports: Transports;
   readonly machines: readonly RunMachine[];
   readonly destination: Promise<OpenedDestination>;
   readonly connector: Connector;
+  /** Closes what was opened, the last first: what still runs must find what it uses. */
+  readonly closing: AsyncDisposableStack;
 }
 
 interface Prepared {

@@ -97,7 +97,14 @@ export function createBuildRun(
       const { openHookQueue } = await import("./listeners/background-hooks.ts");
       const { uploadTo } = request;
       return openHookQueue({
-        ...{ config, surroundings, clock, runId, uploadTo, destination, infos, publish },
+        config,
+        surroundings,
+        clock,
+        runId,
+        uploadTo,
+        destination,
+        infos,
+        publish,
         random: Math.random,
         holdWhenFailed: request.holdWhenFailed,
       });

@@ -29,7 +29,11 @@ export function withOwnCaches<Store extends DestinationStore>(store: Store, cach
         copying?.(info.path, from.uri);
         const checkSignatures = !from.trusted;
         await copyPaths({
-          ...{ from, to: store, paths: [info], checkSignatures, report },
+          from,
+          to: store,
+          paths: [info],
+          checkSignatures,
+          report,
           signal: signal ?? new AbortController().signal,
         });
       }

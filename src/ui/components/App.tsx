@@ -41,20 +41,24 @@ function Body({ context, theme, height }: AppProps & { readonly height: number }
   if (height === 0) return null;
   switch (layout.type) {
     case "board":
-      return <BoardView {...{ context, layout, theme }} />;
+      return <BoardView context={context} layout={layout} theme={theme} />;
     case "list":
-      return screen.type === "list" ? <ListView {...{ context, layout, screen, height, theme }} /> : null;
+      return screen.type === "list" ? (
+        <ListView context={context} layout={layout} screen={screen} height={height} theme={theme} />
+      ) : null;
     case "log":
-      return screen.type === "log" ? <LogView {...{ context, layout, screen, height, theme }} /> : null;
+      return screen.type === "log" ? (
+        <LogView context={context} layout={layout} screen={screen} height={height} theme={theme} />
+      ) : null;
     case "tree":
-      return <TreeView {...{ context, layout, height, theme }} />;
+      return <TreeView context={context} layout={layout} height={height} theme={theme} />;
     case "machines":
-      return <MachinesView {...{ context, layout, height, theme }} />;
+      return <MachinesView context={context} layout={layout} height={height} theme={theme} />;
     case "failures":
-      return <FailuresView {...{ context, layout, height, theme }} />;
+      return <FailuresView context={context} layout={layout} height={height} theme={theme} />;
     case "rounds":
-      return <RoundsView {...{ context, layout, height, theme }} />;
+      return <RoundsView context={context} layout={layout} height={height} theme={theme} />;
     case "help":
-      return <HelpView {...{ context, layout, theme }} />;
+      return <HelpView context={context} layout={layout} theme={theme} />;
   }
 }

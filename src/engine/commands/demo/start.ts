@@ -69,8 +69,14 @@ export async function startDemo(surroundings: Surroundings): Promise<Demo> {
         children.push(child);
         const root = join(base, name);
         const request: BuilderRequest = {
-          ...{ root, base, hostKey, clientKey: client.publicKey, system, maxJobs: slots },
-          ...{ systemFeatures: features, sandboxPaths: tools.sandboxPaths },
+          root,
+          base,
+          hostKey,
+          clientKey: client.publicKey,
+          system,
+          maxJobs: slots,
+          systemFeatures: features,
+          sandboxPaths: tools.sandboxPaths,
         };
         return { hostKey, port: await listening(child, name, request) };
       }),

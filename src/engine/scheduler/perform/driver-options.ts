@@ -1,4 +1,4 @@
-// What the driver is given by whoever puts a run together.
+// What the driver is given by whoever puts a run together: the plan, and a port for each kind of thing it does.
 import type { Clock } from "../../base/clock.ts";
 import type { Derivation } from "../../derivation/derivation.ts";
 import type { Realisations } from "../../derivation/output-paths.ts";
@@ -28,23 +28,33 @@ export interface HookRunner {
   ): Promise<{ readonly failure: string | null; readonly durationMs: number }>;
 }
 
-export interface DriverOptions {
-  readonly plan: Plan;
-  readonly clock: Clock;
-  readonly publish: (event: EngineEvent) => void;
-  readonly destination: {
-    readonly store: DestinationStore;
-    readonly infos: PathInfos;
-    readonly trusted: boolean | null;
-  };
+/** What is known of the goals beyond what the plan decides by. */
+export interface GoalsPort {
   readonly derivations: ReadonlyMap<StorePath, Derivation>;
   readonly realisations: Realisations;
+  /** Every goal's known outputs, for substitution. */
+  readonly outputsOf: (goal: GoalId) => readonly OutputPath[];
   /** Outputs that were valid in the destination store before the run: they are never taken back. */
   readonly validBefore: ReadonlySet<StorePath>;
+}
+
+/** Where results end up. */
+export interface DestinationPort {
+  readonly store: DestinationStore;
+  readonly infos: PathInfos;
+  readonly trusted: boolean | null;
+}
+
+/** How machines are reached. */
+export interface MachinesPort {
   readonly connect: (machine: MachineId, signal: AbortSignal) => Promise<ConnectedMachine>;
   /** Whether connecting again in this run cannot help. */
   readonly isPermanent: (error: unknown) => boolean;
-  readonly buildOptions: BuildOptions;
+}
+
+/** How builds are done, and what is kept of them. */
+export interface BuildsPort {
+  readonly options: BuildOptions;
   readonly logs: LogKeeper;
   readonly hooks: HookRunner;
   /** Keeps runs side by side from building the same; null: nothing does. */
@@ -52,12 +62,25 @@ export interface DriverOptions {
   readonly differences: Differences;
   /** Whether rounds that differ fail and are taken back. */
   readonly enforceDeterminism: boolean;
-  /** Every goal's known outputs, for substitution. */
-  readonly outputsOf: (goal: GoalId) => readonly OutputPath[];
+}
+
+/** Who is told what happens. */
+export interface HeardPort {
+  readonly event: (event: EngineEvent) => void;
   /** Sees every fact before it is decided on. */
-  readonly onFact: (fact: Fact) => void;
+  readonly fact: (fact: Fact) => void;
   /** Sees every decision before it is performed. */
-  readonly onDecision: (fact: Fact, now: Now, decision: Decision) => void;
+  readonly decision: (fact: Fact, now: Now, decision: Decision) => void;
   /** Sees every command before it is performed. */
-  readonly onCommand: (command: Command) => void;
+  readonly command: (command: Command) => void;
+}
+
+export interface DriverOptions {
+  readonly plan: Plan;
+  readonly clock: Clock;
+  readonly goals: GoalsPort;
+  readonly destination: DestinationPort;
+  readonly machines: MachinesPort;
+  readonly builds: BuildsPort;
+  readonly heard: HeardPort;
 }

@@ -49,24 +49,26 @@ export class Driver {
 
   constructor(options: DriverOptions) {
     this.#options = options;
-    const { publish, outputsOf, destination } = options;
+    const { plan, clock, destination, builds, machines } = options;
+    const { outputsOf } = options.goals;
+    const publish = options.heard.event;
     const post = (fact: Fact): void => this.post(fact);
     this.#substitutions = new Substitutions({ store: destination.store, outputsOf, publish, post });
-    this.#copies = new CopyEvents(options.clock, options.publish);
+    this.#copies = new CopyEvents(clock, publish);
     this.#keeper = new DifferenceKeeper({
-      differences: options.differences,
-      enforced: options.enforceDeterminism,
-      buildsHere: () => options.plan.machines.some(({ spec, slots }) => spec.isLocal && slots > 0),
-      destination: options.destination.store,
-      outputsOf: options.outputsOf,
-      publish: options.publish,
+      differences: builds.differences,
+      enforced: builds.enforceDeterminism,
+      buildsHere: () => plan.machines.some(({ spec, slots }) => spec.isLocal && slots > 0),
+      destination: destination.store,
+      outputsOf,
+      publish,
     });
     this.#machines = new Machines({
-      clock: options.clock,
-      connect: options.connect,
-      post: (fact) => this.post(fact),
-      isPermanent: options.isPermanent,
-      atStakeMs: (machine) => oldestClaimMs(options.plan, machine, options.clock.now()),
+      clock,
+      connect: machines.connect,
+      post,
+      isPermanent: machines.isPermanent,
+      atStakeMs: (machine) => oldestClaimMs(plan, machine, clock.now()),
     });
   }
 
@@ -82,12 +84,12 @@ export class Driver {
     this.#deciding = true;
     try {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-        this.#options.onFact(next);
-        const { clock, plan, publish } = this.#options;
+        const { clock, plan, heard } = this.#options;
+        heard.fact(next);
         const now = { mono: clock.now(), wall: clock.wallTime() };
         const decision = decide(plan, next, now);
-        this.#options.onDecision(next, now, decision);
-        for (const event of decision.events) publish(event);
+        heard.decision(next, now, decision);
+        for (const event of decision.events) heard.event(event);
         for (const command of decision.commands) this.#perform(command);
       }
     } catch (error) {
@@ -109,11 +111,11 @@ export class Driver {
     await this.#keeper.settled(true);
     await this.#machines.close();
     await Promise.allSettled(this.#background);
-    this.#options.reservations?.close();
+    this.#options.builds.reservations?.close();
   }
 
   #perform(command: Command): void {
-    this.#options.onCommand(command);
+    this.#options.heard.command(command);
     switch (command.type) {
       case "connectMachine":
         this.#machines.connect(command.machine);
@@ -165,10 +167,11 @@ export class Driver {
   }
 
   async #build(command: StartBuild): Promise<void> {
-    const { clock, publish, derivations, destination, realisations, logs } = this.#options;
+    const { clock, destination, builds, heard } = this.#options;
+    const { derivations, realisations } = this.#options.goals;
     const drvPath = command.goal as string as StorePath;
     const suffix = command.round > 1 || command.attempt > 1 ? `.${command.round}.${command.attempt}` : "";
-    const log = logs.open(`${baseNameOf(drvPath)}${suffix}`);
+    const log = builds.logs.open(`${baseNameOf(drvPath)}${suffix}`);
     const running: RunningClaim = { command, abort: new AbortController(), log, outputs: [], release: () => undefined };
     this.#claims.set(command.claim, running);
     this.post({ type: "claimStage", claim: command.claim, stage: "preparing" });
@@ -194,12 +197,12 @@ export class Driver {
         derivation: resolved.derivation,
         isInputAddressed: [...resolved.derivation.outputs.values()].some((output) => output.type === "inputAddressed"),
         from: destination,
-        options: this.#options.buildOptions,
+        options: builds.options,
         keeper: this.#keeper,
         log,
         transfers: this.#copies.reporter(command.machine, command.claim),
         clock,
-        publish,
+        publish: heard.event,
         built: (outputs) => {
           running.outputs = [...outputs.values()];
           this.#keeper.remember(command, session.store, outputs);
@@ -230,8 +233,14 @@ export class Driver {
   async #isBuiltElsewhere(running: RunningClaim): Promise<boolean> {
     const { command, abort } = running;
     try {
-      const { clock, reservations, destination, outputsOf, publish } = this.#options;
-      const ports = { clock, reservations, store: destination.store, outputsOf, publish };
+      const { clock, builds, destination, goals, heard } = this.#options;
+      const ports = {
+        clock,
+        reservations: builds.reservations,
+        store: destination.store,
+        outputsOf: goals.outputsOf,
+        publish: heard.event,
+      };
       const reserved = await reserve(command, ports, abort.signal);
       running.release = reserved.release;
       if (reserved.found === null) return false;
@@ -277,7 +286,7 @@ export class Driver {
         for (const info of missing) destination.infos.remember(info);
         await this.#keepLog(command, running.log);
       }
-      await this.#options.realisations.register(command.goal as string as StorePath, destination.store);
+      await this.#options.goals.realisations.register(command.goal as string as StorePath, destination.store);
       this.#forget(claim);
       this.post({ type: "outputsReceived", claim });
     } catch (error) {
@@ -293,13 +302,13 @@ export class Driver {
   async #runHook(hook: HookId, goal: GoalId): Promise<void> {
     const abort = new AbortController();
     this.#hooks.set(hook, abort);
-    const outPaths = this.#options.realisations.outputs(goal as string as StorePath);
+    const outPaths = this.#options.goals.realisations.outputs(goal as string as StorePath);
     const report = {
       started: (attempt: number) => this.post({ type: "hookStarted", hook, attempt }),
-      logged: (lines: readonly string[]) => this.#options.publish({ type: "hookLogged", hook, lines }),
+      logged: (lines: readonly string[]) => this.#options.heard.event({ type: "hookLogged", hook, lines }),
     };
     const startedAt = this.#options.clock.now();
-    const end = await this.#options.hooks
+    const end = await this.#options.builds.hooks
       .run(hook, goal as string as StorePath, outPaths, report, abort.signal)
       .catch((error) => ({ failure: messageOf(error), durationMs: this.#options.clock.now() - startedAt }));
     this.#hooks.delete(hook);
@@ -310,7 +319,8 @@ export class Driver {
   async #takeBack(goal: GoalId, claim: ClaimId): Promise<void> {
     this.#forget(claim);
     await this.#keeper.quiet(goal);
-    await takeBack(goal, this.#options);
+    const { destination, goals, heard } = this.#options;
+    await takeBack(goal, { destination, goals, publish: heard.event });
   }
 
   /** What is still being said of differences is said before the end. */

@@ -65,7 +65,14 @@ export class CacheStore implements PathStore, PathSink {
     const { port, compression, level, parallelCompression, secretKeys, listings, parallel } = options;
     const { temporaryDirectory } = options;
     this.#writer = new CacheWriter({
-      ...{ port, compression, level, parallelCompression, secretKeys, listings, parallel, temporaryDirectory },
+      port,
+      compression,
+      level,
+      parallelCompression,
+      secretKeys,
+      listings,
+      parallel,
+      temporaryDirectory,
       spoolDirectory: port.spoolDirectory ?? temporaryDirectory,
       isThere: async (path, signal) => (await this.queryValidPaths([path], signal ?? undefined)).has(path),
       written: (narInfo) => this.#remember(narInfo),

@@ -63,7 +63,14 @@ export async function openEmbeddedStore(options: OpenEmbeddedOptions): Promise<E
   const tempRoots = new TempRoots(layout, gcLock, clock, random);
   let work: Promise<WorkDir> | null = null;
   const core: StoreCore = {
-    ...{ layout, database, clock, random, settings, trust, gcLock, tempRoots },
+    layout,
+    database,
+    clock,
+    random,
+    settings,
+    trust,
+    gcLock,
+    tempRoots,
     inputHashes: createInputHashes((drvPath) => readDerivation(layout, drvPath)),
     workDir: () => {
       work ??= WorkDir.open(layout, random);

@@ -78,7 +78,11 @@ function openerOf(
       return async () => {
         const { settings } = config;
         const store = openCache({
-          ...{ reference, settings, environment, clock, notice },
+          reference,
+          settings,
+          environment,
+          clock,
+          notice,
           random: Math.random,
           diskCache: diskCache(),
         });

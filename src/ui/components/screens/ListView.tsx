@@ -59,7 +59,10 @@ export function ListView({
       <Line parts={title} width={size.columns} theme={theme} />
       {inPlace(layout.rows, ({ id, goal }) => (
         <GoalRow
-          {...{ board, goal, now, theme }}
+          board={board}
+          goal={goal}
+          now={now}
+          theme={theme}
           indent={0}
           width={size.columns}
           isSelected={id === layout.selection.id}

@@ -38,7 +38,14 @@ export function MachinesView({
     <>
       <Line parts={title} width={width} theme={theme} />
       {inPlace(layout.rows, ({ id, machine }) => (
-        <MachineRow {...{ machine, columns, width, now, theme }} isSelected={id === layout.selection.id} />
+        <MachineRow
+          machine={machine}
+          columns={columns}
+          width={width}
+          now={now}
+          theme={theme}
+          isSelected={id === layout.selection.id}
+        />
       ))}
       {rule > 0 && <Line parts={[part(theme.glyphs.rule.repeat(width), "dim")]} width={width} theme={theme} />}
       {inPlace(details, (parts) => (

@@ -33,7 +33,10 @@ export function TreeView({
           />
         ) : (
           <GoalRow
-            {...{ board, now, theme, width }}
+            board={board}
+            now={now}
+            theme={theme}
+            width={width}
             goal={row.goal}
             indent={row.isFocus ? 0 : 2}
             isSelected={row.id === layout.selection.id}

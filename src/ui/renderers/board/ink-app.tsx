@@ -28,7 +28,7 @@ export interface MountedBoard {
 
 export function mountBoard(options: MountOptions): MountedBoard {
   const { store, theme, stdin, stream, onSuspendReady } = options;
-  const root = <Root {...{ store, theme, onSuspendReady }} />;
+  const root = <Root store={store} theme={theme} onSuspendReady={onSuspendReady} />;
   const app = render(root, {
     stdin,
     stdout: stream,

@@ -54,7 +54,10 @@ const MEMORY = 48;
 
 export function createLearned(): Learned {
   const ratios = (spread: number): Ratios => ({
-    ...{ count: 0, sum: 0, variance: spread * spread, next: 0 },
+    count: 0,
+    sum: 0,
+    variance: spread * spread,
+    next: 0,
     factors: QUANTILES.map((quantile) => Math.exp(quantile * spread)),
   });
   return {

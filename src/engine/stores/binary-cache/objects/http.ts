@@ -25,7 +25,12 @@ export class HttpCache implements GetPutPort {
     this.uri = uri;
     this.#client = client;
     this.#objects = new HttpObjects({
-      ...{ uri, client, clock, random, attempts, notice },
+      uri,
+      client,
+      clock,
+      random,
+      attempts,
+      notice,
       redirects: true,
       explain: () => null,
       authorise: async ({ url, headers }) => {

@@ -132,10 +132,17 @@ export class Executor {
       const discard = (path: string): void => work.discard(path);
       const fresh = (kind: string): string => work.fresh(kind);
       const made = await examineOutputs({
-        ...{ drvPath, derivation, options, store: build.store, scratchPaths, wanted, inputs },
+        drvPath,
+        derivation,
+        options,
+        store: build.store,
+        scratchPaths,
+        wanted,
+        inputs,
         owner: build.uid === null ? null : { uid: build.uid, seen: new Set() },
         copied: isOpen(derivation) && !derivation.builder.startsWith("builtin:"),
-        ...{ fresh, discard },
+        fresh,
+        discard,
       });
       signal.throwIfAborted();
       if (mode === "check") {

@@ -1,13 +1,13 @@
 // The end of a run: which outputs of the targets are valid now, and the links that keep them: result links, and a profile's next generation.
 import { join, resolve } from "node:path";
-import type { EngineEvent } from "../../events/event.ts";
-import { noticeOf } from "../../events/notices.ts";
-import type { StorePath } from "../../formats/store-path.ts";
-import type { OpenedDestination } from "../../stores/open/open-destination.ts";
-import { type LinkedOutput, makeOutLinks, type OutLinks } from "../../stores/out-links.ts";
-import { setProfile } from "../../stores/profile.ts";
-import type { DerivedPath } from "../../stores/store.ts";
-import type { RunPlan } from "../plan-run.ts";
+import type { EngineEvent } from "../events/event.ts";
+import { noticeOf } from "../events/notices.ts";
+import type { StorePath } from "../formats/store-path.ts";
+import type { OpenedDestination } from "../stores/open/open-destination.ts";
+import { type LinkedOutput, makeOutLinks, type OutLinks } from "../stores/out-links.ts";
+import { setProfile } from "../stores/profile.ts";
+import type { DerivedPath } from "../stores/store.ts";
+import type { RunPlan } from "./plan-run.ts";
 
 /** What became of one target: its outputs that are valid, in the order asked for. */
 export type TargetResult =
