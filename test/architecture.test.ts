@@ -96,6 +96,7 @@ const rooms: Readonly<Record<string, Room>> = {
   differences: {
     files: engine("differences"),
     imports: [...values, ...engine("config", "transports", "stores", "hooks")],
+    types: engine("scheduler/plan/rounds/check-strategy.ts"),
     node: "any",
     pure: false,
   },

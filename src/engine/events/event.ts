@@ -137,8 +137,6 @@ export interface GoalDescription {
 export type WaitingReason =
   /** Inputs that are not done; at most the first eight are named. */
   | { readonly type: "inputs"; readonly pending: number; readonly first: readonly GoalId[] }
-  /** Its outputs are being asked for or fetched. */
-  | { readonly type: "query" }
   /** Every slot of every machine that could take it is busy. */
   | { readonly type: "slots"; readonly machines: readonly MachineId[] }
   /** A faster machine is worth waiting for; `because` says in numbers why, and until when. */
@@ -235,7 +233,7 @@ export type BuildEvent =
   /** The slot is free again from here on. */
   | { readonly type: "buildEnded"; readonly claim: ClaimId; readonly durationMs: number; readonly result: BuildEnd };
 
-export type BuildStage = "preparing" | "sendingInputs" | "building" | "receivingOutputs" | "postProcessing";
+export type BuildStage = "preparing" | "sendingInputs" | "building" | "receivingOutputs";
 
 export type BuildEnd =
   | { readonly type: "built" }

@@ -67,7 +67,6 @@ const goalResult = variant({
 
 const waitingReason = variant({
   inputs: { pending: number, first: texts },
-  query: {},
   slots: { machines: texts },
   // The numbers came later than the reason.
   betterMachine: {
@@ -148,7 +147,7 @@ const hookResult = variant({
 } satisfies Shapes<HookResult>);
 
 const level = oneOf("info", "warning", "error");
-const stage = oneOf("preparing", "sendingInputs", "building", "receivingOutputs", "postProcessing");
+const stage = oneOf("preparing", "sendingInputs", "building", "receivingOutputs");
 const how = oneOf("drain", "cancel");
 const round = { goal: text, round: number };
 

@@ -63,6 +63,7 @@ export function runVirtually(
             executed: true,
             outputs: [],
             differs: [],
+            messages: [],
           });
           builds += 1;
           break;

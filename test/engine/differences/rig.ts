@@ -9,8 +9,8 @@ import { parseDerivation } from "../../../src/engine/derivation/parse.ts";
 import { nixDiffHook } from "../../../src/engine/differences/explain/diffoscope.ts";
 import type { DiffHookSettings } from "../../../src/engine/differences/hook/diff-hook.ts";
 import type { ResultMachine } from "../../../src/engine/differences/keep/other-result.ts";
-import type { ComparedBuild } from "../../../src/engine/differences/perform/found.ts";
-import { Differences } from "../../../src/engine/differences/perform/runner.ts";
+import type { ComparedBuild, FoundDifference } from "../../../src/engine/differences/perform/found.ts";
+import { Differences, type SecuredDifference } from "../../../src/engine/differences/perform/runner.ts";
 import type { EngineEvent } from "../../../src/engine/events/event.ts";
 import type { GoalId, MachineId } from "../../../src/engine/events/ids.ts";
 import type { PathInfo } from "../../../src/engine/formats/path-info.ts";
@@ -47,6 +47,18 @@ export const buildOptions: BuildOptions = {
   keepCheck: true,
 };
 const straight = (opener: TransportOpener): TransportOpener => opener;
+
+/** Secures differences, then explains them, one after the other, as a run does. Returns Nix's words for each. */
+export async function recordAll(
+  differences: Differences,
+  found: readonly FoundDifference[],
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const secured: SecuredDifference[] = [];
+  for (const difference of found) secured.push(await differences.secure(difference, signal));
+  for (const difference of secured) await differences.explain(difference, signal);
+  return secured.map(({ message }) => message);
+}
 
 /** A builder with an open store. */
 export interface RigBuilder {

@@ -13,9 +13,10 @@ import {
 import { buildCompared } from "../../../src/engine/differences/perform/compared-build.ts";
 import { foundByCheck, foundByHash, joinFound } from "../../../src/engine/differences/perform/found.ts";
 import { parseCheckDifferences } from "../../../src/engine/differences/report/messages.ts";
+import { strategyFor } from "../../../src/engine/scheduler/plan/rounds/check-strategy.ts";
 import { nixGenerations } from "../../support/nix-generations.ts";
 import { busyboxPath } from "../../support/nixpkgs.ts";
-import { buildOptions, hookSettings, never, Rig, type RigBuilder, silent } from "./rig.ts";
+import { buildOptions, hookSettings, never, Rig, type RigBuilder, recordAll, silent } from "./rig.ts";
 
 const generations = await nixGenerations();
 const usable = generations.length === 3 && busyboxPath() !== null;
@@ -76,7 +77,11 @@ exit 3
         const { build, message } = await rig.check(builder, made);
         const { differences, of } = rig.differences(null, true);
         const out = made.paths.get("out")!;
-        const words = await differences.record(foundByCheck(build, message, builder.machine, false, new Map()), never);
+        const words = await recordAll(
+          differences,
+          foundByCheck(build, message, builder.machine, false, new Map()),
+          never,
+        );
 
         const kept = rig.client.hostPath(`${out}.check`);
         expect(words).toEqual([
@@ -107,7 +112,7 @@ exit 3
         const made = await rig.derivation("echo $RANDOM > $out");
         const { build, message } = await rig.check(builder, made);
         const { differences, of } = rig.differences(hookSettings(hook), false);
-        await differences.record(foundByCheck(build, message, builder.machine, false, new Map()), never);
+        await recordAll(differences, foundByCheck(build, message, builder.machine, false, new Map()), never);
 
         const out = made.paths.get("out")!;
         const there = builder.builder.instance;
@@ -138,7 +143,7 @@ exit 3
       const made = await rig.derivation("echo $RANDOM > $out");
       const { build, message } = await rig.check(builder, made);
       const { differences, of } = rig.differences(hookSettings(hook, { user: { uid: 61002, gid: 61003 } }), false);
-      await differences.record(foundByCheck(build, message, builder.machine, false, new Map()), never);
+      await recordAll(differences, foundByCheck(build, message, builder.machine, false, new Map()), never);
       const lines = of("hookLogged").flatMap((event) => event.lines);
       expect(lines).toContain("cwd / uid 61002 gid 61003 groups 61003 colour blue");
       expect(lines).toContain("temporary");
@@ -150,7 +155,11 @@ exit 3
       const made = await rig.derivation("echo $RANDOM > $out");
       const { build, message } = await rig.check(builder, made, "round", false);
       const { differences, of } = rig.differences(null, true);
-      const words = await differences.record(foundByCheck(build, message, builder.machine, false, new Map()), never);
+      const words = await recordAll(
+        differences,
+        foundByCheck(build, message, builder.machine, false, new Map()),
+        never,
+      );
       const out = made.paths.get("out")!;
       const kept = rig.client.hostPath(`${out}.check`);
       expect(words).toEqual([`output '${out}' of '${made.drvPath}' differs from '${kept}' from previous round`]);
@@ -166,7 +175,11 @@ exit 3
       const builder = rig.builders[2]!;
       const { build, message } = await rig.check(builder, made);
       const { differences, of } = rig.differences(null, false);
-      const words = await differences.record(foundByCheck(build, message, builder.machine, false, new Map()), never);
+      const words = await recordAll(
+        differences,
+        foundByCheck(build, message, builder.machine, false, new Map()),
+        never,
+      );
       const out = made.paths.get("out")!;
       expect(words).toEqual([`derivation '${made.drvPath}' may not be deterministic: output '${out}' differs`]);
       expect(of("outputDiffered")).toMatchObject([
@@ -182,7 +195,11 @@ exit 3
       const builder = rig.builders[0]!;
       const { build, message } = await rig.check(builder, made);
       const { differences } = rig.differences(null, true, null);
-      const words = await differences.record(foundByCheck(build, message, builder.machine, false, new Map()), never);
+      const words = await recordAll(
+        differences,
+        foundByCheck(build, message, builder.machine, false, new Map()),
+        never,
+      );
       expect(words[0]).toContain(
         ` differs from '${join(rig.client.directory, "kept", basename(made.paths.get("out")!))}.check'`,
       );
@@ -199,13 +216,13 @@ exit 3
       const message = result.errorMessage.replaceAll(out, rig.client.hostPath(out));
       const { differences, of } = rig.differences(hookSettings(hook), false);
       const local = { ...here.machine, store: rig.store, command: null };
-      await differences.record(foundByCheck(build, message, local, true, new Map()), never);
+      await recordAll(differences, foundByCheck(build, message, local, true, new Map()), never);
       const lines = of("hookLogged").flatMap((event) => event.lines);
       expect(lines[0]).toContain(`args ${rig.client.hostPath(out)} ${rig.client.hostPath(`${out}.check`)} `);
       expect(lines.join("\n")).not.toMatch(/WROTE|REMO/);
       // Without anybody asking for it, nothing is left.
       const again = rig.differences(null, false);
-      await again.differences.record(foundByCheck(build, message, local, true, new Map()), never);
+      await recordAll(again.differences, foundByCheck(build, message, local, true, new Map()), never);
       expect(again.of("outputDiffered")[0]?.summary[0]).toMatch(/first at byte/);
       expect(readdirSync(rig.client.hostPath("/nix/store"))).not.toContain(`${basename(out)}.check`);
     });
@@ -223,7 +240,7 @@ exit 3
       const found = foundByHash(build, two.store, second.outputs);
       expect(found.map(({ output }) => output).sort()).toEqual(["doc", "out"]);
       const { differences, of } = rig.differences(hookSettings(hook), true);
-      await differences.record(found, never);
+      await recordAll(differences, found, never);
       expect(
         of("outputDiffered")
           .map(({ output }) => output)
@@ -263,7 +280,8 @@ exit 3
           const found = joinFound(foundByHash(build, scratch.store, whole.outputs), told);
           expect(found.map(({ output }) => output).sort()).toEqual(["doc", "out"]);
           const { differences, of } = rig.differences(null, true);
-          await differences.record(
+          await recordAll(
+            differences,
             found.filter(({ candidates }) => candidates.length > 0),
             never,
           );
@@ -324,7 +342,11 @@ exit 3
               openScratch: withScratch ? open : null,
               runIn: (scratch) => buildWhole({ scratch, request, from, report: silent, transferred: () => {} }, never),
               secure: (found) => differences.secure(found, never),
-              chosen: (strategy) => told.push(strategy.type),
+              choose: async (side) => {
+                const strategy = strategyFor(side);
+                told.push(strategy.type);
+                return strategy;
+              },
               incomplete: (reason) => told.push(reason),
             },
             never,
@@ -354,7 +376,7 @@ exit 3
       const { build, message } = await rig.check(builder, made);
       const closed = { ...builder.machine, command: null };
       const { differences, of } = rig.differences(null, true);
-      await differences.record(foundByCheck(build, message, closed, false, new Map()), never);
+      await recordAll(differences, foundByCheck(build, message, closed, false, new Map()), never);
       expect(of("noticeRaised")).toMatchObject([
         { level: "warning", code: "ROUNDS_RESULT_NOT_KEPT", message: expect.stringContaining("no command") },
       ]);
@@ -362,7 +384,7 @@ exit 3
       // A command that fails says why.
       await builder.builder.instance.run("rm", ["-f", `${made.paths.get("out")}.check`]);
       const gone = rig.differences(null, true);
-      await gone.differences.record(foundByCheck(build, message, builder.machine, false, new Map()), never);
+      await recordAll(gone.differences, foundByCheck(build, message, builder.machine, false, new Map()), never);
       expect(gone.of("noticeRaised")[0]?.message).toMatch(/r\d+\.check.*No such file|does not exist/i);
     });
 
@@ -380,7 +402,7 @@ exit 3
       expect(result.status).toBe("NotDeterministic");
       const build = rig.compared(two, made, one, first.outputs, "check", true);
       const { differences, of } = rig.differences(null, true);
-      await differences.record(foundByCheck(build, result.errorMessage, two.machine, false, older.outputs), never);
+      await recordAll(differences, foundByCheck(build, result.errorMessage, two.machine, false, older.outputs), never);
       expect(readFileSync(of("outputDiffered")[0]!.otherPath!, "utf8")).toBe("B\n");
       rmSync("/var/tmp/tsbt-rounds-input");
     });

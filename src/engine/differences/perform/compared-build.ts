@@ -1,4 +1,4 @@
-// Performs a build that is compared: chooses how, builds, finds every output that differs, and secures the results while they can be read.
+// Performs a build that is compared: says what it would be compared with, builds as it is told, finds every output that differs, and secures the results while they can be read.
 
 import { EngineError, messageOf } from "../../base/errors.ts";
 import type { BuildResult } from "../../derivation/build-result.ts";
@@ -6,8 +6,8 @@ import { isSuccess } from "../../derivation/build-result.ts";
 import type { BasicDerivation } from "../../derivation/derivation.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
+import type { CheckStrategy, MachineSide, OutputThere } from "../../scheduler/plan/rounds/check-strategy.ts";
 import type { BuildAnswer, BuildMode, LiveStore, PathStore } from "../../stores/store.ts";
-import { type CheckStrategy, type OutputThere, strategyFor } from "../compare/check-strategy.ts";
 import { judgeAnswer } from "../compare/compare.ts";
 import type { ResultMachine } from "../keep/other-result.ts";
 import type { ScratchStore } from "../keep/scratch-store.ts";
@@ -31,8 +31,8 @@ export interface ComparedWork {
   readonly runIn: (scratch: ScratchStore) => Promise<BuildAnswer>;
   /** `Differences.secure`. */
   readonly secure: (found: FoundDifference) => Promise<SecuredDifference>;
-  /** Told how the build is done, before it begins. */
-  readonly chosen: (strategy: CheckStrategy) => void;
+  /** Says how the build is done. */
+  readonly choose: (side: MachineSide) => Promise<CheckStrategy>;
   /** Told why only the first output that differs is known. */
   readonly incomplete: (reason: string) => void;
 }
@@ -67,8 +67,7 @@ export async function buildCompared(work: ComparedWork, signal: AbortSignal): Pr
   });
   const { protocol, machine, openScratch } = work;
   const canOpenScratch = openScratch !== null;
-  const strategy = strategyFor({ outputs, protocol, nixVersion: machine.nixVersion, canOpenScratch });
-  work.chosen(strategy);
+  const strategy = await work.choose({ outputs, protocol, nixVersion: machine.nixVersion, canOpenScratch });
   switch (strategy.type) {
     case "impossible":
       return { type: "impossible", reason: strategy.reason };

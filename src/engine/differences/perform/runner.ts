@@ -49,6 +49,11 @@ export interface SecuredDifference {
   readonly passing: readonly string[];
 }
 
+/** Removes what was kept for explaining alone. */
+export async function forgetSecured({ passing }: SecuredDifference): Promise<void> {
+  for (const place of passing) await discardKept(place);
+}
+
 /** One object for a run. */
 export class Differences {
   readonly #options: DifferencesOptions;
@@ -58,14 +63,6 @@ export class Differences {
   constructor(options: DifferencesOptions) {
     this.#options = options;
     this.#keeps = options.keepFailed || options.hook !== null;
-  }
-
-  /** Both steps for all of them, one after the other. Rejects only with the signal's reason. Returns Nix's words for each. */
-  async record(found: readonly FoundDifference[], signal: AbortSignal): Promise<readonly string[]> {
-    const secured: SecuredDifference[] = [];
-    for (const difference of found) secured.push(await this.secure(difference, signal));
-    for (const difference of secured) await this.explain(difference, signal);
-    return secured.map(({ message }) => message);
   }
 
   /**
@@ -116,7 +113,7 @@ export class Differences {
       });
       if (hooked) await this.#runHook(hook, secured, otherPath, signal);
     } finally {
-      for (const place of secured.passing) await discardKept(place);
+      await forgetSecured(secured);
     }
     signal.throwIfAborted();
   }

@@ -10,6 +10,7 @@ import type { PathInfos } from "../../stores/path-infos.ts";
 import type { BuildOptions, PathStore } from "../../stores/store.ts";
 import type { StartBuild } from "../plan/command.ts";
 import type { ClaimFact } from "../plan/fact.ts";
+import type { CheckStrategy, MachineSide } from "../plan/rounds/check-strategy.ts";
 import type { DifferenceKeeper } from "./difference-keeper.ts";
 import type { MachineSession, TransferReporter } from "./machine-session.ts";
 
@@ -31,6 +32,8 @@ export interface BuildWork {
   /** Called with the infos of the outputs before `claimBuilt` is posted. */
   readonly built: (outputs: ReadonlyMap<string, PathInfo>) => void;
   readonly post: (fact: ClaimFact) => void;
+  /** Tells the plan what a build would be compared with there, and resolves with the way it is to be done. Rejects with the signal's reason. */
+  readonly choose: (side: MachineSide, signal: AbortSignal) => Promise<CheckStrategy>;
   readonly publish: (event: EngineEvent) => void;
 }
 
@@ -47,5 +50,5 @@ export type BuiltClaim =
     }
   /** The build failed, or a check found a difference. */
   | { readonly type: "failed"; readonly status: BuildResult["status"]; readonly message: string }
-  /** Nothing was compared: it must be tried again, elsewhere when `isImpossible`. */
-  | { readonly type: "notCompared"; readonly isImpossible: boolean; readonly reason: string };
+  /** Nothing was compared: it must be tried again, elsewhere when it is impossible there. */
+  | { readonly type: "notCompared"; readonly origin: "comparison" | "local"; readonly reason: string };

@@ -3,7 +3,7 @@
 import { messageOf } from "../../base/errors.ts";
 import type { BasicDerivation } from "../../derivation/derivation.ts";
 import { type ComparedBuild, type FirstResult, foundByHash } from "../../differences/perform/found.ts";
-import type { Differences, SecuredDifference } from "../../differences/perform/runner.ts";
+import { type Differences, forgetSecured, type SecuredDifference } from "../../differences/perform/runner.ts";
 import type { EngineEvent, OutputPath } from "../../events/event.ts";
 import type { ClaimId, GoalId, MachineId } from "../../events/ids.ts";
 import { LOCAL_MACHINE } from "../../events/ids.ts";
@@ -34,6 +34,8 @@ export interface DifferenceKeeperOptions {
 export class DifferenceKeeper {
   readonly #options: DifferenceKeeperOptions;
   readonly #results = new Map<ClaimId, ClaimResult>();
+  /** What was found to differ and is not explained yet. */
+  readonly #held = new Map<ClaimId, readonly SecuredDifference[]>();
   /** What is under way for a goal, one after the other. Never rejects. */
   readonly #saying = new Map<GoalId, Promise<void>>();
   readonly #abort = new AbortController();
@@ -68,42 +70,47 @@ export class DifferenceKeeper {
     return this.#options.differences.secure(found, signal);
   }
 
-  /** Says what differs, in the background. */
-  explain(goal: GoalId, secured: readonly SecuredDifference[]): void {
+  /** Notes what was found to differ while it was built, until the plan has it explained. */
+  hold(claim: ClaimId, secured: readonly SecuredDifference[]): void {
+    this.#held.set(claim, secured);
+  }
+
+  /** Says what differs, in the background. Where both rounds were built side by side, their results are found to differ and kept only now. */
+  explain(goal: GoalId, first: ClaimId | null, claim: ClaimId): void {
+    const held = this.#held.get(claim);
+    this.#held.delete(claim);
+    const { signal } = this.#abort;
+    const { differences } = this.#options;
     this.#say(goal, async () => {
-      for (const difference of secured) await this.#options.differences.explain(difference, this.#abort.signal);
+      const secured = held ?? (first === null ? [] : await this.#secureByHash(goal, first, claim));
+      for (const difference of secured) await differences.explain(difference, signal);
     });
   }
 
-  /** Rounds on different machines turned out to differ: keeps and says it, in the background. Enforced, the failure says that they differ. */
-  record(goal: GoalId, first: ClaimId, claim: ClaimId): void {
+  /** Enforced, the failure says that they differ. */
+  async #secureByHash(goal: GoalId, first: ClaimId, claim: ClaimId): Promise<readonly SecuredDifference[]> {
     const result = this.#results.get(claim);
     const reference = this.#first(first);
-    if (result === undefined || reference === null) return;
+    if (result === undefined || reference === null) return [];
     const build: ComparedBuild = { ...this.#build(result.command), first: reference };
     const { differences, enforced, publish } = this.#options;
-    const { signal } = this.#abort;
-    this.#say(goal, async () => {
-      const secured: SecuredDifference[] = [];
-      for (const found of foundByHash(build, result.store, result.outputs)) {
-        const difference = await differences.secure(found, signal);
-        secured.push(difference);
-        if (enforced) continue;
-        const { message } = difference;
-        const { machine } = build;
-        publish({
-          type: "noticeRaised",
-          level: "warning",
-          code: "ROUNDS_DIFFER",
-          message,
-          hint: null,
-          cause: null,
-          machine,
-          goal,
-        });
-      }
-      for (const difference of secured) await differences.explain(difference, signal);
-    });
+    const secured: SecuredDifference[] = [];
+    for (const found of foundByHash(build, result.store, result.outputs)) {
+      const difference = await differences.secure(found, this.#abort.signal);
+      secured.push(difference);
+      if (enforced) continue;
+      publish({
+        type: "noticeRaised",
+        level: "warning",
+        code: "ROUNDS_DIFFER",
+        message: difference.message,
+        hint: null,
+        cause: null,
+        machine: build.machine,
+        goal,
+      });
+    }
+    return secured;
   }
 
   /** Settles when all is said of a goal. */
@@ -111,10 +118,12 @@ export class DifferenceKeeper {
     await this.#saying.get(goal);
   }
 
-  /** Settles when all is said; `cancel` kills hooks that run. */
+  /** Settles when all is said; `cancel` kills hooks that run. What nobody wants explained any more leaves nothing behind. */
   async settled(cancel: boolean): Promise<void> {
     if (cancel) this.#abort.abort(new Error("the run ended"));
     await Promise.all(this.#saying.values());
+    for (const secured of this.#held.values()) for (const difference of secured) await forgetSecured(difference);
+    this.#held.clear();
   }
 
   #say(goal: GoalId, work: () => Promise<void>): void {

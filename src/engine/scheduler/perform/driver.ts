@@ -9,6 +9,7 @@ import type { BuildLog } from "../../memory/log-keeper.ts";
 import type { Command, StartBuild } from "../plan/command.ts";
 import { decide } from "../plan/decide.ts";
 import type { ClaimFact, ClaimFailure, Fact } from "../plan/fact.ts";
+import type { CheckStrategy } from "../plan/rounds/check-strategy.ts";
 import { oldestClaimMs } from "../plan/state/plan.ts";
 import { CopyEvents } from "./copy-events.ts";
 import { DifferenceKeeper } from "./difference-keeper.ts";
@@ -25,6 +26,8 @@ interface RunningClaim {
   readonly command: StartBuild;
   readonly abort: AbortController;
   readonly log: BuildLog;
+  /** How it is compared, once the plan has said so. */
+  readonly chosen: PromiseWithResolvers<CheckStrategy>;
   outputs: readonly PathInfo[];
   /** Lets other runs have the goal. */
   release: () => void;
@@ -144,8 +147,11 @@ export class Driver {
         this.#inBackground(work);
         return;
       }
-      case "recordDifference":
-        this.#keeper.record(command.goal, command.first, command.claim);
+      case "buildCompared":
+        this.#claims.get(command.claim)?.chosen.resolve(command.strategy);
+        return;
+      case "explainDifference":
+        this.#keeper.explain(command.goal, command.first, command.claim);
         return;
       case "runPostBuildHook":
         this.#inBackground(this.#runHook(command.hook, command.goal));
@@ -172,7 +178,9 @@ export class Driver {
     const drvPath = command.goal as string as StorePath;
     const suffix = command.round > 1 || command.attempt > 1 ? `.${command.round}.${command.attempt}` : "";
     const log = builds.logs.open(`${baseNameOf(drvPath)}${suffix}`);
-    const running: RunningClaim = { command, abort: new AbortController(), log, outputs: [], release: () => undefined };
+    const abort = new AbortController();
+    const chosen = Promise.withResolvers<CheckStrategy>();
+    const running: RunningClaim = { command, abort, log, chosen, outputs: [], release: () => undefined };
     this.#claims.set(command.claim, running);
     this.post({ type: "claimStage", claim: command.claim, stage: "preparing" });
     const session = this.#machines.session(command.machine);
@@ -203,6 +211,12 @@ export class Driver {
         transfers: this.#copies.reporter(command.machine, command.claim),
         clock,
         publish: heard.event,
+        choose: (side, signal) => {
+          signal.throwIfAborted();
+          signal.addEventListener("abort", () => chosen.reject(signal.reason), { once: true });
+          this.post({ type: "claimComparable", claim: command.claim, side });
+          return chosen.promise;
+        },
         built: (outputs) => {
           running.outputs = [...outputs.values()];
           this.#keeper.remember(command, session.store, outputs);

@@ -52,8 +52,7 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
       if (done.isValidThere) for (const info of done.outputs.values()) session.holds(info.path);
       const outputs = [...done.outputs].map(([name, info]) => builtOutput(name, info));
       work.built(done.outputs);
-      if (messages.length > 0) post({ type: "claimDiffers", claim, messages });
-      post({ type: "claimBuilt", claim, durationMs, executed, outputs, differs });
+      post({ type: "claimBuilt", claim, durationMs, executed, outputs, differs, messages });
       return "built";
     }
     const seen = {
@@ -67,7 +66,7 @@ export async function performBuild(work: BuildWork, signal: AbortSignal): Promis
       claim,
       durationMs,
       failure: {
-        origin: done.type === "failed" ? "build" : "local",
+        origin: done.type === "failed" ? "build" : done.origin,
         ...seen,
         logFile: work.log.file(),
         keptDirectory: heard.keptDirectory,
@@ -124,7 +123,15 @@ async function finishFound(
   }
   built(outputs);
   const found = [...outputs].map(([name, info]) => builtOutput(name, info));
-  post({ type: "claimBuilt", claim: command.claim, durationMs: 0, executed: false, outputs: found, differs: [] });
+  post({
+    type: "claimBuilt",
+    claim: command.claim,
+    durationMs: 0,
+    executed: false,
+    outputs: found,
+    differs: [],
+    messages: [],
+  });
   return true;
 }
 

@@ -5,11 +5,8 @@ import type { BuildReporter, BuildRequest } from "../../stores/store.ts";
 import type { BuildWork, BuiltClaim } from "./build-work.ts";
 import type { DifferenceKeeper } from "./difference-keeper.ts";
 
-/** How a machine that cannot compare is told from other failures; see `classify`. */
-export const CANNOT_COMPARE = "cannot be compared there";
-
 /**
- * Builds and compares. Whatever differs is brought to safety before this resolves, and explained afterwards.
+ * Builds and compares. Whatever differs is brought to safety before this resolves, and explained when the plan says so.
  * @throws what the stores throw (the connection failed, not the build), and the signal's reason
  */
 export async function performCompared(
@@ -53,8 +50,10 @@ export async function performCompared(
         }
       },
       secure: (found) => keeper.secure(found, signal),
-      chosen: (strategy) => {
+      choose: async (side) => {
+        const strategy = await work.choose(side, signal);
         if (strategy.type === "scratch") isValidThere = false;
+        return strategy;
       },
       incomplete: (reason) =>
         publish({
@@ -74,7 +73,7 @@ export async function performCompared(
     case "same":
       return { type: "built", executed: true, outputs: answer.outputs, isValidThere, differs: [], messages: [] };
     case "differs": {
-      keeper.explain(command.goal, answer.secured);
+      keeper.hold(command.claim, answer.secured);
       const messages = answer.secured.map(({ message }) => message);
       if (command.compare.type === "check") {
         return { type: "failed", status: "NotDeterministic", message: messages.join("\n") };
@@ -87,10 +86,10 @@ export async function performCompared(
     case "notExecuted":
       return {
         type: "notCompared",
-        isImpossible: false,
+        origin: "local",
         reason: "its outputs had become valid there: nothing was built",
       };
     case "impossible":
-      return { type: "notCompared", isImpossible: true, reason: `${CANNOT_COMPARE}: ${answer.reason}` };
+      return { type: "notCompared", origin: "comparison", reason: `cannot be compared there: ${answer.reason}` };
   }
 }

@@ -74,7 +74,7 @@ export async function reserve(command: StartBuild, ports: ReservePorts, signal: 
       release,
       found: {
         infos,
-        fact: { type: "claimBuilt", claim, durationMs: 0, executed: false, outputs: built, differs: [] },
+        fact: { type: "claimBuilt", claim, durationMs: 0, executed: false, outputs: built, differs: [], messages: [] },
       },
     };
   } catch (error) {

@@ -1,6 +1,7 @@
 // What the scheduler wants done; the driver performs it and answers with facts, and makes no choice of its own.
 import type { RunOutcome } from "../../events/event.ts";
 import type { ClaimId, GoalId, HookId, MachineId } from "../../events/ids.ts";
+import type { CheckStrategy } from "./rounds/check-strategy.ts";
 
 export type Command =
   /** Answered by `machineConnected` or `machineLost`. */
@@ -10,14 +11,21 @@ export type Command =
   | { readonly type: "startSubstitution"; readonly goal: GoalId }
   | { readonly type: "cancelSubstitution"; readonly goal: GoalId }
   | StartBuild
+  /** Go on with a claim that is compared, in this way. The answer to `claimComparable`. */
+  | { readonly type: "buildCompared"; readonly claim: ClaimId; readonly strategy: CheckStrategy }
   /** Fetch the outputs of a claim that was built. Answered by `outputsReceived` or `claimFailed`. */
   | { readonly type: "receiveOutputs"; readonly claim: ClaimId }
   /** Kill what the claim does, wherever it is. Answered by `claimCancelled`, unless it ended meanwhile. */
   | { readonly type: "cancelClaim"; readonly claim: ClaimId; readonly reason: string }
   /** Enforced determinism failed: the outputs must not stay valid in the destination store. Not answered. */
   | { readonly type: "takeBackOutputs"; readonly goal: GoalId; readonly claim: ClaimId }
-  /** Rounds that were built side by side differ: keep both results and say what differs. Not answered. */
-  | { readonly type: "recordDifference"; readonly goal: GoalId; readonly first: ClaimId; readonly claim: ClaimId }
+  /** A claim's result differs from the first one, which is that of `first` where there are rounds: say what differs. Not answered. */
+  | {
+      readonly type: "explainDifference";
+      readonly goal: GoalId;
+      readonly first: ClaimId | null;
+      readonly claim: ClaimId;
+    }
   /** Answered by `hookStarted` and `hookEnded`. */
   | { readonly type: "runPostBuildHook"; readonly hook: HookId; readonly goal: GoalId; readonly claim: ClaimId }
   | { readonly type: "cancelHook"; readonly hook: HookId }

@@ -54,7 +54,7 @@ function take(turn: Turn, fact: Fact): void {
       onMachine(turn, fact);
       return;
     case "claimStage":
-    case "claimDiffers":
+    case "claimComparable":
     case "claimBuilt":
     case "outputsReceived":
     case "claimFailed":

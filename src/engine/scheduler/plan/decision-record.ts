@@ -8,7 +8,7 @@ import { createPlan } from "./state/plan.ts";
 import type { Now } from "./state/turn.ts";
 
 /** Raised with every change of the lines, and of what decisions are. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** Takes lines without their ends. */
 export type WriteLine = (line: string) => void;

@@ -2,6 +2,7 @@
 import type { BuildStatus } from "../../derivation/build-result.ts";
 import type { BuildStage, OutputPath, StopHow } from "../../events/event.ts";
 import type { ClaimId, GoalId, HookId, MachineId, RequestId } from "../../events/ids.ts";
+import type { MachineSide } from "./rounds/check-strategy.ts";
 
 /** A derivation or path the plan may have to make valid. All of a target's closure is given; what nobody needs stays dormant. */
 export interface GoalSpec {
@@ -82,8 +83,8 @@ export type MachineFact =
 
 export type ClaimFact =
   | { readonly type: "claimStage"; readonly claim: ClaimId; readonly stage: BuildStage }
-  /** Told before `claimBuilt` of a round that differs: what Nix says of each output, with where the other result is kept. */
-  | { readonly type: "claimDiffers"; readonly claim: ClaimId; readonly messages: readonly string[] }
+  /** The inputs of a build that is compared are there: what it would be compared with. Answered by `buildCompared`. */
+  | { readonly type: "claimComparable"; readonly claim: ClaimId; readonly side: MachineSide }
   /** The builder succeeded; the slot is free, the outputs still lie on the machine. */
   | {
       readonly type: "claimBuilt";
@@ -94,6 +95,8 @@ export type ClaimFact =
       readonly outputs: readonly BuiltOutput[];
       /** For rounds after the first and for checks: the outputs that differ from the first result. */
       readonly differs: readonly string[];
+      /** What Nix says of each of them, with where the other result is kept; empty where that is not known yet. */
+      readonly messages: readonly string[];
     }
   /** The answer to `receiveOutputs`: the outputs are valid in the destination store. */
   | { readonly type: "outputsReceived"; readonly claim: ClaimId }
@@ -118,9 +121,9 @@ export interface BuiltOutput {
 export interface ClaimFailure {
   /**
    * `build`: the machine answered with a status. `connection`: it did not answer. `crash`: the program that was to answer ended, and only that is
-   * known. `transfer`: inputs or outputs did not arrive.
+   * known. `transfer`: inputs or outputs did not arrive. `comparison`: nothing can be compared there. `local`: something failed here.
    */
-  readonly origin: "build" | "connection" | "crash" | "transfer" | "local";
+  readonly origin: "build" | "connection" | "crash" | "transfer" | "comparison" | "local";
   /** Null unless origin is `build`. */
   readonly status: BuildStatus | null;
   readonly message: string;

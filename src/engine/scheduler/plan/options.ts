@@ -2,13 +2,11 @@
 import type { GoalId, MachineId } from "../../events/ids.ts";
 import type { GoalSpec, MachineSpec } from "./fact.ts";
 
-/** When post-build hooks run: not at all, with the builds waiting (the manual's way), or beside the builds, at most `workers` at once. */
+/** Whether builds wait for post-build hooks (the manual's way). Hooks that run beside the builds are no part of the plan. */
 export type HookMode =
   | { readonly type: "none" }
   /** `exceptLocal`: for what the local machine builds somebody else runs it. */
-  | { readonly type: "blocking"; readonly exceptLocal: boolean }
-  /** `workers` may be Infinity when whoever runs the hooks keeps a queue of its own. */
-  | { readonly type: "queued"; readonly workers: number };
+  | { readonly type: "blocking"; readonly exceptLocal: boolean };
 
 /** Waiting times that double from `firstMs` up to `longestMs`; half of each is certain, half is drawn at random. */
 export interface Waits {

@@ -119,7 +119,6 @@ const STAGE_TEXT: Readonly<Record<BuildStage, string>> = {
   sendingInputs: "sending inputs",
   building: "building",
   receivingOutputs: "receiving outputs",
-  postProcessing: "post-processing",
 };
 
 /** `round 2/3 buildPhase`, `sending 12.1/40.0 MiB`, `attempt 2 preparing`. */

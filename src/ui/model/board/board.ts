@@ -286,8 +286,6 @@ export type WaitingType = WaitingReason["type"];
 
 export interface Tally {
   readonly byStatus: Readonly<Record<GoalDescription["kind"], Record<GoalStatus, number>>>;
-  /** Derivations that wait for an answer about their outputs: nobody knows yet whether they will be built. */
-  queried: number;
   /** Goals that wait, by what they wait for in words, in the order they began to. */
   readonly waiting: Map<string, WaitingGroup>;
   downloadedBytes: number;
@@ -341,7 +339,7 @@ export function failureOf(goal: Goal): BuildFailure | null {
 }
 
 function createTally(): Tally {
-  return { byStatus: { derivation: zeros(), path: zeros() }, queried: 0, waiting: new Map(), downloadedBytes: 0 };
+  return { byStatus: { derivation: zeros(), path: zeros() }, waiting: new Map(), downloadedBytes: 0 };
 }
 
 function zeros(): Record<GoalStatus, number> {

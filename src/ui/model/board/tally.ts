@@ -40,7 +40,7 @@ export function countersOf(board: Board): Counters {
   const { derivation } = board.tally.byStatus;
   const running = derivation.building;
   const done = derivation.built;
-  const rest = derivation.planned + derivation.waiting - board.tally.queried;
+  const rest = derivation.planned + derivation.waiting;
   return {
     running,
     done,
@@ -60,8 +60,6 @@ export function waitingLabel(reason: WaitingReason, goal: GoalDescription): stri
   switch (reason.type) {
     case "inputs":
       return "for inputs";
-    case "query":
-      return "to be looked up";
     case "slots":
       if (goal.requiredFeatures.length > 0) return `for a slot with ${goal.requiredFeatures.join(", ")}`;
       return reason.machines.length === 1 ? `for a slot on ${reason.machines[0]}` : "for a slot";
@@ -91,7 +89,6 @@ function count(board: Board, goal: Goal, by: 1 | -1): void {
   const { tally } = board;
   tally.byStatus[goal.description.kind][statusOf(goal.state)] += by;
   if (goal.state.type !== "waiting") return;
-  if (goal.state.reason.type === "query" && goal.description.kind === "derivation") tally.queried += by;
   const label = waitingLabel(goal.state.reason, goal.description);
   const group = tally.waiting.get(label);
   if (by === 1) {

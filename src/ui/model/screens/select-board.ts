@@ -71,7 +71,6 @@ const WAITING_ORDER: readonly WaitingType[] = [
   "backOff",
   "hook",
   "paused",
-  "query",
   "inputs",
 ];
 

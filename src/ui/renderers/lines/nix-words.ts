@@ -20,8 +20,7 @@ export function plannedWork(board: Board): PlannedWork {
   const derivations: string[] = [];
   const paths: string[] = [];
   for (const { id, state, description } of board.goalOrder) {
-    const isFetched = state.type === "substituting" || (state.type === "waiting" && state.reason.type === "query");
-    if (isFetched) paths.push(...(description.kind === "path" ? [id] : description.outputs));
+    if (state.type === "substituting") paths.push(...(description.kind === "path" ? [id] : description.outputs));
     else if (state.type !== "finished" && description.kind === "derivation") derivations.push(id);
   }
   return {

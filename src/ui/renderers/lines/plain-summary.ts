@@ -17,7 +17,6 @@ const STAGE_WORDS: Readonly<Record<BuildStage, string>> = {
   sendingInputs: "sending inputs",
   building: "",
   receivingOutputs: "receiving outputs",
-  postProcessing: "post-processing",
 };
 
 /** `[3/12/40 built (1 failed), 18.2 MiB DL] after 2m41s, about 6m left: gcc-13.2.0 on itchy for 2m10s, … and 4 more`. */

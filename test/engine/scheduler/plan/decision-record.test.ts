@@ -36,7 +36,7 @@ function record(): string[] {
   say({ type: "claimFailed", claim: started[0]!, durationMs: 10, failure: CONNECTION_LOST });
   say({ type: "machineLost", machine: "a" as MachineId, reason: "gone", permanent: false });
   const outputs = [output("ab".repeat(32), "out", 2n ** 60n)];
-  say({ type: "claimBuilt", claim: started[1]!, durationMs: 10, executed: true, outputs, differs: [] });
+  say({ type: "claimBuilt", claim: started[1]!, durationMs: 10, executed: true, outputs, differs: [], messages: [] });
   say({ type: "tick" });
   return lines;
 }

@@ -60,7 +60,7 @@ const options = fc.record({
   fallback: fc.boolean(),
   enforceDeterminism: fc.boolean(),
   roundsOn: fc.constantFrom("any", "same", "other"),
-  hook: fc.constantFrom({ type: "none" }, { type: "blocking", exceptLocal: false }, { type: "queued", workers: 2 }),
+  hook: fc.constantFrom({ type: "none" }, { type: "blocking", exceptLocal: false }),
   destinationTrusted: fc.boolean(),
   suspectAfter: fc.integer({ min: 1, max: 3 }),
 });
@@ -221,7 +221,15 @@ function play({ goals: specs, machines: all, options: chosen, choices }: Case) {
       built.set(claim, command);
       const hash = choose(8) === 0 ? "bb" : "aa";
       const differs = command.compare.type !== "none" && choose(8) === 0 ? ["out"] : [];
-      say({ type: "claimBuilt", claim, durationMs: 10, executed: choose(6) > 0, outputs: [output(hash)], differs });
+      say({
+        type: "claimBuilt",
+        claim,
+        durationMs: 10,
+        executed: choose(6) > 0,
+        outputs: [output(hash)],
+        differs,
+        messages: [],
+      });
     } else {
       running.delete(claim);
       say({ type: "claimFailed", claim, durationMs: 10, failure: FAILURES[choose(FAILURES.length)]! });

@@ -153,7 +153,7 @@ export class Scenario {
   }
 
   built(claim: ClaimId, outputs: readonly BuiltOutput[] = [], differs: readonly string[] = [], executed = true): void {
-    this.say({ type: "claimBuilt", claim, durationMs: 1000, executed, outputs, differs });
+    this.say({ type: "claimBuilt", claim, durationMs: 1000, executed, outputs, differs, messages: [] });
   }
 
   received(claim: ClaimId): void {

@@ -13,29 +13,27 @@ function recount(board: Board): unknown {
   const byStatus = { derivation: zeros(), path: zeros() };
   const waiting: Record<string, number> = {};
   let downloaded = 0;
-  let queried = 0;
   for (const goal of board.goals.values()) {
     byStatus[goal.description.kind][statusOf(goal.state)]++;
     downloaded += goal.downloadedBytes;
     if (goal.state.type !== "waiting") continue;
     const label = waitingLabel(goal.state.reason, goal.description);
     waiting[label] = (waiting[label] ?? 0) + 1;
-    if (goal.state.reason.type === "query" && goal.description.kind === "derivation") queried++;
   }
   const busy = [...board.machines.values()].map(
     (machine) => machine.lanes.filter((lane) => lane.type === "busy").length,
   );
   const failures = [...board.goals.values()].filter((goal) => statusOf(goal.state) === "failed").map((goal) => goal.id);
-  return { byStatus, waiting, downloaded, queried, busy, failures: failures.sort() };
+  return { byStatus, waiting, downloaded, busy, failures: failures.sort() };
 }
 
 function counted(board: Board): unknown {
-  const { byStatus, waiting, downloadedBytes, queried } = board.tally;
+  const { byStatus, waiting, downloadedBytes } = board.tally;
   return {
     byStatus,
     waiting: Object.fromEntries([...waiting].map(([label, group]) => [label, group.goals.size])),
     downloaded: downloadedBytes,
-    queried,
+
     busy: [...board.machines.values()].map((machine) => machine.busy),
     failures: [...board.failures].map((goal) => goal.id).sort(),
   };
@@ -55,7 +53,6 @@ const claim = fc.constantFrom("c1", "c2", "c3", "c4").map((id) => id as ClaimId)
 const hook = fc.constantFrom("h1", "h2").map((id) => id as HookId);
 const copy = fc.constantFrom("y1", "y2").map((id) => id as CopyId);
 const reason: fc.Arbitrary<WaitingReason> = fc.oneof(
-  fc.constant<WaitingReason>({ type: "query" }),
   fc.constant<WaitingReason>({ type: "paused" }),
   fc.constant<WaitingReason>({ type: "slots", machines: [machineId("m1")] }),
   fc.nat(5).map((pending): WaitingReason => ({ type: "inputs", pending, first: [] })),

@@ -34,7 +34,6 @@ type Evidence =
   | "inputMissing"
   | "hashMismatch"
   | "notValidYet"
-  | "notComparable"
   | "unable"
   | "ofDerivation"
   | "ofMachine";
@@ -83,7 +82,7 @@ export const FAILURE_RULES: readonly Rule[] = [
     verdict: machinery("processTableFull"),
   },
   { what: "the inputs did not arrive", origin: ["transfer"], verdict: unclear("suspect") },
-  { what: "it cannot be compared there", origin: ["local"], evidence: "notComparable", verdict: machinery("excluded") },
+  { what: "it cannot be compared there", origin: ["comparison"], verdict: machinery("excluded") },
   { what: "something failed here", origin: ["local"], verdict: machinery("nothing") },
   { what: "no space where it builds", evidence: "noSpace", verdict: machinery("diskFull") },
   { what: "no process where it builds", evidence: "noProcesses", verdict: machinery("processTableFull") },
@@ -157,7 +156,6 @@ const PATTERNS: Readonly<Record<Exclude<Evidence, "noSpace" | "noProcesses">, Re
   notTrusted: /lacks a (?:valid )?signature|not privileged to build|not trusted/i,
   inputMissing: /dependency '.*' of '.*' does not exist|path '.*' is not valid|interrupted by the user/i,
   hashMismatch: /hash mismatch/i,
-  notComparable: /^cannot be compared there/,
   notValidYet: /are not valid, so checking is not possible/i,
   unable: /allows neither user namespaces nor a private root directory|builders cannot be run by '/,
   ofDerivation:

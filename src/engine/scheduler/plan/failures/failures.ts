@@ -27,7 +27,7 @@ export function onFailed(turn: Turn, claim: Claim, fact: Extract<ClaimFact, { ty
   const verdict = confirm(goal, machine, reason, classify(failure, goal.spec.addressing, receiving));
   if (!receiving) releaseSlot(turn, claim);
   closeClaim(claim);
-  const differs = failure.status === "NotDeterministic" && isUndecided(goal) && !claim.cancelling;
+  const isDifferent = failure.status === "NotDeterministic" && isUndecided(goal) && !claim.cancelling;
   if (!receiving) {
     const ended = claim.cancelling
       ? ({ type: "cancelled" } as const)
@@ -36,13 +36,17 @@ export function onFailed(turn: Turn, claim: Claim, fact: Extract<ClaimFact, { ty
   }
   if (!isUndecided(goal)) {
     concludeWhenQuiet(turn, goal);
-  } else if (differs && claim.compare.type === "round") {
+  } else if (isDifferent && claim.compare.type === "round") {
     // The machine compared with its own result and found a difference: the round was built.
-    noteBuilt(claim, { durationMs, executed: true, outputs: [], differs: differingOutputs(goal, failure.message) });
+    const differs = namedOutputs(goal, failure.message);
+    noteBuilt(claim, { durationMs, executed: true, outputs: [], differs, messages: [] });
     advance(turn, goal);
   } else if (verdict.kind === "final") {
     machine.streak += 1;
-    if (differs) roundFinished(turn, claim, "differs");
+    if (isDifferent) {
+      roundFinished(turn, claim, "differs");
+      turn.commands.push({ type: "explainDifference", goal: goal.id, first: null, claim: claim.id });
+    }
     endGoal(
       turn,
       goal,
@@ -142,7 +146,7 @@ function failureOf(claim: Claim, failure: ClaimFailure, verdict: Verdict, messag
 }
 
 /** The outputs a machine's own comparison named; all of them when it named none that is known. */
-function differingOutputs(goal: Goal, message: string): readonly string[] {
+function namedOutputs(goal: Goal, message: string): readonly string[] {
   const named = goal.spec.outputPaths.filter((output) => message.includes(output.path)).map((output) => output.name);
   return named.length > 0 ? named : goal.spec.outputs;
 }

@@ -3,7 +3,7 @@
 import type { GoalResult } from "../../../events/event.ts";
 import type { HookId } from "../../../events/ids.ts";
 import type { HookFact } from "../fact.ts";
-import { type Plan, reviewAll } from "../state/plan.ts";
+import { reviewAll } from "../state/plan.ts";
 import type { Claim, Goal } from "../state/records.ts";
 import { notice, type Turn } from "../state/turn.ts";
 import { finishGoal, halt } from "./finish.ts";
@@ -12,7 +12,7 @@ import { finishGoal, halt } from "./finish.ts";
 export function finishBuilt(turn: Turn, goal: Goal, claim: Claim, result: GoalResult): void {
   const { plan } = turn;
   const mode = plan.options.hook;
-  const isLeft = mode.type === "none" || (mode.type === "blocking" && mode.exceptLocal && claim.machine.spec.isLocal);
+  const isLeft = mode.type === "none" || (mode.exceptLocal && claim.machine.spec.isLocal);
   if (isLeft || result.type !== "built") {
     finishGoal(turn, goal, result);
     return;
@@ -21,28 +21,16 @@ export function finishBuilt(turn: Turn, goal: Goal, claim: Claim, result: GoalRe
   plan.hooks.set(hook, { hook, goal, claim: claim.id, state: "queued" });
   const paths = result.outputs.map((output) => output.path);
   turn.events.push({ type: "hookQueued", hook, kind: "postBuild", goal: goal.id, paths });
-  if (mode.type === "blocking") goal.phase = { type: "hook", hook, result };
-  else finishGoal(turn, goal, result);
-  startHooks(turn);
+  goal.phase = { type: "hook", hook, result };
+  startHook(turn);
 }
 
-/** Starts hooks in the order their builds ended, which is also the order of dependency. */
-function startHooks(turn: Turn): void {
-  const { plan } = turn;
-  let running = 0;
-  for (const hook of plan.hooks.values()) if (hook.state === "running") running += 1;
-  for (const hook of plan.hooks.values()) {
-    if (running >= workers(plan)) return;
-    if (hook.state === "running") continue;
-    hook.state = "running";
-    running += 1;
-    turn.commands.push({ type: "runPostBuildHook", hook: hook.hook, goal: hook.goal.id, claim: hook.claim });
-  }
-}
-
-function workers(plan: Plan): number {
-  const mode = plan.options.hook;
-  return mode.type === "queued" ? Math.max(1, mode.workers) : 1;
+/** Starts the next hook once the one before has ended: in the order their builds ended, which is also the order of dependency. */
+function startHook(turn: Turn): void {
+  const next = turn.plan.hooks.values().next().value;
+  if (next === undefined || next.state === "running") return;
+  next.state = "running";
+  turn.commands.push({ type: "runPostBuildHook", hook: next.hook, goal: next.goal.id, claim: next.claim });
 }
 
 /** A hook began, or ended. One that fails where builds wait for hooks ends the run: the build succeeded, but no further builds start. */
@@ -69,8 +57,8 @@ export function onHook(turn: Turn, fact: HookFact): void {
     notice(turn, "error", "POST_BUILD_HOOK_FAILED", fact.failure, { goal: goal.id });
   }
   if (goal.phase.type === "hook" && goal.phase.hook === fact.hook) finishGoal(turn, goal, goal.phase.result);
-  if (fact.failure !== null && plan.options.hook.type === "blocking" && plan.halt === null) {
+  if (fact.failure !== null && plan.halt === null) {
     halt(turn, { type: "hookFailed", goal });
   }
-  startHooks(turn);
+  startHook(turn);
 }

@@ -7,6 +7,7 @@ import { leaveWhenIdle, noteSuccess } from "../failures/health.ts";
 import { noteActual } from "../policies/belief.ts";
 import { learn, spreadOf, typicalLog } from "../policies/learned.ts";
 import { notePace } from "../policies/pace.ts";
+import { strategyFor } from "../rounds/check-strategy.ts";
 import { advance, noteBuilt } from "../rounds/rounds.ts";
 import { isUndecided } from "../state/goal.ts";
 import { laneOf } from "../state/goal-class.ts";
@@ -27,8 +28,9 @@ export function onClaim(turn: Turn, fact: ClaimFact): void {
       if (fact.stage === "building") claim.wasAsked = true;
       turn.events.push({ type: "buildStageChanged", claim: claim.id, stage: fact.stage });
       return;
-    case "claimDiffers":
-      claim.differences = fact.messages;
+    case "claimComparable":
+      if (claim.state.type === "running")
+        turn.commands.push({ type: "buildCompared", claim: claim.id, strategy: strategyFor(fact.side) });
       return;
     case "claimBuilt":
       if (claim.state.type === "running") onBuilt(turn, claim, fact);
@@ -51,7 +53,7 @@ export function onClaim(turn: Turn, fact: ClaimFact): void {
 
 function onBuilt(turn: Turn, claim: Claim, fact: Extract<ClaimFact, { type: "claimBuilt" }>): void {
   const { goal, machine } = claim;
-  const { durationMs, outputs, differs } = fact;
+  const { durationMs, outputs, differs, messages } = fact;
   const executed = fact.executed || wasBegunOn(goal, machine);
   releaseSlot(turn, claim);
   turn.events.push({
@@ -64,7 +66,7 @@ function onBuilt(turn: Turn, claim: Claim, fact: Extract<ClaimFact, { type: "cla
   if (fact.executed) teach(turn, claim, durationMs);
   goal.outputBytes = outputs.reduce((sum, output) => sum + Number(output.narSize), 0);
   if (!goal.places.includes(machine.index)) goal.places = [...goal.places, machine.index];
-  noteBuilt(claim, { durationMs, executed, outputs, differs });
+  noteBuilt(claim, { durationMs, executed, outputs, differs, messages });
   if (isUndecided(goal)) advance(turn, goal);
   else concludeWhenQuiet(turn, goal);
   leaveWhenIdle(turn, machine);

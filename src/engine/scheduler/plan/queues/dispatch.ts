@@ -244,7 +244,6 @@ function start(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }
     state: { type: "running" },
     cancelling: false,
     end: null,
-    differences: [],
   };
   goal.phase.rounds[index] = { type: "running", claim };
   goal.open = [...goal.open, claim];

@@ -80,16 +80,13 @@ function judge(turn: Turn, goal: Goal & { phase: BuildingPhase }): void {
     known.set(claim.id, differs);
     roundFinished(turn, claim, isFirst ? "first" : differs.length > 0 ? "differs" : "same");
     if (differs.length === 0) continue;
-    // What the machine compared itself has been kept by whoever built it; otherwise whoever keeps it tells of it.
-    const isTold = claim.differences.length > 0;
-    if (!isTold && !goal.spec.check) {
-      turn.commands.push({ type: "recordDifference", goal: goal.id, first: reference.id, claim: claim.id });
-    }
+    const compared = goal.spec.check ? null : reference.id;
+    turn.commands.push({ type: "explainDifference", goal: goal.id, first: compared, claim: claim.id });
     if (goal.spec.check || turn.plan.options.enforceDeterminism) {
       fail(turn, goal, claim, differs, reference.end);
       return;
     }
-    for (const message of claim.differences) {
+    for (const message of claim.end?.messages ?? []) {
       notice(turn, "warning", "ROUNDS_DIFFER", message, { goal: goal.id, machine: claim.machine.id });
     }
   }
@@ -119,9 +116,10 @@ export function restartRounds(plan: Plan, goal: Goal): void {
 }
 
 function fail(turn: Turn, goal: Goal, claim: Claim, differs: readonly string[], end: ClaimEnd | null): void {
+  const told = claim.end?.messages ?? [];
   const message = goal.spec.check
     ? checkFailedMessage(goal, differs, end)
-    : (claim.differences.length > 0 ? claim.differences : roundDiffersMessages(goal, differs, end)).join("\n");
+    : (told.length > 0 ? told : roundDiffersMessages(goal, differs, end)).join("\n");
   const result: GoalResult = {
     type: "failed",
     failure: {

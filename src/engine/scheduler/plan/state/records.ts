@@ -127,6 +127,8 @@ export interface ClaimEnd {
   readonly outputs: readonly BuiltOutput[];
   /** Outputs that differ from what it was compared with there. */
   readonly differs: readonly string[];
+  /** What Nix says of each of them, as the comparison there gave it; empty where nothing was compared there. */
+  readonly messages: readonly string[];
 }
 
 /** One assignment of a goal's round to a slot of a machine. */
@@ -150,8 +152,6 @@ export interface Claim {
   /** Asked to stop. */
   cancelling: boolean;
   end: ClaimEnd | null;
-  /** What Nix says of the outputs that differ, as the machine's comparison gave it. */
-  differences: readonly string[];
 }
 
 /** Whether a machine may be given work. */

@@ -44,7 +44,7 @@ const rows: readonly Row[] = [
   ["the inputs did not arrive", transfer("hash mismatch importing path"), "input", ["machinery", "other", "suspect"]],
   [
     "it cannot be compared there",
-    failure("cannot be compared there: no", { origin: "local", status: null }),
+    failure("no check mode", { origin: "comparison", status: null }),
     "input",
     ["machinery", "other", "excluded"],
   ],
@@ -56,7 +56,7 @@ const rows: readonly Row[] = [
   ],
   [
     "it cannot be compared there",
-    failure("cannot be compared there: no scratch store", { origin: "local", status: null }),
+    failure("no scratch store", { origin: "comparison", status: null }),
     "input",
     ["machinery", "other", "excluded"],
   ],

@@ -90,25 +90,9 @@ describe("a blocking post-build hook", () => {
     other.say(ended(2));
     expect(other.starts("z")).toHaveLength(1);
   });
-});
 
-describe("queued post-build hooks", () => {
-  it("run beside the builds, a few at once, in order, and are waited for at the end", () => {
-    const run = new Scenario({ hook: { type: "queued", workers: 2 } }).machines(machine("a", { slots: 4 }));
-    run.goals(...["p", "q", "r"].map(target));
-    for (const name of ["p", "q", "r"]) run.done(name);
-    expect(run.of("runPostBuildHook").map((command) => command.goal)).toEqual([drv("p"), drv("q")]);
-    expect(run.result("r")?.type).toBe("built");
-    expect(run.outcome).toBeNull();
-    run.say(ended(1));
-    expect(run.of("runPostBuildHook")).toHaveLength(3);
-    run.say(ended(2));
-    run.say(ended(3, "no network"));
-    expect(run.outcome).toMatchObject({ exitStatus: 1, built: 3 });
-  });
-
-  it("are left when the run is cancelled, and that is told", () => {
-    const run = new Scenario({ hook: { type: "queued", workers: 1 } }).machines(machine("a", { slots: 4 }));
+  it("is left when the run is cancelled before it began, and that is told", () => {
+    const run = new Scenario({ hook: { type: "blocking", exceptLocal: false } }).machines(machine("a", { slots: 4 }));
     run.goals(...["p", "q"].map(target));
     for (const name of ["p", "q"]) run.done(name);
     run.ask({ type: "stop", how: "cancel", reason: "asked" });
@@ -118,8 +102,8 @@ describe("queued post-build hooks", () => {
     expect(run.outcome?.exitStatus).toBe(1);
   });
 
-  it("have no hook for substituted paths", () => {
-    const run = new Scenario({ hook: { type: "queued", workers: Number.POSITIVE_INFINITY } }).machines(machine("a"));
+  it("is not run for substituted paths", () => {
+    const run = new Scenario({ hook: { type: "blocking", exceptLocal: false } }).machines(machine("a"));
     run.goals(goal("x", [], { isTarget: true, validity: "substitutable" }));
     run.say({ type: "substitutionEnded", goal: drv("x"), failure: null });
     expect(run.happened("hookQueued")).toHaveLength(0);

@@ -146,7 +146,10 @@ describe("what a run learns", () => {
     const rest = [...plan.goals.values()].slice(-2);
     expect(Math.abs(Math.log(rest[0]!.work / rest[1]!.work))).toBeCloseTo(Math.log(100), 1);
     for (const claim of [...plan.claims.keys()].slice(0, 36)) {
-      say({ type: "claimBuilt", claim, durationMs: 10_000, executed: true, outputs: [], differs: [] }, 10_000);
+      say(
+        { type: "claimBuilt", claim, durationMs: 10_000, executed: true, outputs: [], differs: [], messages: [] },
+        10_000,
+      );
     }
     expect(Math.abs(Math.log(rest[0]!.work / rest[1]!.work))).toBeLessThan(Math.log(10));
   });

@@ -65,10 +65,30 @@ describe("rounds on the same machine", () => {
     r.built(r.claim("x"));
     expect(verdicts(r)).toEqual(["1/3 first", "2/3 differs", "3/3 same"]);
     // Whoever keeps the other result warns, with the place it is kept at.
-    expect(r.of("recordDifference")).toMatchObject([{ goal: thrice.goal, first }]);
+    expect(r.of("explainDifference")).toMatchObject([{ goal: thrice.goal, first }]);
     r.received(first);
     expect(r.result("x")).toMatchObject({ type: "built", nonDeterministic: true, machine: "a" });
     expect(r.outcome?.exitStatus).toBe(0);
+  });
+
+  it("that are compared while they are built are built as the plan says, with what is valid there", () => {
+    const r = run({ roundsOn: "same" }, ["a"]);
+    r.built(r.claim("x"));
+    const second = r.claim("x");
+    const side = { protocol: "worker 1.38", nixVersion: "2.34.8", canOpenScratch: false } as const;
+    r.say({ type: "claimComparable", claim: second, side: { ...side, outputs: [{ name: "out", validity: "valid" }] } });
+    expect(r.of("buildCompared")).toMatchObject([{ claim: second, strategy: { type: "check", whenDiffers: "done" } }]);
+    r.say({ type: "claimCancelled", claim: second });
+    r.say({ type: "claimComparable", claim: second, side: { ...side, outputs: [{ name: "out", validity: "valid" }] } });
+    expect(r.of("buildCompared")).toHaveLength(1);
+  });
+
+  it("go elsewhere where nothing can be compared", () => {
+    const r = run({ roundsOn: "any", keepGoing: true }, ["a", "b"]);
+    r.built(r.claim("x"));
+    const second = r.starts()[1]!;
+    r.fails(second.claim, failure("cannot be compared there: no check mode", { origin: "comparison", status: null }));
+    expect(r.starts()[2]?.machine).not.toBe(second.machine);
   });
 
   it("begin anew elsewhere when the machine is gone for good", () => {
