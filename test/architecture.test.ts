@@ -82,7 +82,7 @@ const rooms: Readonly<Record<string, Room>> = {
   "hooks/jobs": { files: engine("hooks/jobs"), imports: values, node: [], pure: true },
   hooks: {
     files: engine("hooks"),
-    imports: [...values, ...engine("config", "stores")],
+    imports: [...values, ...engine("config", "stores", "memory")],
     node: "any",
     packages: ["execa"],
     pure: false,

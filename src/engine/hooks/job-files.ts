@@ -1,19 +1,10 @@
 // Keeps the queue on disk: every process writes a file of its own, and takes over the files of those that have died.
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  unlinkSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError, messageOf } from "../base/errors.ts";
 import { readBack } from "../base/read-back.ts";
 import type { HookId } from "../events/ids.ts";
+import { ProcessFiles, writeWhole } from "../memory/process-files.ts";
 import {
   type JobRecord,
   type KeptJob,
@@ -24,13 +15,10 @@ import {
   printRecord,
 } from "./jobs/job-lines.ts";
 
-/** `queue-<pid>-<start time of the process>-<n>.jsonl`. */
-const NAME = /^queue-(\d{1,10})-(\d{1,20})-(\d{1,10})\.jsonl$/;
+const filesIn = (directory: string): ProcessFiles => new ProcessFiles(directory, "queue");
 
 /** No file is read that is larger than this, in bytes: a job takes a few hundred. */
 const LARGEST = 64 * 1024 * 1024;
-
-let opened = 0;
 
 /** What could not be done is no reason to stop a run, but must be told. */
 export interface QueueFileOptions {
@@ -46,7 +34,6 @@ export interface OwnedJob extends KeptJob {
 
 /**
  * The queue's file of this process. A line is with the system as soon as it is written, so it survives the process however that ends.
- * The name says who owns it: whoever renames the file of a dead process to a name of its own has taken it over, and only one can.
  */
 export class QueueFile {
   /** Jobs of processes that ended before these were done, in the order they came. */
@@ -81,17 +68,15 @@ export class QueueFile {
 
   /** Opens a file of our own and takes over what is left of others. Throws `HOOK_QUEUE_UNWRITABLE` when the directory cannot be used. */
   static open({ directory, pid, notice }: QueueFileOptions): QueueFile {
-    const own = (): string => join(directory, `queue-${pid}-${startOf(pid)}-${++opened}.jsonl`);
+    const all = filesIn(directory);
     try {
       mkdirSync(directory, { recursive: true });
       const taken: string[] = [];
       const files: { name: string; text: string }[] = [];
-      for (const name of deadFiles(directory)) {
-        const mine = own();
+      for (const name of all.dead()) {
         try {
           const text = readText(join(directory, name));
-          renameSync(join(directory, name), mine);
-          taken.push(mine);
+          taken.push(all.takeOver(name, pid));
           files.push({ name, text });
         } catch (error) {
           // Another process was quicker, or it is nothing that can be read.
@@ -100,7 +85,7 @@ export class QueueFile {
       }
       const { kept, problems } = parseQueue(files);
       tellProblems(problems, directory, notice);
-      return new QueueFile(own(), kept, taken, notice);
+      return new QueueFile(all.fresh(pid), kept, taken, notice);
     } catch (cause) {
       throw new EngineError(
         "store",
@@ -116,18 +101,22 @@ export class QueueFile {
 
   /** Looks for jobs of processes that have ended, without taking them over. */
   static waiting(directory: string): readonly KeptJob[] {
-    return readAll(directory, deadFiles(directory)).kept;
+    return readAll(directory, filesIn(directory).dead()).kept;
   }
 
   /** Every job there is, with whoever has it, and what is wrong with the files. */
   static all(directory: string): { readonly jobs: readonly OwnedJob[]; readonly problems: readonly string[] } {
-    const dead = new Set(deadFiles(directory));
+    const files = filesIn(directory);
+    const dead = new Set(files.dead());
     const byPid = Map.groupBy(
-      filesIn(directory).filter((name) => !dead.has(name)),
-      (name) => Number(NAME.exec(name)?.[1]),
+      files.all().filter(({ name }) => !dead.has(name)),
+      ({ owner }) => owner.pid,
     );
     const parsed: [number | null, ParsedQueue][] = [[null, readAll(directory, [...dead])]];
-    for (const [pid, names] of byPid) parsed.push([pid, readAll(directory, names)]);
+    for (const [pid, mine] of byPid) {
+      const names = mine.map(({ name }) => name);
+      parsed.push([pid, readAll(directory, names)]);
+    }
     return {
       jobs: parsed.flatMap(([pid, { kept }]) => kept.map((one) => ({ ...one, pid }))),
       problems: parsed.flatMap(([, { problems }]) => problems),
@@ -171,8 +160,7 @@ export class QueueFile {
       this.#file ??= openSync(this.#path, "ax", 0o600);
       const bytes = Buffer.from(this.#isTorn ? `\n${lines}` : lines);
       this.#isTorn = true;
-      // A disk that fills up takes a part first, and says so when it is given the rest.
-      for (let written = 0; written < bytes.length; ) written += writeSync(this.#file, bytes, written);
+      writeWhole(this.#file, bytes);
       this.#isTorn = false;
       if (isForced) fsyncSync(this.#file);
       return true;
@@ -215,42 +203,4 @@ function readText(file: string): string {
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ENOENT";
-}
-
-function filesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory)
-      .filter((name) => NAME.test(name))
-      .sort();
-  } catch {
-    return [];
-  }
-}
-
-function deadFiles(directory: string): string[] {
-  return filesIn(directory).filter((name) => {
-    const match = NAME.exec(name);
-    return match !== null && !isAlive(Number(match[1]), match[2] ?? "");
-  });
-}
-
-function isAlive(pid: number, start: string): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    // Somebody else's process is a process, too.
-    if (!(error instanceof Error && "code" in error && error.code === "EPERM")) return false;
-  }
-  // Numbers of processes are used again; when one began tells the two apart.
-  return startOf(pid) === start;
-}
-
-/** When a process began, in ticks since the system did; 0 where the system does not say. */
-function startOf(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "0";
-  } catch {
-    return "0";
-  }
 }

@@ -1,24 +1,12 @@
-// The journals on disk: one file for each run, named by its process, so that programs side by side never write the same one.
+// The journals on disk: one file for each run, so that programs side by side never write the same one.
 //
 // A file is only appended to. Each record is with the system before anything else is done, so it survives the program however that ends; it is not
-// forced to the disk, since all that a power cut can take away is the knowledge where to look first. Whoever renames the file of a dead process to a
-// name of its own has taken it over, and only one can.
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+// forced to the disk, since all that a power cut can take away is the knowledge where to look first.
+import { closeSync, fsyncSync, mkdirSync, openSync, readSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError, messageOf } from "../base/errors.ts";
 import { openBack, readBack } from "../base/read-back.ts";
-import { isAlive, printOwner, thisProcess } from "./owner.ts";
+import { ProcessFiles, writeWhole } from "./process-files.ts";
 import { type JournalRecord, parseRecord, printRecord, type RunGoals } from "./records/record.ts";
 
 /** No journal is read that is larger than this, in bytes; a run of 100,000 builds writes about 50 MB. */
@@ -31,10 +19,7 @@ const LONGEST_HEAD = 16 * 1024 * 1024;
 const KEPT_MS = 30 * 24 * 3600 * 1000;
 const KEPT = 50;
 
-/** `run-<boot>-<pid>-<start of the process>-<n>.jsonl`: all but the last together name a process for ever. */
-const NAME = /^run-([0-9a-f]{0,8})-(\d{1,10})-(\d{0,20})-\d+\.jsonl$/;
-
-let named = 0;
+const filesIn = (directory: string): ProcessFiles => new ProcessFiles(directory, "run");
 
 /** A run's journal while the run writes it. */
 export interface Journal {
@@ -47,7 +32,7 @@ export interface Journal {
 
 /** Begins a run's journal in the folder of all, which is made if need be. Throws `JOURNAL_UNWRITABLE`. */
 export function createJournal(directory: string, records: readonly JournalRecord[]): Journal {
-  const file = join(directory, ownName());
+  const file = filesIn(directory).fresh(process.pid);
   let fd: number;
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -81,10 +66,6 @@ export function createJournal(directory: string, records: readonly JournalRecord
   return journal;
 }
 
-function writeWhole(fd: number, bytes: Uint8Array): void {
-  for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written);
-}
-
 function unwritable(file: string, cause: unknown): EngineError {
   if (cause instanceof EngineError) return cause;
   return new EngineError("store", "JOURNAL_UNWRITABLE", `cannot write the journal ${file}: ${messageOf(cause)}`, {
@@ -113,14 +94,13 @@ export interface DeadRun {
  */
 export function takeOver(directory: string, isWanted: (goals: RunGoals) => boolean): DeadRun[] {
   const taken: DeadRun[] = [];
-  for (const name of deadJournals(directory)) {
+  const files = filesIn(directory);
+  for (const name of files.dead()) {
     const file = join(directory, name);
     const head = readHead(file);
     if (head === null || !isWanted(head)) continue;
-    const mine = join(directory, ownName());
     try {
-      renameSync(file, mine);
-      taken.push(readJournal(mine));
+      taken.push(readJournal(files.takeOver(name, process.pid)));
     } catch {
       // Another process was quicker, or it cannot be read.
     }
@@ -136,7 +116,7 @@ export function removeRun(run: DeadRun): void {
 /** Removes journals that nobody has continued for long, and the oldest of too many; returns how many. `now` is wall time in ms. */
 export function removeOld(directory: string, now: number): number {
   const ages: { readonly file: string; readonly changedAt: number }[] = [];
-  for (const name of deadJournals(directory)) {
+  for (const name of filesIn(directory).dead()) {
     const file = join(directory, name);
     try {
       ages.push({ file, changedAt: statSync(file).mtimeMs });
@@ -205,22 +185,4 @@ function readHead(file: string): RunGoals | null {
   } finally {
     if (fd !== null) closeSync(fd);
   }
-}
-
-/** Names of the journals whose processes are gone. */
-function deadJournals(directory: string): string[] {
-  let names: string[];
-  try {
-    names = readdirSync(directory);
-  } catch {
-    return [];
-  }
-  return names.filter((name) => {
-    const match = NAME.exec(name);
-    return match !== null && !isAlive({ boot: match[1] ?? "", pid: Number(match[2]), start: match[3] ?? "" });
-  });
-}
-
-function ownName(): string {
-  return `run-${printOwner(thisProcess())}-${++named}.jsonl`;
 }

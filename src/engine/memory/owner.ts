@@ -12,7 +12,12 @@ export interface Owner {
 
 /** This process. */
 export function thisProcess(): Owner {
-  return { boot: bootOf(), pid: process.pid, start: startOf(process.pid) };
+  return ownerOf(process.pid);
+}
+
+/** A process by its number; without a start where it is gone. */
+export function ownerOf(pid: number): Owner {
+  return { boot: bootOf(), pid, start: startOf(pid) };
 }
 
 /** Whether a process still lives. */

@@ -1,6 +1,7 @@
 // Where a run's decisions are written down, for reports of bugs: a file named by `TSBUILD_TOP_DECISIONS`, made anew.
-import { openSync, writeSync } from "node:fs";
+import { openSync } from "node:fs";
 import { EngineError, messageOf } from "../../base/errors.ts";
+import { writeWhole } from "../../memory/process-files.ts";
 import { type DecisionRecorder, recordDecisions } from "../plan/decision-record.ts";
 import type { PlanOptions } from "../plan/options.ts";
 
@@ -18,7 +19,6 @@ export function openDecisionRecord(file: string | undefined, options: PlanOption
   }
   // At once: the record of a run that is killed is worth the most.
   return recordDecisions(options, (line) => {
-    const bytes = Buffer.from(`${line}\n`);
-    for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written);
+    writeWhole(fd, Buffer.from(`${line}\n`));
   });
 }
