@@ -54,7 +54,7 @@ export interface CacheReference {
   readonly parameters: CacheParameters;
 }
 
-/** A store, and how to reach it (DESIGN section 3; Nix manual, store types). */
+/** A store, and how to reach it (Nix manual, store types). */
 export type StoreReference = AutoReference | DaemonReference | SshReference | LocalReference | CacheReference;
 
 /** What relative directories and `~/` are resolved against. */

@@ -1,4 +1,4 @@
-// How one build ended, in Nix's own terms (`BuildResult`, worker protocol 1.8, serve protocol 2.4 of the research notes).
+// How one build ended, in Nix's own terms (`BuildResult` of Nix's build-result.hh, as worker and serve protocol carry it).
 import type { StorePath } from "../formats/store-path.ts";
 
 /** Nix's terminal build statuses in wire order: the index is the number on the wire. */

@@ -80,7 +80,7 @@ export interface Estimate {
   readonly unpredictable: number;
 }
 
-/** How the whole run ended. `exitStatus` is Nix's (DESIGN section 4). */
+/** How the whole run ended. `exitStatus` is Nix's (manual, nix-build, special exit codes). */
 export interface RunOutcome {
   readonly exitStatus: number;
   readonly built: number;

@@ -4,19 +4,19 @@ import type { StorePath } from "../formats/store-path.ts";
 import { stripAnsi } from "./ansi.ts";
 import { ACTIVITY, type LogFrame, type LogListener, RESULT } from "./log-frame.ts";
 
-/** Hears one build. Called synchronously and often; must not throw. */
-export interface BuildListener {
+/** What is heard while a build runs. Called synchronously and often; must not throw. */
+export interface BuildReporter {
   /** The builder program has been started. */
   started(): void;
   phase(name: string): void;
   /** Log lines without line ends, as they came. */
   logged(lines: readonly string[]): void;
-  /** Messages of the store itself, not of the builder. */
+  /** Messages of the store itself, not of the builder (`note: keeping build directory …`). */
   noticed(message: string): void;
 }
 
 /** Makes a log listener out of a build's; lines that arrive together are handed on together. */
-export function hearBuild(listener: BuildListener): LogListener {
+export function hearBuild(listener: BuildReporter): LogListener {
   /** Activities that are nothing but waiting: for a lock that another build of the same outputs holds. */
   const waits = new Set<bigint>();
   return (frames) => {
@@ -57,7 +57,7 @@ function logLineOf(frame: LogFrame): string | null {
   return typeof line === "string" ? line : null;
 }
 
-function hearFrame(frame: LogFrame, listener: BuildListener, waits: Set<bigint>): void {
+function hearFrame(frame: LogFrame, listener: BuildReporter, waits: Set<bigint>): void {
   if (frame.type === "start" && frame.activity === ACTIVITY.build) {
     listener.started();
     if (waits.size > 0) listener.phase("building");
@@ -85,7 +85,7 @@ export function tellBuild(
   drvPath: StorePath,
   id: bigint,
   say: (frames: readonly LogFrame[]) => void,
-): { readonly listener: BuildListener; readonly stop: () => void } {
+): { readonly listener: BuildReporter; readonly stop: () => void } {
   let running = false;
   const start = (): void => {
     if (running) return;

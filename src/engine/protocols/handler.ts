@@ -5,7 +5,7 @@ import type { BuildResult } from "../derivation/build-result.ts";
 import type { BasicDerivation } from "../derivation/derivation.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
-import type { BuildListener } from "./build-log.ts";
+import type { BuildReporter } from "./build-log.ts";
 import type { DerivedPath } from "./values/derived-path.ts";
 import type { Realisation } from "./values/realisation.ts";
 import type { BuildMode, ClientOptions, GcRequest, GcResult, NarRequest } from "./worker/codec.ts";
@@ -30,7 +30,7 @@ export interface ServedCall {
   /** Sends a message of the store to the client. Lines without end. */
   notice(message: string): void;
   /** The listener for the build of a derivation; its log reaches the client while the operation runs. */
-  building(drvPath: StorePath): BuildListener;
+  building(drvPath: StorePath): BuildReporter;
 }
 
 /** How a served build ended. */

@@ -5,7 +5,10 @@ import type { BuildResult } from "../derivation/build-result.ts";
 import type { BasicDerivation } from "../derivation/derivation.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
+import type { BuildReporter } from "../protocols/build-log.ts";
 import type { NarStream } from "./nar-stream.ts";
+
+export type { BuildReporter } from "../protocols/build-log.ts";
 
 /** What answered when the store was opened. */
 export interface StoreDescription {
@@ -144,17 +147,6 @@ export interface BuildRequest {
   readonly options: BuildOptions;
 }
 
-/** What is heard while a build runs. Called synchronously and often; must not throw. */
-export interface BuildReporter {
-  /** The builder program has been started. */
-  started(): void;
-  phase(name: string): void;
-  /** Log lines without line ends, as they came. */
-  logged(lines: readonly string[]): void;
-  /** Messages of the store itself, not of the builder (`note: keeping build directory …`). */
-  noticed(message: string): void;
-}
-
 /** A finished build with what is needed to fetch its outputs: infos are there exactly when the build succeeded. */
 export interface BuildAnswer {
   readonly result: BuildResult;
@@ -171,7 +163,7 @@ export interface BuildStore {
    */
   build(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer>;
   /**
-   * Builds through the `.drv` closure that is valid there, which an account without trust may do too (research notes, 1.10).
+   * Builds through the `.drv` closure that is valid there, which an account without trust may do too (Nix, daemon.cc: BuildDerivation asks for trust, BuildPaths does not).
    */
   buildFromClosure(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer>;
   /** Connections for builds opened ahead, so that the first build does not wait; never more than `count`. */

@@ -23,7 +23,7 @@ export interface Transport {
   /** The last bytes (at most 4 KiB) printed on that side channel: what to show when the connection fails. */
   stderrTail(): string;
   /**
-   * Drops the connection at once, whatever is under way: a Nix server behind it stops its builder (research notes, section 4).
+   * Drops the connection at once, whatever is under way: a Nix server behind it stops its builder (Nix, daemon.cc: each connection's process ends with it).
    * Never half-closes. Safe to call again.
    */
   close(): void;

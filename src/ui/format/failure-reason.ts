@@ -5,11 +5,11 @@ const CANNOT_BUILD = /^Cannot build '[^']*'[.;]?\s+Reason: (.*?)\.?\s*(?:\n|Outp
 
 /** One line: the reason alone where it is known how to find it, else the first line of the message. */
 export function failureReason(message: string): string {
-  return failureLines(message)[0] ?? "";
+  return reasonLines(message)[0] ?? "";
 }
 
 /** The reason alone where it is known how to find it, else all the lines of the message. */
-export function failureLines(message: string): readonly string[] {
+export function reasonLines(message: string): readonly string[] {
   const reason = CANNOT_BUILD.exec(message)?.[1];
   return (reason ?? message).split("\n");
 }

@@ -9,7 +9,7 @@ import type { StorePath } from "../../formats/store-path.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
 import { ByteWriter } from "../../formats/wire/writer.ts";
 import type { Transport } from "../../transports/transport.ts";
-import type { BuildListener } from "../build-log.ts";
+import type { BuildReporter } from "../build-log.ts";
 import { limitHandshake } from "../handshake-limit.ts";
 import { MAX_STRING_BYTES } from "../limits.ts";
 import { requestNar } from "../nar-stream.ts";
@@ -181,7 +181,7 @@ export class ServeConnection {
   buildPaths(
     targets: readonly DerivedPath[],
     options: ServeBuildOptions,
-    listener?: BuildListener,
+    listener?: BuildReporter,
   ): Promise<BuildPathsAnswer> {
     const write = (writer: ByteWriter): void => {
       writer.strings(targets.map((target) => printDerivedPath(target, false)));
@@ -204,7 +204,7 @@ export class ServeConnection {
     derivation: BasicDerivation,
     mode: BuildMode,
     options: ServeBuildOptions,
-    listener?: BuildListener,
+    listener?: BuildReporter,
   ): Promise<BuildResult> {
     if (mode !== "normal") {
       throw unsupported(
@@ -246,7 +246,7 @@ export class ServeConnection {
     command: ServeCommand,
     write: (writer: ByteWriter) => void,
     read: (reader: ByteReader) => Promise<T>,
-    listener: BuildListener | undefined,
+    listener: BuildReporter | undefined,
   ): Promise<T> {
     const heard = async (reader: ByteReader): Promise<T> => {
       if (listener === undefined) return read(reader);

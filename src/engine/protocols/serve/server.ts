@@ -8,7 +8,7 @@ import type { StorePath } from "../../formats/store-path.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
 import { ByteWriter } from "../../formats/wire/writer.ts";
 import type { Transport } from "../../transports/transport.ts";
-import type { BuildListener } from "../build-log.ts";
+import type { BuildReporter } from "../build-log.ts";
 import type { ServedCall, StoreHandler } from "../handler.ts";
 import { MAX_ITEMS, MAX_STRING_BYTES } from "../limits.ts";
 import { ServerConnection, withStream } from "../server-connection.ts";
@@ -76,7 +76,7 @@ export async function serveServe(
 }
 
 function callOf(connection: ServerConnection, { log, trusted }: ServeServerOptions): ServedCall {
-  const listener: BuildListener = {
+  const listener: BuildReporter = {
     started: () => undefined,
     phase: () => undefined,
     logged: (lines) => log(lines.map((line) => `${line}\n`).join("")),

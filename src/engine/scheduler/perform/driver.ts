@@ -48,7 +48,7 @@ export class Driver {
   readonly #queue: Fact[] = [];
   readonly #finished = Promise.withResolvers<RunOutcome>();
   #deciding = false;
-  #takeBackWake: () => void = () => undefined;
+  #cancelWake: () => void = () => undefined;
 
   constructor(options: DriverOptions) {
     this.#options = options;
@@ -104,7 +104,7 @@ export class Driver {
 
   /** Ends every connection and waits for what is still being written. */
   async close(): Promise<void> {
-    this.#takeBackWake();
+    this.#cancelWake();
     for (const claim of this.#claims.values()) {
       claim.abort.abort(new Error("the run ended"));
       claim.release();
@@ -160,13 +160,13 @@ export class Driver {
         this.#hooks.get(command.hook)?.abort(new Error("cancelled"));
         return;
       case "wakeAt": {
-        this.#takeBackWake();
+        this.#cancelWake();
         const delay = Math.max(0, command.at - this.#options.clock.now());
-        this.#takeBackWake = this.#options.clock.after(delay, () => this.post({ type: "tick" }));
+        this.#cancelWake = this.#options.clock.after(delay, () => this.post({ type: "tick" }));
         return;
       }
       case "finishRun":
-        this.#takeBackWake();
+        this.#cancelWake();
         this.#inBackground(this.#finish(command.outcome));
         return;
     }

@@ -30,7 +30,7 @@ export function decide(plan: Plan, fact: Fact, now: Now): Decision {
   // A tick uses up what was asked for, also one that comes a little early, as timers do: then another is asked for.
   if (fact.type === "tick" || (plan.wakeAt !== null && plan.wakeAt <= now.mono)) plan.wakeAt = null;
   fireTimers(turn);
-  settle(turn, fact.type === "tick");
+  takeSteps(turn, fact.type === "tick");
   return { commands: turn.commands, events: turn.events };
 }
 
@@ -104,7 +104,7 @@ function fireTimers(turn: Turn): void {
 }
 
 /** Starts what can start, says what there is to say, and ends the run when nothing is left. */
-function settle(turn: Turn, isTick: boolean): void {
+function takeSteps(turn: Turn, isTick: boolean): void {
   const { plan } = turn;
   if (plan.finished) return;
   // Builds that take longer than expected change what is worth waiting for.
@@ -124,7 +124,7 @@ function settle(turn: Turn, isTick: boolean): void {
   if (plan.fresh.length > 0 || isTick) tellWaiting(turn);
   if (isTick) publishEstimate(turn);
   const isOver = (plan.complete || plan.halt !== null) && plan.unfinished === 0 && plan.hooks.size === 0;
-  if (!isOver || isHeld(turn)) {
+  if (!isOver || holds(turn)) {
     wake(turn);
     return;
   }
@@ -133,7 +133,7 @@ function settle(turn: Turn, isTick: boolean): void {
 }
 
 /** Whether a run that is over waits for the user; says so when it begins to. */
-function isHeld({ plan, events }: Turn): boolean {
+function holds({ plan, events }: Turn): boolean {
   if (!plan.options.holdWhenFailed || plan.hold === "left" || plan.halt?.type === "stopped") return false;
   const { exitStatus } = outcomeOf(plan);
   if (exitStatus === 0) return false;

@@ -2,6 +2,7 @@
 import type { BuildStatus } from "../../derivation/build-result.ts";
 import type { BuildStage, OutputPath, StopHow } from "../../events/event.ts";
 import type { ClaimId, GoalId, HookId, MachineId, RequestId } from "../../events/ids.ts";
+import type { EngineRequest } from "../../events/request.ts";
 import type { MachineSide } from "./rounds/check-strategy.ts";
 
 /** A derivation or path the plan may have to make valid. All of a target's closure is given; what nobody needs stays dormant. */
@@ -33,7 +34,7 @@ export interface GoalSpec {
   readonly inputBytes: number;
 }
 
-/** A machine of the plan. Field meanings: DESIGN section 5. */
+/** A machine of the plan. What its fields mean: Nix manual, Remote Builds. */
 export interface MachineSpec {
   readonly machine: MachineId;
   readonly uri: string;
@@ -148,18 +149,15 @@ export type HookFact =
   | { readonly type: "hookStarted"; readonly hook: HookId; readonly attempt: number }
   | { readonly type: "hookEnded"; readonly hook: HookId; readonly failure: string | null; readonly durationMs: number };
 
+/** A request of the user interface as a fact: `request` is its id. Hooks that run beside the builds are asked for elsewhere. */
+type AsFact<Request> = Request extends { readonly id: RequestId; readonly type: "stop" | "retryHook" | "retryHooks" }
+  ? never
+  : Request extends { readonly id: RequestId }
+    ? Omit<Request, "id"> & { readonly request: RequestId }
+    : never;
+
 /** What a user asked for; `request` is answered by a `requestAnswered` event. */
 export type RequestFact =
-  | { readonly type: "cancelGoal"; readonly request: RequestId; readonly goal: GoalId }
-  | { readonly type: "retryGoal"; readonly request: RequestId; readonly goal: GoalId }
-  | { readonly type: "retryFailed"; readonly request: RequestId }
-  | { readonly type: "buildNext"; readonly request: RequestId; readonly goal: GoalId }
-  | { readonly type: "cordonMachine"; readonly request: RequestId; readonly machine: MachineId }
-  | { readonly type: "drainMachine"; readonly request: RequestId; readonly machine: MachineId }
-  | { readonly type: "uncordonMachine"; readonly request: RequestId; readonly machine: MachineId }
-  | { readonly type: "setSlots"; readonly request: RequestId; readonly machine: MachineId; readonly slots: number }
-  | { readonly type: "pauseDispatch"; readonly request: RequestId }
-  | { readonly type: "resumeDispatch"; readonly request: RequestId }
-  | { readonly type: "leave"; readonly request: RequestId }
+  | AsFact<EngineRequest>
   /** `request` is null when a signal asked. */
   | { readonly type: "stop"; readonly request: RequestId | null; readonly how: StopHow; readonly reason: string };

@@ -2,7 +2,7 @@
 
 import type { RequestId } from "../../events/ids.ts";
 import type { RequestFact } from "./fact.ts";
-import { changed, setHold } from "./failures/health.ts";
+import { changed, setIntake } from "./failures/health.ts";
 import { endGoal, finishGoal, halt, haltReason } from "./goals/finish.ts";
 import { reopen } from "./goals/reopen.ts";
 import { endedBadly, isDone } from "./state/goal.ts";
@@ -36,7 +36,7 @@ export function onRequest(turn: Turn, fact: RequestFact): void {
     case "cordonMachine":
     case "drainMachine":
     case "uncordonMachine":
-      withMachine(turn, fact, (machine) => hold(turn, fact, machine));
+      withMachine(turn, fact, (machine) => changeIntake(turn, fact, machine));
       return;
     case "setSlots":
       withMachine(turn, fact, (machine) => setSlots(turn, fact.request, machine, fact.slots));
@@ -212,7 +212,7 @@ function buildNext(turn: Turn, request: RequestId, goal: Goal): void {
   );
 }
 
-function hold(
+function changeIntake(
   turn: Turn,
   fact: Extract<RequestFact, { type: "cordonMachine" | "drainMachine" | "uncordonMachine" }>,
   machine: Machine,
@@ -222,27 +222,27 @@ function hold(
   const running = machine.running === 1 ? "1 build" : `${machine.running} builds`;
   switch (fact.type) {
     case "cordonMachine":
-      if (machine.hold === "cordoned") {
+      if (machine.intake === "cordoned") {
         answer(turn, request, false, `${id} is cordoned already`);
         return;
       }
-      setHold(turn, machine, "cordoned");
+      setIntake(turn, machine, "cordoned");
       answer(turn, request, true, `${id} takes nothing new; ${running} there go on`);
       return;
     case "drainMachine":
-      if (machine.hold === "draining") {
+      if (machine.intake === "draining") {
         answer(turn, request, false, `${id} is draining already`);
         return;
       }
-      setHold(turn, machine, "draining");
+      setIntake(turn, machine, "draining");
       answer(turn, request, true, `${id} takes nothing new and is left when idle; ${running} there go on`);
       return;
     case "uncordonMachine":
-      if (machine.hold === "none" && machine.condition.type === "open") {
+      if (machine.intake === "open" && machine.condition.type === "open") {
         answer(turn, request, false, `${id} takes builds already`);
         return;
       }
-      setHold(turn, machine, "none");
+      setIntake(turn, machine, "open");
       answer(turn, request, true, takesBuilds(turn.plan, machine));
       return;
   }
@@ -267,13 +267,13 @@ function plural(count: number, word: string): string {
 }
 
 /** Why a machine takes nothing new, whatever its slots; null when it does. */
-function refusal({ hold, condition }: Machine): string | null {
-  switch (hold) {
+function refusal({ intake, condition }: Machine): string | null {
+  switch (intake) {
     case "cordoned":
       return "it is cordoned and takes nothing new";
     case "draining":
       return "it is draining and takes nothing new";
-    case "none":
+    case "open":
       return conditionWords(condition);
   }
 }

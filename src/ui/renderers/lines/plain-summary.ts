@@ -3,7 +3,7 @@ import type { BuildStage } from "../../../engine/events/event.ts";
 import { formatBytes } from "../../format/bytes.ts";
 import { formatCounters, plural } from "../../format/counts.ts";
 import { formatWords } from "../../format/duration.ts";
-import { failureLines } from "../../format/failure-reason.ts";
+import { reasonLines } from "../../format/failure-reason.ts";
 import { sanitizeLine, sanitizeText } from "../../format/sanitize.ts";
 import { type Board, type Build, failureOf } from "../../model/board/board.ts";
 import { estimateText } from "../../model/board/estimate.ts";
@@ -72,7 +72,7 @@ export function digestLines(board: Board): readonly string[] {
     }
     const where = failure.machine === null ? "" : ` on ${sanitizeText(failure.machine)}`;
     lines.push(`  - ${sanitizeText(goal.id)}${where}`);
-    for (const line of failureLines(failure.message)) lines.push(`      ${sanitizeText(line)}`);
+    for (const line of reasonLines(failure.message)) lines.push(`      ${sanitizeText(line)}`);
     const decisive = failure.logTail.at(-1);
     if (decisive !== undefined) lines.push(`      > ${sanitizeLine(decisive)}`);
     if (failure.logFile !== null) lines.push(`      log: ${sanitizeText(failure.logFile)}`);

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../../../src/engine/base/clock.ts";
-import type { BuildListener } from "../../../../src/engine/protocols/build-log.ts";
+import type { BuildReporter } from "../../../../src/engine/protocols/build-log.ts";
 import { ServeConnection } from "../../../../src/engine/protocols/serve/client.ts";
 import { nixGenerations } from "../../../support/nix-generations.ts";
 import { createInstance, type NixInstance } from "../../../support/nix-instance.ts";
@@ -110,9 +110,9 @@ describe.each(generations)("Nix $version as a serving process", (generation) => 
   });
 });
 
-function recorder(): { readonly listener: BuildListener; readonly heard: string[] } {
+function recorder(): { readonly listener: BuildReporter; readonly heard: string[] } {
   const heard: string[] = [];
-  const listener: BuildListener = {
+  const listener: BuildReporter = {
     started: () => heard.push("started"),
     phase: (name) => heard.push(`phase ${name}`),
     logged: (lines) => heard.push(...lines),

@@ -1,7 +1,7 @@
 // Every operation of the worker protocol between our client and our server, at every minor version that can be agreed on.
 import { describe, expect, it } from "vitest";
 import { isSuccess } from "../../../../src/engine/derivation/build-result.ts";
-import { type BuildListener, hearBuild } from "../../../../src/engine/protocols/build-log.ts";
+import { type BuildReporter, hearBuild } from "../../../../src/engine/protocols/build-log.ts";
 import type { LogFrame } from "../../../../src/engine/protocols/log-frame.ts";
 import { isRemoteError } from "../../../../src/engine/protocols/remote-error.ts";
 import { chopped, chunksOf, connect, derivationOf, gathered, infoOf, narOf, pathOf } from "../support.ts";
@@ -9,9 +9,9 @@ import { chopped, chunksOf, connect, derivationOf, gathered, infoOf, narOf, path
 const minors = Array.from({ length: 21 }, (_, index) => 18 + index);
 
 /** Records what is heard of a build as words. */
-function recorder(): { readonly listener: BuildListener; readonly heard: string[] } {
+function recorder(): { readonly listener: BuildReporter; readonly heard: string[] } {
   const heard: string[] = [];
-  const listener: BuildListener = {
+  const listener: BuildReporter = {
     started: () => heard.push("started"),
     phase: (name) => heard.push(`phase ${name}`),
     logged: (lines) => heard.push(...lines.map((line) => `| ${line}`)),

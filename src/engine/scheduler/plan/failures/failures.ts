@@ -9,7 +9,7 @@ import { tell } from "../queues/waiting.ts";
 import { replaceLost } from "../rounds/round-rules.ts";
 import { advance, noteBuilt, restartRounds, roundFinished } from "../rounds/rounds.ts";
 import { isUndecided, noteTrouble } from "../state/goal.ts";
-import { enqueue, laneOf } from "../state/goal-class.ts";
+import { enqueue, guessOf } from "../state/goal-class.ts";
 import { reviewAll } from "../state/plan.ts";
 import { jitteredWait } from "../state/random.ts";
 import type { BuildingPhase, Claim, Goal } from "../state/records.ts";
@@ -104,7 +104,7 @@ function retry(turn: Turn, claim: Claim, failure: ClaimFailure, verdict: Verdict
   }
   // It may take a slot that is free elsewhere, and so may another round of it.
   reviewAll(plan);
-  if (goal.goalClass !== null) enqueue(goal.goalClass, goal, laneOf(goal));
+  if (goal.goalClass !== null) enqueue(goal.goalClass, goal, guessOf(goal));
 }
 
 /** Marks the round of a lost claim as to be built again; returns its index. */
@@ -127,7 +127,7 @@ export function onGoalDue(turn: Turn, goal: Goal): void {
   }
   turn.plan.fresh.push(goal);
   reviewAll(turn.plan);
-  if (goal.goalClass !== null) enqueue(goal.goalClass, goal, laneOf(goal));
+  if (goal.goalClass !== null) enqueue(goal.goalClass, goal, guessOf(goal));
 }
 
 function failureOf(claim: Claim, failure: ClaimFailure, verdict: Verdict, message: string): BuildFailure {

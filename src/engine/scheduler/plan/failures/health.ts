@@ -87,7 +87,7 @@ export function connectNeeded(turn: Turn, goalClass: GoalClass): boolean {
 }
 
 function connect(turn: Turn, machine: Machine): boolean {
-  if (machine.link !== "down" || machine.condition.type !== "open" || machine.hold !== "none") return false;
+  if (machine.link !== "down" || machine.condition.type !== "open" || machine.intake !== "open") return false;
   machine.link = "connecting";
   machine.connectingSince = turn.now.mono;
   turn.commands.push({ type: "connectMachine", machine: machine.id });
@@ -161,9 +161,9 @@ export function noteSuccess(machine: Machine): void {
 }
 
 /** Sets whether the machine takes new builds. */
-export function setHold(turn: Turn, machine: Machine, hold: Machine["hold"]): void {
-  machine.hold = hold;
-  if (hold === "none") {
+export function setIntake(turn: Turn, machine: Machine, intake: Machine["intake"]): void {
+  machine.intake = intake;
+  if (intake === "open") {
     // The user wants it back: what it did before does not count.
     machine.condition = { type: "open" };
     machine.failures = 0;
@@ -176,7 +176,7 @@ export function setHold(turn: Turn, machine: Machine, hold: Machine["hold"]): vo
 
 /** A draining machine is let go when nothing needs it any more: no build runs there and no output lies there only. */
 export function leaveWhenIdle(turn: Turn, machine: Machine): void {
-  if (machine.hold !== "draining" || machine.link !== "up" || machine.running > 0) return;
+  if (machine.intake !== "draining" || machine.link !== "up" || machine.running > 0) return;
   for (const claim of turn.plan.claims.values()) {
     const needed = claim.state.type === "built" || claim.state.type === "receiving";
     if (needed && claim.machine === machine && isUndecided(claim.goal)) return;
@@ -208,6 +208,6 @@ function isSame(a: MachineState, b: MachineState): boolean {
 /** Whether another machine than this one may take builds now or soon. */
 export function hasAlternative(machine: Machine, candidates: readonly Machine[]): boolean {
   return candidates.some(
-    (other) => other !== machine && other.slots > 0 && other.condition.type === "open" && other.hold === "none",
+    (other) => other !== machine && other.slots > 0 && other.condition.type === "open" && other.intake === "open",
   );
 }

@@ -10,7 +10,7 @@ import { notePace } from "../policies/pace.ts";
 import { strategyFor } from "../rounds/check-strategy.ts";
 import { advance, noteBuilt } from "../rounds/rounds.ts";
 import { isUndecided } from "../state/goal.ts";
-import { laneOf } from "../state/goal-class.ts";
+import { guessOf } from "../state/goal-class.ts";
 import { speedOf } from "../state/machine.ts";
 import type { Claim } from "../state/records.ts";
 import type { Turn } from "../state/turn.ts";
@@ -76,12 +76,12 @@ function onBuilt(turn: Turn, claim: Claim, fact: Extract<ClaimFact, { type: "cla
 function teach(turn: Turn, claim: Claim, durationMs: number): void {
   const { learned } = turn.plan;
   const { goal, machine, recordedMs } = claim;
-  const lane = laneOf(goal);
+  const guess = guessOf(goal);
   const log = Math.log(Math.max(1, durationMs) / recordedMs);
-  const off = log - typicalLog(learned, lane);
+  const off = log - typicalLog(learned, guess);
   const own = log - Math.log(machine.pace.slower);
   notePace(machine, off, spreadOf(learned, goal.isKnown));
-  learn(learned, lane, log, own);
+  learn(learned, guess, log, own);
   if (goal.isKnown) noteActual(turn.plan, goal.recorded, durationMs * speedOf(machine));
 }
 

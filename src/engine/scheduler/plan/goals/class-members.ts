@@ -3,7 +3,7 @@
 import type { GoalSpec } from "../fact.ts";
 import { NIX_ORDER } from "../policies/policy-nix.ts";
 import { OWN_ORDER } from "../policies/policy-own.ts";
-import { classKey, createGoalClass, enqueue, laneOf, refreshClass } from "../state/goal-class.ts";
+import { classKey, createGoalClass, enqueue, guessOf, refreshClass } from "../state/goal-class.ts";
 import { type Plan, reviewAll } from "../state/plan.ts";
 import type { Goal } from "../state/records.ts";
 
@@ -28,5 +28,5 @@ export function joinClass(plan: Plan, goal: Goal, spec: GoalSpec = goal.spec): v
 export function giveUpLocal(plan: Plan, goal: Goal): void {
   if (goal.goalClass !== null) goal.goalClass.members -= 1;
   joinClass(plan, goal, { ...goal.spec, preferLocalBuild: false });
-  if (goal.goalClass !== null) enqueue(goal.goalClass, goal, laneOf(goal));
+  if (goal.goalClass !== null) enqueue(goal.goalClass, goal, guessOf(goal));
 }

@@ -9,7 +9,7 @@ import { unmatchableMessage } from "../queues/match.ts";
 import { tellInputs } from "../queues/waiting.ts";
 import { initialRounds } from "../rounds/round-rules.ts";
 import { isDone, isUndecided, roundClaims } from "../state/goal.ts";
-import { enqueue, laneOf } from "../state/goal-class.ts";
+import { enqueue, guessOf } from "../state/goal-class.ts";
 import { type Halt, reviewAll } from "../state/plan.ts";
 import type { Goal } from "../state/records.ts";
 import type { Turn } from "../state/turn.ts";
@@ -17,7 +17,7 @@ import type { Turn } from "../state/turn.ts";
 /** Ends a goal and tells those that need it. A failure ends the run when `keep-going` is off, as Nix does: what runs is cancelled at once. */
 export function finishGoal(turn: Turn, goal: Goal, result: GoalResult): void {
   const { plan } = turn;
-  settle(turn, goal, result);
+  recordEnd(turn, goal, result);
   if (isDone(goal)) wakeDependants(turn, goal);
   else spread(turn, goal, result);
   if (result.type === "failed" && !plan.options.keepGoing && plan.halt === null) halt(turn, { type: "failed", goal });
@@ -78,9 +78,9 @@ export function makeReady(turn: Turn, goal: Goal): void {
   plan.fresh.push(goal);
   const { goalClass } = goal;
   if (goalClass === null) return;
-  const lane = laneOf(goal);
-  enqueue(goalClass, goal, lane);
-  if (urgencyOf(plan, goal, lane) > goalClass.cutoff) reviewAll(plan);
+  const guess = guessOf(goal);
+  enqueue(goalClass, goal, guess);
+  if (urgencyOf(plan, goal, guess) > goalClass.cutoff) reviewAll(plan);
 }
 
 /** Nothing starts from now on. What runs finishes, or is cancelled when the user or a failure said so. */
@@ -98,9 +98,9 @@ export function halt(turn: Turn, why: Halt): void {
       }
     } else if (goal.phase.type === "building") {
       const begun = roundClaims(goal).length > 0 || goal.open.length > 0;
-      if (!begun) settle(turn, goal, notBuiltBy(why));
+      if (!begun) recordEnd(turn, goal, notBuiltBy(why));
       else if (cancels || goal.open.length === 0) endGoal(turn, goal, cancelledBy(why), haltReason(why));
-    } else settle(turn, goal, notBuiltBy(why));
+    } else recordEnd(turn, goal, notBuiltBy(why));
   }
   if (why.type === "stopped" && why.how === "cancel") dropHooks(turn, why.reason);
 }
@@ -142,7 +142,7 @@ export function haltReason(why: Halt): string {
   }
 }
 
-function settle(turn: Turn, goal: Goal, result: GoalResult): void {
+function recordEnd(turn: Turn, goal: Goal, result: GoalResult): void {
   const { plan } = turn;
   for (const claim of roundClaims(goal)) plan.claims.delete(claim.id);
   goal.phase = { type: "finished", result };
@@ -181,7 +181,7 @@ function spread(turn: Turn, origin: Goal, result: GoalResult): void {
   for (let next = reached.pop(); next !== undefined; next = reached.pop()) {
     for (const dependant of next.dependants) {
       if (dependant.phase.type !== "inputs") continue;
-      settle(turn, dependant, { type: "notBuilt", because: root, reason });
+      recordEnd(turn, dependant, { type: "notBuilt", because: root, reason });
       reached.push(dependant);
     }
   }

@@ -119,7 +119,7 @@ export function need(turn: Turn, goals: readonly Goal[]): void {
   for (const goal of byLevel) assess(plan, goal);
   raiseRanks(plan, byLevel);
   turn.events.push({ type: "goalsAdded", goals: inOrder.map((goal) => describe(goal)) });
-  for (const goal of byLevel) begin(turn, goal);
+  for (const goal of byLevel) takeFirstStep(turn, goal);
 }
 
 /** Sorted by index. Where most of the plan is meant, going through all of it costs less than sorting. */
@@ -178,7 +178,7 @@ function lacksSecondMachine(plan: Plan, goal: Goal, goalClass: GoalClass): boole
 }
 
 /** The first step of a needed goal whose inputs have taken theirs. */
-export function begin(turn: Turn, goal: Goal): void {
+export function takeFirstStep(turn: Turn, goal: Goal): void {
   const { plan } = turn;
   const { spec } = goal;
   // A failure on the way may have ended it already.

@@ -6,7 +6,7 @@ import { reviewAll } from "../state/plan.ts";
 import type { Goal } from "../state/records.ts";
 import type { Turn } from "../state/turn.ts";
 import { haltReason } from "./finish.ts";
-import { begin, isHopeless, isToBuild, need } from "./goals.ts";
+import { isHopeless, isToBuild, need, takeFirstStep } from "./goals.ts";
 
 /** Reopens goals, the inputs they lack, and dependants that lack nothing else; returns how many. A halt by a failure is lifted. */
 export function reopen(turn: Turn, goals: readonly Goal[]): number {
@@ -50,7 +50,7 @@ export function reopen(turn: Turn, goals: readonly Goal[]): number {
   reviewAll(plan);
   for (const goal of ordered) {
     if (isToBuild(goal) && !isHopeless(plan, goal)) need(turn, goal.inputs);
-    begin(turn, goal);
+    takeFirstStep(turn, goal);
   }
   return ordered.length;
 }

@@ -35,13 +35,13 @@ export function resumedChoice(turn: Turn, policy: Policy, goal: Goal): Choice | 
   if (machine === undefined || goal.goalClass?.possible.includes(machine) !== true) return null;
   // Where it was started since, that decides.
   if (goal.trouble?.has(machine.index) === true || goal.open.length > 0) return null;
-  if (machine.condition.type !== "open" || machine.hold !== "none" || machine.slots === 0) return null;
+  if (machine.condition.type !== "open" || machine.intake !== "open" || machine.slots === 0) return null;
   if (machine.link === "connecting") {
     if (now.mono - machine.connectingSince > WAIT_MS) return null;
     return { type: "wait", machine, at: expectedArrival(machine, now.mono), because: () => SENT_THERE };
   }
   if (machine.link !== "up") return null;
-  if (freeSlots(machine) > 0) return policy.start(plan, goal, machine, SENT_THERE);
+  if (freeSlots(machine) > 0) return policy.chooseAnyway(plan, goal, machine, SENT_THERE);
   return goal.resumed.isBuilt
     ? { type: "wait", machine, at: now.mono + LOOK_AGAIN_MS, because: () => SENT_THERE }
     : null;

@@ -1,6 +1,6 @@
 // How long a build is expected to take on a machine, before and while it runs.
 
-import { laneOf } from "../state/goal-class.ts";
+import { guessOf } from "../state/goal-class.ts";
 import { speedOf } from "../state/machine.ts";
 import type { Plan } from "../state/plan.ts";
 import type { Claim, Goal, Machine } from "../state/records.ts";
@@ -51,7 +51,7 @@ export function recordedMs(plan: Plan, goal: Goal, machine: Machine): number {
 
 /** What this run has shown of recorded durations, or of guesses, and of the machine: the factor between recorded and expected. */
 export function correctionOf(plan: Plan, goal: Goal, machine: Machine): number {
-  return typicalRatio(plan.learned, laneOf(goal)) * machine.pace.slower;
+  return typicalRatio(plan.learned, guessOf(goal)) * machine.pace.slower;
 }
 
 /** What is told to the user: only what is known. */

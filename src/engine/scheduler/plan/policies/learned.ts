@@ -2,7 +2,7 @@
 //
 // Lengths of builds are spread very widely, so everything is kept as logarithms of actual over expected. The typical ratio (geometric mean) says what to
 // expect; the spread says how much a bet on it is worth.
-import { LANES } from "../state/goal-class.ts";
+import { GUESSES } from "../state/goal-class.ts";
 
 /** Logarithms of actual ÷ expected, of builds that ended. */
 interface Ratios {
@@ -20,8 +20,8 @@ export interface Learned {
   readonly known: Ratios;
   /** All builds of unknown duration, and by kind of goal. */
   readonly all: Ratios;
-  readonly lanes: readonly Ratios[];
-  /** The typical ratio of each lane, worked out when something was learned. */
+  readonly byGuess: readonly Ratios[];
+  /** The typical ratio of each guess, worked out when something was learned. */
   readonly typical: number[];
   /** Running builds that have outlived what was expected of them, recorded durations and guesses apart: their number and their ratios so far. */
   overdue: { readonly known: Overdue; readonly guessed: Overdue };
@@ -61,22 +61,22 @@ export function createLearned(): Learned {
     factors: QUANTILES.map((quantile) => Math.exp(quantile * spread)),
   });
   return {
-    typical: new Array<number>(LANES).fill(1),
+    typical: new Array<number>(GUESSES).fill(1),
     known: ratios(KNOWN_SPREAD),
     all: ratios(GUESSED_SPREAD),
-    lanes: Array.from({ length: LANES }, () => ratios(GUESSED_SPREAD)),
+    byGuess: Array.from({ length: GUESSES }, () => ratios(GUESSED_SPREAD)),
     overdue: { known: { count: 0, sum: 0 }, guessed: { count: 0, sum: 0 } },
   };
 }
 
 /** Notes an ended build: the logarithm of its actual over its expected length, and the same without what the machine is to blame for. */
-export function learn(learned: Learned, lane: number, log: number, own: number): void {
+export function learn(learned: Learned, guess: number, log: number, own: number): void {
   const bounded = Math.min(MOST, Math.max(-MOST, log));
-  const ratios = lane === 0 ? [learned.known] : [learned.all, learned.lanes[lane]!];
+  const ratios = guess === 0 ? [learned.known] : [learned.all, learned.byGuess[guess]!];
   for (const each of ratios) {
     // The first one says how far off the guess is, not how far builds are from each other.
-    if (each.count === 0 && lane !== 0) continue;
-    const middle = lane === 0 ? typicalLog(learned, lane) : each.sum / each.count;
+    if (each.count === 0 && guess !== 0) continue;
+    const middle = guess === 0 ? typicalLog(learned, guess) : each.sum / each.count;
     const off = Math.min(MOST, Math.max(-MOST, own)) - middle;
     const rate = 1 / Math.min(SPREAD_PRIOR + each.count + 1, SPREAD_MEMORY);
     each.variance += rate * (off * off - each.variance);
@@ -100,27 +100,27 @@ export function noteOverdue(learned: Learned, known: Overdue, guessed: Overdue):
 }
 
 function workOutTypical(learned: Learned): void {
-  for (let lane = 0; lane < LANES; lane++) learned.typical[lane] = Math.exp(typicalLog(learned, lane));
+  for (let guess = 0; guess < GUESSES; guess++) learned.typical[guess] = Math.exp(typicalLog(learned, guess));
 }
 
-/** Logarithm of the typical ratio of a lane; running builds that are overdue count with what they have reached. */
-export function typicalLog({ known, all, lanes, overdue }: Learned, lane: number): number {
-  if (lane === 0) return (known.sum + overdue.known.sum) / (known.count + overdue.known.count + 1);
+/** Logarithm of the typical ratio of a guess; running builds that are overdue count with what they have reached. */
+export function typicalLog({ known, all, byGuess, overdue }: Learned, guess: number): number {
+  if (guess === 0) return (known.sum + overdue.known.sum) / (known.count + overdue.known.count + 1);
   const general = (all.sum + overdue.guessed.sum) / (all.count + overdue.guessed.count + 1);
-  const own = lanes[lane]!;
+  const own = byGuess[guess]!;
   return (own.sum + PRIOR * general) / (own.count + PRIOR);
 }
 
-/** What to multiply the expected length of a lane with. */
-export function typicalRatio(learned: Learned, lane: number): number {
-  return learned.typical[lane]!;
+/** What to multiply the expected length of a guess with. */
+export function typicalRatio(learned: Learned, guess: number): number {
+  return learned.typical[guess]!;
 }
 
 /** The mean ratio, which is above the typical one: what many builds come to together. */
-export function meanRatio(learned: Learned, lane: number): number {
-  const { variance } = lane === 0 ? learned.known : learned.all;
+export function meanRatio(learned: Learned, guess: number): number {
+  const { variance } = guess === 0 ? learned.known : learned.all;
   // Beyond this the mean is made by builds too rare to be planned for.
-  return Math.exp(typicalLog(learned, lane) + Math.min(variance, 2) / 2);
+  return Math.exp(typicalLog(learned, guess) + Math.min(variance, 2) / 2);
 }
 
 /** How far off a build is to be expected (standard deviation of the logarithm). */
@@ -141,7 +141,7 @@ export interface Prospect {
   readonly takesMs: number;
 }
 
-/** What having the second instead of the first gains, over all lengths that a build of the lane may turn out to have. */
+/** What having the second instead of the first gains, over all lengths that a build of the guess may turn out to have. */
 export interface Gain {
   /** Mean of how much less the end lies behind `room`, in ms. */
   readonly ms: number;
@@ -149,9 +149,9 @@ export interface Gain {
   readonly chance: number;
 }
 
-export function gainOf(learned: Learned, lane: number, first: Prospect, second: Prospect, room: number): Gain {
-  const own = lane === 0 ? learned.known : learned.lanes[lane]!;
-  const ratios = lane === 0 || own.count >= LANE_ENOUGH ? own : learned.all;
+export function gainOf(learned: Learned, guess: number, first: Prospect, second: Prospect, room: number): Gain {
+  const own = guess === 0 ? learned.known : learned.byGuess[guess]!;
+  const ratios = guess === 0 || own.count >= LANE_ENOUGH ? own : learned.all;
   const spread = Math.sqrt(ratios.variance);
   const headFirst = first.startsAt - room;
   const headSecond = second.startsAt - room;

@@ -1,6 +1,6 @@
 // What a pass over the queues expects of machines and of the run: paces, when slots will be free, when everything will be over.
 
-import { laneOf } from "../state/goal-class.ts";
+import { guessOf } from "../state/goal-class.ts";
 import { isUsable } from "../state/machine.ts";
 import type { Plan } from "../state/plan.ts";
 import type { Goal, Machine } from "../state/records.ts";
@@ -98,7 +98,7 @@ function occupyFirst(times: number[], until: number): void {
 
 /** Time of the chain of builds that waits for a goal, on the fastest machine there is, in ms. */
 export function chainBelow({ learned, outlook }: Plan, goal: Goal): number {
-  return outlook.topPace === 0 ? 0 : (goal.below * typicalRatio(learned, laneOf(goal))) / outlook.topPace;
+  return outlook.topPace === 0 ? 0 : (goal.below * typicalRatio(learned, guessOf(goal))) / outlook.topPace;
 }
 
 /** The end is worked out anew when this share of the time up to it has passed, or so many passes for each slot in use. */
@@ -152,17 +152,17 @@ export function workLeft(plan: Plan): WorkLeft {
       else guessed -= goal.work;
       const late = (now - claim.startedAt - claim.sendMs) / claim.recordedMs;
       const kind = goal.isKnown ? overdue.known : overdue.guessed;
-      if (late <= typicalRatio(learned, laneOf(goal))) continue;
+      if (late <= typicalRatio(learned, guessOf(goal))) continue;
       kind.count += 1;
       kind.sum += Math.log(late);
     }
   }
   noteOverdue(learned, overdue.known, overdue.guessed);
   for (const goalClass of plan.classList) {
-    for (let lane = 0; lane < goalClass.lanes.length; lane++) {
-      const head = goalClass.lanes[lane]!.at(0);
+    for (let guess = 0; guess < goalClass.queues.length; guess++) {
+      const head = goalClass.queues[guess]!.at(0);
       if (head === undefined || topPace === 0) continue;
-      chainMs = Math.max(chainMs, ((head.work + head.below) * typicalRatio(learned, lane)) / topPace);
+      chainMs = Math.max(chainMs, ((head.work + head.below) * typicalRatio(learned, guess)) / topPace);
     }
   }
   const waiting = Math.max(0, known) * meanRatio(learned, 0) + Math.max(0, guessed) * meanRatio(learned, 1);

@@ -23,13 +23,13 @@ const ARRIVAL_MS = 5000;
  */
 export const nixPolicy: Policy = {
   waitsForArrivals: true,
-  begin,
+  beginPass,
   choose,
-  start: (plan, goal, machine, explanation) => begun(plan, goal, machine, explanation),
+  chooseAnyway: startOn,
 };
 
 /** In a pass of this policy the outlook's numbers are the slots that goals wait for on machines that are not there yet. */
-function begin({ outlook, machines }: Plan, now: number): void {
+function beginPass({ outlook, machines }: Plan, now: number): void {
   outlook.now = now;
   if (outlook.pace.length === machines.length) outlook.pace.fill(0);
   else outlook.pace = new Float64Array(machines.length);
@@ -48,10 +48,10 @@ function choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice 
     return { type: "wait", machine: best, at: expectedArrival(best, now), because: () => "it is being connected to" };
   }
   const explanation = `lowest load over speed factor: ${best.running} of ${best.slots} slots busy, speed factor ${speedOf(best)}`;
-  return begun(plan, goal, best, explanation);
+  return startOn(plan, goal, best, explanation);
 }
 
-function begun(plan: Plan, goal: Goal, machine: Machine, explanation: string): Choice {
+function startOn(plan: Plan, goal: Goal, machine: Machine, explanation: string): Choice {
   return { type: "start", machine, sendMs: 0, recordedMs: recordedMs(plan, goal, machine), explanation };
 }
 

@@ -2,7 +2,7 @@
 // only where the run would otherwise end later, the gain is worth the doubt, and not beyond the time at which the wait has stopped to pay.
 
 import { candidatesFor } from "../queues/eligibility.ts";
-import { type GoalOrder, laneOf } from "../state/goal-class.ts";
+import { type GoalOrder, guessOf } from "../state/goal-class.ts";
 import { freeSlots, speedOf } from "../state/machine.ts";
 import type { Plan } from "../state/plan.ts";
 import type { Goal, Machine } from "../state/records.ts";
@@ -42,13 +42,13 @@ const FASTER_ONES = 10;
 /** This many free machines are looked at closely, the others by their pace alone. */
 const SHORTLIST = 8;
 
-export const ownPolicy: Policy = { waitsForArrivals: false, begin: lookAhead, choose, start };
+export const ownPolicy: Policy = { waitsForArrivals: false, beginPass: lookAhead, choose, chooseAnyway: startOn };
 
 function choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice {
   const free = bestFree(plan, goal, candidates);
   if (free === null) return BUSY;
   const better = arrivingSoon(plan, goal, free) ?? worthWaitingFor(plan, goal, candidates, free);
-  if (better === null) return start(plan, goal, free.machine, explain(plan, goal, free));
+  if (better === null) return startOn(plan, goal, free.machine, explain(plan, goal, free));
   promise(plan, better.machine, better.endsAt);
   const { machine, startsAt, endsAt } = better;
   return { type: "wait", machine, at: startsAt, because: () => explainWait(plan, goal, free, endsAt) };
@@ -108,7 +108,7 @@ function buildsMs(plan: Plan, goal: Goal, machine: Machine): number {
   const { outlook, learned } = plan;
   // What is recorded holds for the machine as it was then; what its builds and its load say now comes on top.
   const now = speedOf(machine) / outlook.pace[machine.index]!;
-  return recordedMs(plan, goal, machine) * typicalRatio(learned, laneOf(goal)) * now;
+  return recordedMs(plan, goal, machine) * typicalRatio(learned, guessOf(goal)) * now;
 }
 
 interface Better {
@@ -169,7 +169,7 @@ function worthWaitingFor(plan: Plan, goal: Goal, candidates: readonly Machine[],
   const { startsAt } = better;
   const gain = gainOf(
     plan.learned,
-    laneOf(goal),
+    guessOf(goal),
     { startsAt: now, takesMs: free.takesMs },
     { startsAt, takesMs: bestMs },
     room,
@@ -185,7 +185,7 @@ function hasFreeSlot(machine: Machine): boolean {
   return freeSlots(machine) > 0;
 }
 
-function start(plan: Plan, goal: Goal, machine: Machine, explanation: string): Choice {
+function startOn(plan: Plan, goal: Goal, machine: Machine, explanation: string): Choice {
   const sending = sendMs(plan, goal, machine);
   return { type: "start", machine, sendMs: sending, recordedMs: recordedMs(plan, goal, machine), explanation };
 }

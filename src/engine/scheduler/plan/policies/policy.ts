@@ -22,15 +22,15 @@ export interface Policy {
   /** Whether machines that are still being connected to come into question. */
   readonly waitsForArrivals: boolean;
   /** Begins a pass over the queues at a time (monotonic ms). What a pass promises is kept with the plan. */
-  begin(plan: Plan, now: number): void;
+  beginPass(plan: Plan, now: number): void;
   /** Chooses among machines that may take the goal; some have a free slot, some may not. */
   choose(plan: Plan, goal: Goal, candidates: readonly Machine[]): Choice;
   /** Starts a goal on a machine with a free slot that was chosen for another reason. */
-  start(plan: Plan, goal: Goal, machine: Machine, explanation: string): Choice;
+  chooseAnyway(plan: Plan, goal: Goal, machine: Machine, explanation: string): Choice;
 }
 
 /** Urgency of a goal against goals of other queues: the highest goes first. Within a queue the order never changes, between queues it may. */
-export function urgencyOf(plan: Plan, goal: Goal, lane: number): number {
+export function urgencyOf(plan: Plan, goal: Goal, guess: number): number {
   if (plan.options.policy === "nix") return goal.boost * 1e12 - goal.index;
-  return goal.boost * 1e15 + (goal.work + goal.below) * typicalRatio(plan.learned, lane);
+  return goal.boost * 1e15 + (goal.work + goal.below) * typicalRatio(plan.learned, guess);
 }

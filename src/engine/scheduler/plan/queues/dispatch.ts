@@ -12,7 +12,7 @@ import { ownPolicy } from "../policies/policy-own.ts";
 import { comparisonFor, freeRoundNumber } from "../rounds/round-rules.ts";
 import { restartRounds } from "../rounds/rounds.ts";
 import { isUndecided, nextRound, wantsSlot } from "../state/goal.ts";
-import { enqueue, laneOf, noteArriving, refreshClass } from "../state/goal-class.ts";
+import { enqueue, guessOf, noteArriving, refreshClass } from "../state/goal-class.ts";
 import { freeSlots, lowestFreeSlot } from "../state/machine.ts";
 import type { Plan } from "../state/plan.ts";
 import type { Claim, Goal, GoalClass, Machine } from "../state/records.ts";
@@ -33,7 +33,7 @@ const SHORT_PASSES = 16;
 const REVIEW_AFTER_MS = 500;
 
 /** Whether nothing may start now. */
-export function isHeld(plan: Plan): boolean {
+export function startsNothing(plan: Plan): boolean {
   return plan.halt !== null || plan.paused || plan.finished || isHookBlocking(plan);
 }
 
@@ -52,7 +52,7 @@ export function dispatch(turn: Turn): void {
   }
   if (isConnecting) for (const goalClass of plan.classList) noteArriving(goalClass);
   if (plan.queuesChanged) reorderQueues(plan);
-  if (!isHeld(plan)) {
+  if (!startsNothing(plan)) {
     startSubstitutions(turn);
     passOver(turn, plan.options.policy === "nix" ? nixPolicy : ownPolicy);
   }
@@ -78,11 +78,11 @@ function passOver(turn: Turn, policy: Policy): void {
   if (!isShort) plan.reviewAt = Number.POSITIVE_INFINITY;
   const isOpen = isShort ? hasFreed : hasFree;
   if (!openQueues(plan, isOpen, isShort)) return;
-  policy.begin(plan, turn.now.mono);
-  const front: Front = { goalClass: null, lane: 0, goal: null, urgency: 0 };
-  while (!isHeld(plan)) {
+  policy.beginPass(plan, turn.now.mono);
+  const front: Front = { goalClass: null, guess: 0, goal: null, urgency: 0 };
+  while (!startsNothing(plan)) {
     mostUrgent(plan, front);
-    const { goalClass, lane, goal } = front;
+    const { goalClass, guess, goal } = front;
     if (goalClass === null || goal === null) break;
     const { pass } = goalClass;
     const seen = look(turn, policy, goalClass, goal);
@@ -92,7 +92,7 @@ function passOver(turn: Turn, policy: Policy): void {
       if (wantsSlot(goal)) continue;
       goal.queuedIn = null;
     } else if (seen === "waits") pass.left -= 1;
-    pass.places[lane]! += 1;
+    pass.places[guess]! += 1;
     if (pass.left > 0) continue;
     pass.isOpen = false;
     if (pass.setsCutoff) goalClass.cutoff = front.urgency;
@@ -118,9 +118,9 @@ function openQueues(plan: Plan, isOpen: (goalClass: GoalClass) => boolean, isSho
 
 function closeQueues(plan: Plan): void {
   for (const goalClass of plan.classList) {
-    const { lanes, pass } = goalClass;
-    for (let lane = 0; lane < lanes.length; lane++) {
-      if (pass.places[lane]! > 0) lanes[lane]!.sift((goal) => goal.queuedIn === goalClass);
+    const { queues, pass } = goalClass;
+    for (let guess = 0; guess < queues.length; guess++) {
+      if (pass.places[guess]! > 0) queues[guess]!.sift((goal) => goal.queuedIn === goalClass);
     }
     if (!hasFree(goalClass)) goalClass.cutoff = Number.POSITIVE_INFINITY;
   }
@@ -149,7 +149,7 @@ function look(
   const resumed = resumedChoice(turn, policy, goal);
   const choice = resumed ?? policy.choose(plan, goal, candidates);
   if (choice.type === "start") {
-    start(turn, goal, choice);
+    assign(turn, goal, choice);
     return "started";
   }
   if (choice.type === "wait") {
@@ -169,7 +169,7 @@ function inQuestion(goalClass: GoalClass, policy: Policy): readonly Machine[] {
 /** The most urgent goal that a pass has not looked at. */
 interface Front {
   goalClass: GoalClass | null;
-  lane: number;
+  guess: number;
   goal: Goal | null;
   urgency: number;
 }
@@ -177,15 +177,15 @@ interface Front {
 function mostUrgent(plan: Plan, front: Front): void {
   front.goalClass = null;
   for (const goalClass of plan.classList) {
-    const { lanes, pass } = goalClass;
+    const { queues, pass } = goalClass;
     if (!pass.isOpen) continue;
-    for (let lane = 0; lane < lanes.length; lane++) {
-      const goal = lanes[lane]!.at(pass.places[lane]!);
+    for (let guess = 0; guess < queues.length; guess++) {
+      const goal = queues[guess]!.at(pass.places[guess]!);
       if (goal === undefined) continue;
-      const urgency = urgencyOf(plan, goal, lane);
+      const urgency = urgencyOf(plan, goal, guess);
       if (front.goalClass !== null && urgency <= front.urgency) continue;
       front.goalClass = goalClass;
-      front.lane = lane;
+      front.guess = guess;
       front.goal = goal;
       front.urgency = urgency;
     }
@@ -210,7 +210,7 @@ function setAside(turn: Turn, goalClass: GoalClass, goal: Goal): void {
     const roundsGone = lasting.some(({ refusal }) => refusal.type === "rounds");
     if (roundsGone && plan.options.roundsOn === "same" && goal.open.length === 0) {
       restartRounds(plan, goal);
-      enqueue(goalClass, goal, laneOf(goal));
+      enqueue(goalClass, goal, guessOf(goal));
       if (lastingRefusals(plan, goal) === null) return;
     }
     failUnmatchable(turn, goal, lasting);
@@ -224,7 +224,7 @@ function setAside(turn: Turn, goalClass: GoalClass, goal: Goal): void {
   goalClass.aside.add(goal);
 }
 
-function start(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }>): void {
+function assign(turn: Turn, goal: Goal, choice: Extract<Choice, { type: "start" }>): void {
   const { plan } = turn;
   const { machine } = choice;
   const index = nextRound(goal);
@@ -294,8 +294,8 @@ function noteInputs(plan: Plan, goal: Goal, machine: Machine): void {
 function reorderQueues(plan: Plan): void {
   plan.queuesChanged = false;
   for (const goalClass of plan.classList) {
-    for (const lane of goalClass.lanes) {
-      lane.reorder((goal) => {
+    for (const queue of goalClass.queues) {
+      queue.reorder((goal) => {
         if (goal.queuedIn !== goalClass) return false;
         if (wantsSlot(goal)) return true;
         goal.queuedIn = null;

@@ -74,7 +74,7 @@ function tellClass(turn: Turn, goalClass: GoalClass): void {
   if (flickers && turn.now.mono - goalClass.toldAt < TELL_EVERY_MS) return;
   goalClass.told = type;
   goalClass.toldAt = turn.now.mono;
-  for (const goals of [...goalClass.lanes.map((lane) => lane.items()), goalClass.aside]) {
+  for (const goals of [...goalClass.queues.map((queue) => queue.items()), goalClass.aside]) {
     for (const goal of goals) {
       if (goal.open.length > 0 || !wantsSlot(goal)) continue;
       if (type === "slots" && goal.waiting?.type === "betterMachine") continue;
@@ -110,7 +110,7 @@ function reasonOver(turn: Turn, machines: readonly Machine[]): WaitingReason {
   const hook = blockingHook(plan);
   if (hook !== null) return { type: "hook", hook };
   const ids = (these: readonly Machine[]) => these.map((machine) => machine.id);
-  const open = machines.filter((machine) => machine.hold === "none");
+  const open = machines.filter((machine) => machine.intake === "open");
   const connecting = open.filter((machine) => machine.condition.type === "open");
   // One that is being connected to, or comes back soon, will have a slot for it as well as one that is there.
   if (connecting.some((machine) => machine.link === "up")) {

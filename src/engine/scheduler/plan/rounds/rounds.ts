@@ -4,7 +4,7 @@ import type { GoalResult } from "../../../events/event.ts";
 import { finishBuilt } from "../goals/blocking-hooks.ts";
 import { cancelledBy, endGoal } from "../goals/finish.ts";
 import { isUndecided, roundClaims, turnToCheck } from "../state/goal.ts";
-import { enqueue, laneOf } from "../state/goal-class.ts";
+import { enqueue, guessOf } from "../state/goal-class.ts";
 import { type Plan, reviewAll } from "../state/plan.ts";
 import type { BuildingPhase, Claim, ClaimEnd, Goal } from "../state/records.ts";
 import { notice, type Turn } from "../state/turn.ts";
@@ -49,7 +49,7 @@ export function advance(turn: Turn, goal: Goal): void {
 /** Lets the next round start as soon as a machine takes it. */
 function next(turn: Turn, goal: Goal): void {
   reviewAll(turn.plan);
-  if (goal.goalClass !== null) enqueue(goal.goalClass, goal, laneOf(goal));
+  if (goal.goalClass !== null) enqueue(goal.goalClass, goal, guessOf(goal));
   if (goal.open.length === 0) turn.plan.fresh.push(goal);
 }
 

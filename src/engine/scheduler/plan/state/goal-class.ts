@@ -9,8 +9,8 @@ import { wantsSlot } from "./goal.ts";
 import { isArriving, isUsable, speedOf } from "./machine.ts";
 import type { Goal, GoalClass, Machine } from "./records.ts";
 
-/** Lanes of a queue: known durations, and four kinds of goals nothing is known of. */
-export const LANES = 5;
+/** Ways a goal's length is guessed: known durations, and four kinds of goals nothing is known of. */
+export const GUESSES = 5;
 
 /** The class of a goal; goals with the same key match the same machines. */
 export function classKey(goal: GoalSpec): string {
@@ -34,8 +34,8 @@ export function createGoalClass(key: string, sample: GoalSpec, order: GoalOrder)
     arriving: [],
     stamp: -1,
     isUnconnected: true,
-    lanes: Array.from({ length: LANES }, () => new ReadyQueue(order.before, order.weigh)),
-    pass: { isOpen: false, places: new Array<number>(LANES).fill(0), left: 0, setsCutoff: false },
+    queues: Array.from({ length: GUESSES }, () => new ReadyQueue(order.before, order.weigh)),
+    pass: { isOpen: false, places: new Array<number>(GUESSES).fill(0), left: 0, setsCutoff: false },
     cutoff: Number.NEGATIVE_INFINITY,
     aside: new Set(),
     members: 0,
@@ -80,7 +80,7 @@ export function refreshClass(
   let possible = machines.filter((machine) => lastingRefusal(goalClass.sample, machine, options) === null);
   // A local machine that can take what prefers it takes all of it (`preferLocalBuild`).
   if (goalClass.sample.preferLocalBuild) {
-    const local = possible.filter((machine) => machine.spec.isLocal && machine.hold === "none" && machine.slots > 0);
+    const local = possible.filter((machine) => machine.spec.isLocal && machine.intake === "open" && machine.slots > 0);
     if (local.length > 0) possible = local;
   }
   goalClass.possible = possible;
@@ -92,7 +92,7 @@ export function refreshClass(
   noteArriving(goalClass);
   const aside = [...goalClass.aside];
   goalClass.aside.clear();
-  for (const goal of aside) enqueue(goalClass, goal, laneOf(goal));
+  for (const goal of aside) enqueue(goalClass, goal, guessOf(goal));
 }
 
 /** Some of its machines may just have begun to be connected to. */
@@ -100,15 +100,15 @@ export function noteArriving(goalClass: GoalClass): void {
   goalClass.arriving = goalClass.possible.filter(isArriving);
 }
 
-/** The lane of a goal's guess: 0 for known durations, else by whether it has inputs and whether anything waits for it. */
-export function laneOf(goal: Goal): number {
+/** What a goal's length is guessed by: 0 for known durations, else by whether it has inputs and whether anything waits for it. */
+export function guessOf(goal: Goal): number {
   if (goal.isKnown) return 0;
   return 1 + (goal.spec.inputs.length > 0 ? 2 : 0) + (goal.below > 0 ? 1 : 0);
 }
 
 /** Puts a goal that wants a slot into its queue, once. */
-export function enqueue(goalClass: GoalClass, goal: Goal, lane: number): void {
+export function enqueue(goalClass: GoalClass, goal: Goal, guess: number): void {
   if (goal.queuedIn === goalClass || !wantsSlot(goal)) return;
   goal.queuedIn = goalClass;
-  goalClass.lanes[lane]!.add(goal);
+  goalClass.queues[guess]!.add(goal);
 }

@@ -15,7 +15,7 @@ export function createMachine(spec: MachineSpec, index: number): Machine {
     refusals: 0,
     connectingSince: 0,
     condition: { type: "open" },
-    hold: "none",
+    intake: "open",
     trusted: null,
     lanes: [],
     running: 0,
@@ -32,13 +32,13 @@ export function createMachine(spec: MachineSpec, index: number): Machine {
 
 /** Whether it could be given a build now, had it a free slot. */
 export function isUsable(machine: Machine): boolean {
-  return machine.link === "up" && machine.condition.type === "open" && machine.hold === "none" && machine.slots > 0;
+  return machine.link === "up" && machine.condition.type === "open" && machine.intake === "open" && machine.slots > 0;
 }
 
 /** Whether it is being connected to, and could be given builds then. */
 export function isArriving(machine: Machine): boolean {
-  const { link, condition, hold, slots } = machine;
-  return link === "connecting" && condition.type === "open" && hold === "none" && slots > 0;
+  const { link, condition, intake, slots } = machine;
+  return link === "connecting" && condition.type === "open" && intake === "open" && slots > 0;
 }
 
 /** Slots a build can start in now; never negative, also when slots were taken away. */
@@ -59,9 +59,9 @@ export function speedOf(machine: Machine): number {
 
 /** The state as the board shows it. */
 export function stateOf(machine: Machine): MachineState {
-  const { condition, hold } = machine;
+  const { condition, intake } = machine;
   if (condition.type === "off") return { type: "off", reason: condition.reason };
-  if (hold !== "none") return { type: hold };
+  if (intake !== "open") return { type: intake };
   if (condition.type === "coolingDown") {
     return { type: "coolingDown", reason: condition.reason, until: condition.untilWall, failures: machine.failures };
   }

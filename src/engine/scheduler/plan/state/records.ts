@@ -187,7 +187,8 @@ export interface Machine {
   /** When its connection was begun (monotonic ms). */
   connectingSince: number;
   condition: MachineCondition;
-  hold: "none" | "cordoned" | "draining";
+  /** Whether it is given new builds, as the user wishes; a draining one is left once it is idle. */
+  intake: "open" | "cordoned" | "draining";
   /** Null until it said. */
   trusted: boolean | null;
   /** Claims by slot; may be longer than `slots` after slots were taken away. */
@@ -226,8 +227,8 @@ export interface GoalClass {
   /** Whether machines may have to be connected for it. */
   isUnconnected: boolean;
   /** Goals that want a slot, one queue for each way their length is guessed. */
-  readonly lanes: readonly ReadyQueue<Goal>[];
-  /** The pass over the queues that is under way: whether this one is gone through, how far each lane was looked at, how many may yet be passed by. */
+  readonly queues: readonly ReadyQueue<Goal>[];
+  /** The pass over the queues that is under way: whether this one is gone through, how far each queue was looked at, how many may yet be passed by. */
   readonly pass: { isOpen: boolean; readonly places: number[]; left: number; setsCutoff: boolean };
   /** A goal less urgent than this changes nothing by joining: either no slot is free, or more urgent ones have passed the free ones by. */
   cutoff: number;
