@@ -1,176 +1,10 @@
-// Which way imports point: one table of rooms, checked against every file of the program; also purity, length and opening comment.
+// Which way imports point: the table of rooms is checked against every file of the program; also purity, circles, length and opening comment.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { codeOnly, scanImports } from "./support/import-scanner.ts";
-
-/** What a room may know. Its own files and `engine/base/` are open to every room. */
-interface Room {
-  /** Folders (with "/" at the end) and files below the checkout; the first room that matches a file is its room. */
-  readonly files: readonly string[];
-  /** Folders and files it may import. */
-  readonly imports: readonly string[];
-  /** Likewise, but their types only. */
-  readonly types?: readonly string[];
-  /** Modules of Node: "any", or the ones named. */
-  readonly node: "any" | readonly string[];
-  /** npm packages. */
-  readonly packages?: readonly string[];
-  /** No clock, no randomness, no process: the same input gives the same answer. */
-  readonly pure: boolean;
-}
-
-const base = "src/engine/base/";
-const engine = (...places: readonly string[]) =>
-  places.map((place) => `src/engine/${place}${place.endsWith(".ts") ? "" : "/"}`);
-const values = engine("formats", "derivation", "events");
-
-// The same table as in docs/ARCHITECTURE.md, in the same order: each room knows only those above it.
-const rooms: Readonly<Record<string, Room>> = {
-  base: { files: [base], imports: [], node: "any", pure: false },
-  formats: { files: engine("formats"), imports: [], node: ["node:crypto"], pure: true },
-  events: {
-    files: engine("events"),
-    imports: [],
-    types: engine("formats", "derivation"),
-    node: [],
-    pure: true,
-  },
-  derivation: { files: engine("derivation"), imports: engine("formats"), node: [], pure: true },
-  "config loader": {
-    files: engine("config/load.ts"),
-    imports: engine("config", "formats"),
-    node: "any",
-    pure: false,
-  },
-  config: { files: engine("config"), imports: engine("formats"), node: ["node:path"], pure: true },
-  protocols: {
-    files: engine("protocols"),
-    imports: values,
-    types: engine("transports/transport.ts"),
-    node: [],
-    pure: true,
-  },
-  transports: {
-    files: engine("transports"),
-    // Which names ssh takes is one rule for lists that are read and for destinations that are reached.
-    imports: engine("formats/ssh-names.ts"),
-    types: engine("config"),
-    node: "any",
-    packages: ["ssh2", "execa"],
-    pure: false,
-  },
-  stores: {
-    files: engine("stores"),
-    imports: engine("formats", "derivation", "config", "protocols", "transports"),
-    node: "any",
-    packages: ["aws4fetch", "execa"],
-    pure: false,
-  },
-  "scheduler/plan": {
-    files: engine("scheduler/plan"),
-    imports: values,
-    types: engine("config"),
-    node: [],
-    pure: true,
-  },
-  "memory/records": { files: engine("memory/records"), imports: values, node: [], pure: true },
-  memory: { files: engine("memory"), imports: values, node: "any", pure: false },
-  "usage/samples": { files: engine("usage/samples"), imports: values, node: [], pure: true },
-  usage: { files: engine("usage"), imports: engine("formats", "events", "transports"), node: "any", pure: false },
-  "hooks/jobs": { files: engine("hooks/jobs"), imports: values, node: [], pure: true },
-  hooks: {
-    files: engine("hooks"),
-    imports: [...values, ...engine("config", "stores", "memory")],
-    node: "any",
-    packages: ["execa"],
-    pure: false,
-  },
-  "differences, compared and explained": {
-    files: engine("differences/compare", "differences/explain", "differences/report"),
-    imports: values,
-    node: ["node:zlib"],
-    pure: true,
-  },
-  differences: {
-    files: engine("differences"),
-    imports: [...values, ...engine("config", "transports", "stores", "hooks")],
-    types: engine("scheduler/plan/rounds/check-strategy.ts"),
-    node: "any",
-    pure: false,
-  },
-  "scheduler/perform": {
-    files: engine("scheduler/perform"),
-    imports: [...values, ...engine("config", "transports", "stores", "scheduler/plan", "memory", "differences")],
-    node: "any",
-    pure: false,
-  },
-  evaluate: {
-    files: engine("evaluate"),
-    imports: engine("formats", "derivation", "config", "stores"),
-    node: "any",
-    packages: ["execa"],
-    pure: false,
-  },
-  run: {
-    files: engine("run"),
-    imports: [
-      ...values,
-      ...engine("config", "transports", "stores", "memory", "usage", "hooks", "differences", "scheduler", "evaluate"),
-    ],
-    node: "any",
-    pure: false,
-  },
-  commands: {
-    files: engine("commands"),
-    imports: [
-      ...values,
-      ...engine("config", "protocols", "transports", "stores", "memory", "usage", "hooks", "evaluate"),
-    ],
-    // The demo is a run that is asked for with other words.
-    types: engine("run/create-build-run.ts"),
-    node: "any",
-    pure: false,
-  },
-  engine: { files: engine("index.ts"), imports: ["src/engine/"], node: [], pure: false },
-  "ui format": {
-    files: ["src/ui/format/"],
-    imports: [],
-    node: ["node:module"],
-    packages: ["string-width"],
-    pure: true,
-  },
-  "ui theme": { files: ["src/ui/theme.ts"], imports: [], node: [], pure: true },
-  "ui model": {
-    files: ["src/ui/model/"],
-    imports: ["src/engine/events/", "src/ui/format/"],
-    node: [],
-    pure: true,
-  },
-  "ui components": {
-    files: ["src/ui/components/"],
-    imports: ["src/ui/model/", "src/ui/format/", "src/ui/theme.ts"],
-    node: [],
-    packages: ["react", "ink"],
-    pure: true,
-  },
-  ui: {
-    files: ["src/ui/renderers/", "src/ui/index.ts"],
-    imports: ["src/ui/", "src/engine/events/"],
-    node: "any",
-    packages: ["react", "ink"],
-    pure: false,
-  },
-  bundler: { files: ["bin/bundle.js"], imports: [], node: "any", packages: ["rolldown"], pure: false },
-  bin: {
-    files: ["bin/"],
-    imports: ["src/engine/index.ts", "src/ui/index.ts"],
-    node: "any",
-    packages: ["commander"],
-    pure: false,
-  },
-};
+import { type Room, rooms } from "./support/rooms.ts";
 
 const within = (path: string, places: readonly string[]) =>
   places.some((place) => (place.endsWith("/") ? path.startsWith(place) : path === place));
@@ -188,7 +22,7 @@ function violations(path: string, source: string): string[] {
   const [name, room] = found;
   const complaints: string[] = [];
   const forbid = (line: number, what: string) => complaints.push(`${path}:${line}: ${name} may not import ${what}`);
-  const open = [base, ...room.files, ...room.imports];
+  const open = ["src/engine/base/", ...room.files, ...room.imports];
   for (const { specifier, typeOnly, line } of scanImports(source)) {
     if (specifier.startsWith("node:")) {
       if (room.node !== "any" && !room.node.includes(specifier)) forbid(line, specifier);

@@ -1,10 +1,12 @@
 // Pages of docs/ that are made from tables of the program, so that they cannot say something else than it does.
+import { readFileSync } from "node:fs";
 import { SETTING_ROWS, type SettingRow, type Surroundings } from "../../src/engine/config/settings.ts";
 import { localReach, UNHEEDED_BY_EMBEDDED } from "../../src/engine/stores/open/local-nix-settings.ts";
 import { SECTION_TITLES } from "../../src/ui/model/view/help.ts";
 import { keyText } from "../../src/ui/model/view/key-text.ts";
 import { KEY_SECTIONS, KEYMAP, type KeyBinding } from "../../src/ui/model/view/keymap.ts";
 import type { ScreenType } from "../../src/ui/model/view/view-state.ts";
+import { rooms } from "./rooms.ts";
 
 export interface GeneratedDoc {
   /** Relative to the root of the checkout. */
@@ -15,7 +17,33 @@ export interface GeneratedDoc {
 export const GENERATED_DOCS: readonly GeneratedDoc[] = [
   { path: "docs/KEYS.md", text: keysPage },
   { path: "docs/SETTINGS.md", text: settingsPage },
+  { path: "docs/ARCHITECTURE.md", text: architecturePage },
 ];
+
+const ROOMS_BEGIN = "<!-- rooms: made from test/support/rooms.ts by `node test/support/generate-docs.ts` -->";
+const ROOMS_END = "<!-- end of rooms -->";
+
+/** The page as it is, with the table of rooms made anew. */
+function architecturePage(): string {
+  const page = readFileSync(new URL("../../docs/ARCHITECTURE.md", import.meta.url), "utf8");
+  const [before, rest = ""] = page.split(ROOMS_BEGIN);
+  const after = rest.slice(rest.indexOf(ROOMS_END));
+  const short = (place: string): string => {
+    if (place === "src/engine/") return "everything in src/engine";
+    return place.endsWith("/index.ts") ? place : place.replace(/^src\/(?:engine\/)?/, "").replace(/\/$/, "");
+  };
+  const list = (places: readonly string[]): string => places.map((place) => `\`${short(place)}\``).join(", ");
+  const rows = Object.values(rooms).map((room) => {
+    const types = room.types === undefined ? "" : `; types of ${list(room.types)}`;
+    const known = room.imports.length === 0 && types === "" ? "nothing of ours" : `${list(room.imports)}${types}`;
+    const place = room.files.map((file) => `\`${file}\``).join(" ");
+    return `| ${place} | ${room.decides} | ${room.pure ? "yes" : ""} | ${known.replace(/^; /, "")} |`;
+  });
+  const table = ["| room | decides | pure | may know, besides `base` |", "| --- | --- | --- | --- |", ...rows].join(
+    "\n",
+  );
+  return `${before}${ROOMS_BEGIN}\n${table}\n${after}`;
+}
 
 const SCREEN_NAMES: Readonly<Record<ScreenType, string>> = {
   board: "board",
