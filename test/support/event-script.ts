@@ -128,6 +128,11 @@ export class EventScript {
     return this.add({ type: "runStageChanged", stage, detail });
   }
 
+  /** Starts, and comes to the stage in which machines and goals are told of. */
+  begin(options: Parameters<EventScript["start"]>[0] = {}): this {
+    return this.start(options).stage("opening").stage("evaluating").stage("planning").stage("building");
+  }
+
   machine(name: string, options: Partial<Omit<MachineDescription, "machine">> = {}): this {
     return this.add({
       type: "machineAdded",
