@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { PublishedEvent } from "../../src/engine/events/event.ts";
 import { parseEventLine } from "../../src/engine/events/json-lines.ts";
 import type { Builder, Fleet, MachineFields } from "../support/builders.ts";
+import { expectGrammar } from "../support/event-grammar.ts";
 import type { NixGeneration } from "../support/nix-generations.ts";
 import { type Account, createInstance, type NixInstance } from "../support/nix-instance.ts";
 import { standInNixpkgs } from "../support/nixpkgs.ts";
@@ -42,7 +43,7 @@ export interface Client {
   readonly run: (args: readonly string[], options?: RunOptions) => Promise<RunResult>;
   /** Starts the program likewise, to be watched while it runs. */
   readonly start: (args: readonly string[], options?: Omit<RunOptions, "timeoutMs">) => ChildProcessWithoutNullStreams;
-  /** `--ui json`, with its events; fails when a line is not one. */
+  /** `--ui json`, with its events; fails when a line is not one, and when no run can have sent them so. */
   readonly events: (
     args: readonly string[],
     options?: RunOptions,
@@ -99,7 +100,10 @@ export async function createClient(fleet: Fleet, options: ClientOptions): Promis
     events: async (args, runOptions) => {
       const result = await run([...args, "--ui", "json"], runOptions);
       const lines = result.stdout.split("\n").filter((line) => line !== "");
-      return { result, events: lines.map((line, index) => parseEventLine(line, `line ${index + 1}`)) };
+      const events = lines.map((line, index) => parseEventLine(line, `line ${index + 1}`));
+      // What is refused before it begins has no events, and what is killed has no end.
+      if (events.length > 0) expectGrammar(events, { isWhole: result.status !== null });
+      return { result, events };
     },
     write,
     keyOf,
