@@ -123,7 +123,7 @@ for (const fixture of fixtures) {
   if (names.length > 0 && !names.includes(fixture.name)) continue;
   const text = await record(fixture);
   const path = join(FOLDER, `${fixture.name}.jsonl`);
-  writeFileSync(path, text);
   check(fixture.name, text);
+  writeFileSync(path, text);
   process.stdout.write(`${path}: ${text.length} bytes\n`);
 }
