@@ -192,12 +192,23 @@ function putSpecial(code: number, line: CellLine): void {
 
 function putCharacter(code: number, line: CellLine): void {
   const character = String.fromCodePoint(code);
+  // Thai and Lao AM: terminals give the vowel in it a cell, Ink counts it to the letter before; its two parts are counted alike.
+  const [nasal, vowel] = AM.get(code) ?? [];
+  if (nasal !== undefined && vowel !== undefined) {
+    putCharacter(nasal, line);
+    putCharacter(vowel, line);
+    return;
+  }
   if (isWithin(code, INVISIBLE) || FORMAT.test(character)) return;
   if (isWithin(code, DISPUTED)) line.put("\ufffd");
   else if (!MARK.test(character)) line.put(character);
   else if (isWithin(code, KNOWN_MARKS)) line.mark(character);
 }
 
+const AM: ReadonlyMap<number, readonly [number, number]> = new Map([
+  [0xe33, [0xe4d, 0xe32]],
+  [0xeb3, [0xecd, 0xeb2]],
+]);
 const MARK = /^\p{M}$/u;
 /** What a mark may sit on. */
 const BASE = /^[\p{L}\p{N}]/u;

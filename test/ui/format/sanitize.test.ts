@@ -165,6 +165,18 @@ describe("whatever comes from outside", () => {
     );
   });
 
+  it("is as wide for Ink as for a terminal also where a vowel is written into the letter before it", () => {
+    for (const [text, cells] of [
+      ["กำ", 2],
+      ["น้ำ", 2],
+      ["ກຳ", 2],
+    ] as const) {
+      const clean = sanitizeLine(text, 80);
+      expect([displayWidth(clean), stringWidth(clean)]).toEqual([cells, cells]);
+      expect(clean).not.toContain("\ufffd");
+    }
+  });
+
   it("is as wide for a terminal as for us and for Ink, and stays in its row", async () => {
     const screen = createScreen(200, 3);
     await fc.assert(
