@@ -120,14 +120,13 @@ function formatOf(flags: CommonFlags & ShowFlags): ChooseInput["ui"] {
 function listenToSignals(renderer: Renderer, cancel: () => void): { received(): number | null; stop(): void } {
   let received: number | null = null;
   const onInterrupt = (): void => renderer.interrupt();
-  const onTerminate = (): void => {
-    received = 128 + 15;
+  const end = (signal: number): void => {
+    received = 128 + signal;
     cancel();
+    renderer.leave();
   };
-  const onHangUp = (): void => {
-    received = 128 + 1;
-    cancel();
-  };
+  const onTerminate = (): void => end(15);
+  const onHangUp = (): void => end(1);
   process.on("SIGINT", onInterrupt).on("SIGTERM", onTerminate).on("SIGHUP", onHangUp);
   return {
     received: () => received,

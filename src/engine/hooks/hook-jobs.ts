@@ -1,7 +1,9 @@
 // Does the jobs of the queue of hooks: runs programs, copies paths, and keeps the paths of what waits alive.
-import { mkdir, rm, symlink } from "node:fs/promises";
+
+import { rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
+import { makeDirectories } from "../base/directories.ts";
 import { EngineError, messageOf } from "../base/errors.ts";
 import type { Surroundings } from "../base/surroundings.ts";
 import { keptReference, wholeReference } from "../config/kept-reference.ts";
@@ -202,7 +204,7 @@ export class JobRoots {
     return this.#change(job, async (folder) => {
       if (this.#destination === null) return;
       const { store, root } = this.#destination;
-      await mkdir(folder, { recursive: true });
+      makeDirectories(folder);
       for (const path of job.paths) {
         const link = join(folder, baseNameOf(path));
         await symlink(root === null ? path : join(root, path), link);

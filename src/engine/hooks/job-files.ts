@@ -1,6 +1,8 @@
 // Keeps the queue on disk: every process writes a file of its own, and takes over the files of those that have died.
-import { closeSync, fsyncSync, mkdirSync, openSync, unlinkSync } from "node:fs";
+
+import { closeSync, fsyncSync, openSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectories } from "../base/directories.ts";
 import { EngineError, messageOf } from "../base/errors.ts";
 import { readBack } from "../base/read-back.ts";
 import type { HookId } from "../events/ids.ts";
@@ -70,7 +72,7 @@ export class QueueFile {
   static open({ directory, pid, notice }: QueueFileOptions): QueueFile {
     const all = filesIn(directory);
     try {
-      mkdirSync(directory, { recursive: true });
+      makeDirectories(directory);
       const taken: string[] = [];
       const files: { name: string; text: string }[] = [];
       for (const name of all.dead()) {

@@ -1,7 +1,9 @@
 // Keeps the durations of past builds in a small database that several programs may use at once and that survives versions.
-import { existsSync, mkdirSync, statSync } from "node:fs";
+
+import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { makeDirectories } from "../base/directories.ts";
 import { expectedDuration, type PastBuild, packageName, REMEMBERED } from "./records/history.ts";
 
 /** Kept in `user_version`; a newer one is left alone and not used. */
@@ -45,7 +47,7 @@ export interface History {
 export function openHistory(file: string): History {
   let database: DatabaseSync | null = null;
   try {
-    mkdirSync(dirname(file), { recursive: true });
+    makeDirectories(dirname(file));
     // Opening a fifo in its place would wait for ever.
     if (existsSync(file) && !statSync(file).isFile()) throw new Error("no regular file");
     database = new DatabaseSync(file);

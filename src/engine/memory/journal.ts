@@ -2,8 +2,10 @@
 //
 // A file is only appended to. Each record is with the system before anything else is done, so it survives the program however that ends; it is not
 // forced to the disk, since all that a power cut can take away is the knowledge where to look first.
-import { closeSync, fsyncSync, mkdirSync, openSync, readSync, rmSync, statSync } from "node:fs";
+
+import { closeSync, fsyncSync, openSync, readSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectories } from "../base/directories.ts";
 import { EngineError, messageOf } from "../base/errors.ts";
 import { openBack, readBack } from "../base/read-back.ts";
 import { ProcessFiles, writeWhole } from "./process-files.ts";
@@ -35,7 +37,7 @@ export function createJournal(directory: string, records: readonly JournalRecord
   const file = filesIn(directory).fresh(process.pid);
   let fd: number;
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectories(directory, 0o700);
     fd = openSync(file, "ax", 0o600);
   } catch (error) {
     throw unwritable(file, error);

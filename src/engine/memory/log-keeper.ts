@@ -1,7 +1,9 @@
 // Keeps every build's log: the whole of it in a file, its last lines in memory for the failure report.
+
 import { createReadStream, createWriteStream, type WriteStream } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeDirectories } from "../base/directories.ts";
 
 /** Longest log line kept for the report, in characters. */
 const MAX_TAIL_LINE = 4096;
@@ -32,8 +34,8 @@ export interface LogKeeperOptions {
 export const OWNER_FILE = ".owner";
 
 async function makeOwned(directory: string, owner: string): Promise<void> {
-  const made = await mkdir(directory, { recursive: true });
-  if (made !== undefined) await writeFile(join(directory, OWNER_FILE), owner);
+  const made = makeDirectories(directory);
+  if (made) await writeFile(join(directory, OWNER_FILE), owner);
 }
 
 /** Opens logs. A log that cannot be written is kept in memory only as its tail: a full disk must not fail a build. */

@@ -2,10 +2,12 @@
 //
 // Nix has its output locks for this, which a run that builds on other machines does not hold. A file with its owner stands for a goal while a run has it; one
 // whose process is gone counts for nothing, so that nothing has to be cleaned up after a crash.
+
 import { createHash } from "node:crypto";
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
+import { makeDirectories } from "../base/directories.ts";
 import { isAlive, parseOwner, printOwner, thisProcess } from "./owner.ts";
 
 /** How often a goal that another run has is looked at again (ms). */
@@ -41,7 +43,7 @@ export class Reservations {
     this.#mark = `${printOwner(thisProcess())} ${runId}`;
     this.#own = join(directory, `.${runId}`);
     this.#isUsable = attempt(() => {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      makeDirectories(directory, 0o700);
       writeFileSync(this.#own, this.#mark, { mode: 0o600 });
     });
   }

@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { EngineError } from "../base/errors.ts";
+import { unlessAborted } from "../base/unless-aborted.ts";
 import { readDrvFrom } from "../evaluate/drv-closure.ts";
 import { evaluateInstallables } from "../evaluate/evaluate.ts";
 import { createEventChannel, type EventChannel } from "../events/channel.ts";
@@ -55,6 +56,8 @@ export class BuildRun {
   readonly #failed = new Set<string>();
   #results: readonly TargetResult[] = [];
   #stopAsked: Extract<EngineRequest, { type: "stop" }> | null = null;
+  /** Nothing is said after the last event. */
+  #isOver = false;
 
   constructor(options: BuildRunOptions) {
     this.#options = options;
@@ -87,8 +90,9 @@ export class BuildRun {
     return this.#results;
   }
 
-  /** Passes a request of a user interface on; it is answered by an event. */
+  /** Passes a request of a user interface on; it is answered by an event, as long as the run goes on. */
   request(request: EngineRequest): void {
+    if (this.#isOver) return;
     if (this.#driver === null || this.#hooks === null) {
       this.#early(request);
       return;
@@ -115,6 +119,7 @@ export class BuildRun {
     });
     this.#journal?.end(outcome.exitStatus);
     this.#publish({ type: "runFinished", outcome });
+    this.#isOver = true;
     this.events.flush();
     return outcome;
   }
@@ -250,7 +255,9 @@ export class BuildRun {
       fact: (fact) => durations.hearFact(fact),
       command: (command) => durations.hearCommand(command),
     });
-    const runHooks = await this.#options.openHookQueue(destination, infos, publish);
+    // The place that is uploaded to may take long to answer.
+    const opening = this.#options.openHookQueue(destination, infos, publish);
+    const runHooks = await unlessAborted(opening, this.#abort.signal, (late) => late.close());
     this.#hooks = runHooks;
     closing.defer(() => runHooks.close());
     this.#listeners.add("hooks", { event: (event) => runHooks.hear(event) });
@@ -261,6 +268,18 @@ export class BuildRun {
       durations: (goal, machine) => durations.expected(goal, machine),
     });
     this.#listeners.add("decisions", { decision: decisions.record });
+    const differences = await openDifferences({
+      config,
+      destination,
+      machines,
+      environment,
+      diffoscope,
+      runId,
+      clock,
+      publish,
+    });
+    // From here on a stop is the plan's.
+    this.#abort.signal.throwIfAborted();
     const driver = new Driver({
       plan: createPlan(decisions.options),
       clock,
@@ -289,16 +308,7 @@ export class BuildRun {
         logs: this.#logs,
         hooks,
         reservations: openReservations(settings.journalDir, destination.root ?? settings.store, runId),
-        differences: await openDifferences({
-          config,
-          destination,
-          machines,
-          environment,
-          diffoscope,
-          runId,
-          clock,
-          publish,
-        }),
+        differences,
         enforceDeterminism: settings.enforceDeterminism,
       },
       heard: this.#listeners,
@@ -324,10 +334,6 @@ export class BuildRun {
     for (const spec of specs) driver.post({ type: "machineAdded", spec });
     driver.post({ type: "goalsAdded", goals: plan.goals });
     driver.post({ type: "goalsComplete" });
-    if (this.#stopAsked !== null) {
-      const { id, how } = this.#stopAsked;
-      driver.post({ type: "stop", request: id, how, reason: "asked by the user" });
-    }
     const outcome = await driver.finished;
     this.#publish({ type: "runStageChanged", stage: "finishing", detail: "" });
     const { outLink, profile } = this.#options;
@@ -342,8 +348,9 @@ export class BuildRun {
   #early(request: EngineRequest): void {
     const done = request.type === "stop";
     if (done) {
-      this.#stopAsked = request;
-      this.#publish({ type: "runStopping", how: request.how, reason: "asked by the user" });
+      if (this.#stopAsked === null)
+        this.#publish({ type: "runStopping", how: request.how, reason: "asked by the user" });
+      this.#stopAsked ??= request;
       this.#abort.abort(new Error("stopped by the user"));
     }
     const message = done ? "stopping" : "nothing runs yet";

@@ -15,6 +15,8 @@ export interface Renderer {
   notice(message: string): void;
   /** Ctrl-C from outside (SIGINT, or the key in a cooked terminal): the first asks for a drain, the next for cancelling. */
   interrupt(): void;
+  /** The program must end (SIGTERM, SIGHUP): a board that stays open for its user is left. */
+  leave(): void;
   /** Writes the end (out paths on stdout, verdict on stderr) and gives the terminal back; waits for the user where a board stays open. */
   finish(): Promise<void>;
   /** Gives the terminal back at once, from an exit handler; safe to call at any time and twice. */

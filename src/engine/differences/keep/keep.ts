@@ -1,8 +1,10 @@
 // Keeps the result of a round where the user can look at it: beside the store path where we may write there, else in a directory of our own.
+
 import { createHash, randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { access, lstat, mkdir } from "node:fs/promises";
+import { access, lstat } from "node:fs/promises";
 import { join } from "node:path";
+import { makeDirectories } from "../../base/directories.ts";
 import { EngineError, messageOf } from "../../base/errors.ts";
 import { baseNameOf, type StorePath } from "../../formats/store-path.ts";
 import { moveObject } from "../../stores/embedded/files/canonicalise.ts";
@@ -125,7 +127,7 @@ async function placeFor({ storeDir, ownDir, protect }: KeepPlaces, path: StorePa
     return storeDir;
   }
   try {
-    await mkdir(ownDir, { recursive: true });
+    makeDirectories(ownDir);
   } catch (cause) {
     throw new EngineError(
       "store",

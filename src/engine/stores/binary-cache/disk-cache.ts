@@ -1,8 +1,9 @@
 // Remembers on disk what binary caches said: which paths they have, which not, and what they say of themselves.
-import { mkdirSync } from "node:fs";
+
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Clock } from "../../base/clock.ts";
+import { makeDirectories } from "../../base/directories.ts";
 import type { CacheInfo } from "./layout.ts";
 
 /** What is remembered of a path. */
@@ -170,7 +171,7 @@ export class DiskCache {
 
 function open(directory: string): DatabaseSync | null {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectories(directory, 0o700);
     const database = new DatabaseSync(join(directory, "binary-caches-1.sqlite"), { timeout: 1000 });
     database.exec("pragma journal_mode = wal; pragma synchronous = off;");
     database.exec(SCHEMA);

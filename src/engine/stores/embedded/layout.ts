@@ -1,6 +1,8 @@
 // Where things lie in a store on disk: Nix's own layout below a root directory.
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+
+import { chmodSync, existsSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { makeDirectories } from "../../base/directories.ts";
 import { EngineError } from "../../base/errors.ts";
 import { baseNameOf, type StorePath } from "../../formats/store-path.ts";
 
@@ -83,14 +85,14 @@ export function createLayout(layout: StoreLayout): void {
       join(layout.profilesDir, "per-user"),
       layout.workDir,
     ]) {
-      mkdirSync(dir, { recursive: true });
+      makeDirectories(dir);
     }
     if (!existsSync(layout.gcRootsDir)) {
-      mkdirSync(layout.gcRootsDir, { recursive: true });
+      makeDirectories(layout.gcRootsDir);
       linkIfAbsent(layout.profilesDir, join(layout.gcRootsDir, "profiles"));
     }
-    mkdirSync(layout.autoRootsDir, { recursive: true });
-    mkdirSync(join(layout.gcRootsDir, "per-user"), { recursive: true });
+    makeDirectories(layout.autoRootsDir);
+    makeDirectories(join(layout.gcRootsDir, "per-user"));
     chmodSync(layout.workDir, 0o700);
   } catch (cause) {
     throw new EngineError(

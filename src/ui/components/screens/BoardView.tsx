@@ -22,7 +22,7 @@ export function BoardView({ context, layout, theme }: BoardViewProps): ReactNode
   const { board, size } = context;
   const columns = machineColumns(board.machines.values(), size.columns, theme.isSpoken);
   const nameWidth = nameColumn(board, size.columns, size.columns < 60 ? 0.5 : 0.3);
-  if (board.machines.size === 0 && layout.items.length === 0)
+  if (layout.rows.every((row) => row.type === "blank"))
     return <EmptyBoard context={context} layout={layout} theme={theme} />;
   return inPlace(layout.rows, (row) => (
     <Row row={row} context={context} layout={layout} theme={theme} columns={columns} nameWidth={nameWidth} />

@@ -115,6 +115,10 @@ class InteractiveRenderer implements Renderer {
     this.store.interrupt();
   }
 
+  leave(): void {
+    this.hasLeft();
+  }
+
   async finish(): Promise<void> {
     const { run } = this.store.board();
     const isWatched =

@@ -67,6 +67,8 @@ class InternalJsonRenderer implements Renderer {
     this.message(LEVEL.info, message);
   }
 
+  leave(): void {}
+
   interrupt(): void {
     this.stops.interrupt();
   }

@@ -15,6 +15,7 @@ export function createJsonRenderer(ports: RendererPorts): Renderer {
     start: () => undefined,
     accept: (published: readonly PublishedEvent[]) => events.lines(published.map(printEventLine)),
     notice: (message) => words.line(sanitizeText(message)),
+    leave: () => undefined,
     interrupt: () => {
       stops.interrupt();
     },

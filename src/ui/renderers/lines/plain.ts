@@ -67,6 +67,8 @@ class PlainRenderer implements Renderer {
     for (const line of message.split("\n")) this.say(sanitizeText(line));
   }
 
+  leave(): void {}
+
   interrupt(): void {
     const running = this.board.builds.size;
     if (this.stops.interrupt() === "cancel") this.say("interrupted again: cancelling what runs");

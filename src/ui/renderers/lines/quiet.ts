@@ -40,6 +40,7 @@ export function createQuietRenderer(ports: RendererPorts): Renderer {
       }
     },
     notice: (message) => err.line(sanitizeText(message)),
+    leave: () => undefined,
     interrupt: () => {
       stops.interrupt();
     },

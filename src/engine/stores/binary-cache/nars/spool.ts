@@ -1,6 +1,8 @@
 // Holds what is packed until it can be uploaded: a little in memory, more in a file.
-import { type FileHandle, mkdir, open, unlink } from "node:fs/promises";
+
+import { type FileHandle, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { makeDirectories } from "../../../base/directories.ts";
 import { EngineError, messageOf } from "../../../base/errors.ts";
 import { createHasher, type Hasher } from "../../../formats/hash.ts";
 import { type Upload, uploadOf } from "../port.ts";
@@ -40,7 +42,7 @@ export class Spool {
     try {
       if (this.#file === null) {
         const path = join(this.#directory, `.tsbuild-top-${process.pid}-${++made}.part`);
-        await mkdir(this.#directory, { recursive: true });
+        makeDirectories(this.#directory);
         this.#file = { path, handle: await open(path, "wx+", 0o644) };
         for (const earlier of this.#chunks) await this.#file.handle.writeFile(earlier);
         this.#chunks = [];

@@ -1,7 +1,9 @@
 // A binary cache in a directory (`file://`): every object a file, put in place by renaming.
+
 import { createReadStream } from "node:fs";
-import { access, copyFile, mkdir, open, opendir, rename, unlink, writeFile } from "node:fs/promises";
+import { access, copyFile, open, opendir, rename, unlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeDirectories } from "../../../base/directories.ts";
 import { EngineError, messageOf } from "../../../base/errors.ts";
 import type { GetPutPort, Upload } from "../port.ts";
 import { readBytes } from "./read-text.ts";
@@ -90,7 +92,7 @@ export class FileObjects implements GetPutPort {
   /** Makes the directories. */
   async prepare(): Promise<void> {
     this.#made ??= (async () => {
-      for (const name of DIRECTORIES) await mkdir(join(this.#directory, name), { recursive: true });
+      for (const name of DIRECTORIES) makeDirectories(join(this.#directory, name));
     })().catch((error) => {
       this.#made = null;
       throw this.#failure("make", this.#directory, error);

@@ -1,7 +1,9 @@
 // What a collector offers while it holds the lock: a socket where others name paths they need, answered once those are safe.
-import { mkdirSync, rmSync } from "node:fs";
+
+import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
+import { makeDirectories } from "../../../base/directories.ts";
 import { hashPartOf, isStorePath } from "../../../formats/store-path.ts";
 
 /** Longest line taken from a client: a store path with room to spare. */
@@ -22,7 +24,7 @@ export class CollectorSocket {
   /** Listens at `path`, replacing what a dead collector left there; the caller holds the collector's lock. */
   static async open(path: string): Promise<CollectorSocket> {
     const socket = new CollectorSocket();
-    mkdirSync(dirname(path), { recursive: true });
+    makeDirectories(dirname(path));
     rmSync(path, { force: true });
     await new Promise<void>((resolve, reject) => {
       socket.#server.once("error", reject);

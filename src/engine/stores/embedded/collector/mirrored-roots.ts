@@ -1,7 +1,9 @@
 // Roots for Nix's eyes: a result link of a private store leads to where the store really lies (`DIR/nix/store/…`), so that it can be opened,
 // and Nix only counts links to `/nix/store/…`. So each such link has a second one, in `gcroots/tsbuild-top`, with the path Nix expects.
-import { mkdirSync, readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from "node:fs";
+
+import { readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { makeDirectories } from "../../../base/directories.ts";
 import { isStorePath, STORE_DIR, type StorePath } from "../../../formats/store-path.ts";
 import { hasCode } from "../files/file-tree.ts";
 import type { StoreLayout } from "../layout.ts";
@@ -32,7 +34,7 @@ export function replaceLink(link: string, target: string, random: () => number):
 export function mirrorRoot(layout: StoreLayout, name: string, random: () => number): void {
   const path = realTarget(layout, name);
   if (path === null) return;
-  mkdirSync(mirrorDirOf(layout), { recursive: true });
+  makeDirectories(mirrorDirOf(layout));
   const link = join(mirrorDirOf(layout), name);
   if (targetOf(link) !== path) replaceLink(link, path, random);
 }

@@ -1,10 +1,10 @@
 // Finds what keeps paths alive: links in gcroots and profiles, indirect roots, other processes' temporary roots, running programs.
+
 import { createHash } from "node:crypto";
 import {
   closeSync,
   fstatSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -12,6 +12,7 @@ import {
   unlinkSync,
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { makeDirectories } from "../../../base/directories.ts";
 import { encodeNix32 } from "../../../formats/nix32.ts";
 import { STORE_DIR, type StorePath } from "../../../formats/store-path.ts";
 import { hasCode } from "../files/file-tree.ts";
@@ -30,7 +31,7 @@ export type Roots = Map<StorePath, Set<string>>;
 export function addIndirectRoot(layout: StoreLayout, link: string, random: () => number): void {
   const path = resolve(link);
   const name = encodeNix32(createHash("sha1").update(path).digest());
-  mkdirSync(layout.autoRootsDir, { recursive: true });
+  makeDirectories(layout.autoRootsDir);
   replaceLink(join(layout.autoRootsDir, name), path, random);
   mirrorRoot(layout, name, random);
 }

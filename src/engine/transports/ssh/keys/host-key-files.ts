@@ -1,8 +1,10 @@
 // The files about host keys: what known_hosts, lists of revoked keys and the machine list say of a host, and how a new key is written down.
+
 import { createHmac, randomBytes } from "node:crypto";
-import { appendFileSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { appendFileSync, readFileSync, statSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeDirectories } from "../../../base/directories.ts";
 import { messageOf } from "../../../base/errors.ts";
 import type { SshHostConfig } from "../config/ssh-config.ts";
 import { type SshTarget, sshName } from "../config/ssh-settings.ts";
@@ -89,7 +91,7 @@ export function rememberHostKey(question: HostKeyQuestion, key: Buffer): string 
   try {
     const before = readAtOnce(userFile);
     if (lookupHostKey(parseKnownHosts(before, userFile), name, key).type === "ok") return null;
-    mkdirSync(dirname(userFile), { recursive: true, mode: 0o700 });
+    makeDirectories(dirname(userFile), 0o700);
     const line = `${hashed ? hashedName(name) : name} ${keyTypeOf(key) ?? ""} ${key.toString("base64")}\n`;
     const start = before === "" || before.endsWith("\n") ? "" : "\n";
     appendFileSync(userFile, start + line, { mode: 0o600 });

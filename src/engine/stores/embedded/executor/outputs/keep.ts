@@ -1,5 +1,7 @@
 // Keeps a failed build's directory (`--keep-failed`) for the user and nobody else.
+
 import { chmodSync, lchownSync, lstatSync, mkdirSync, renameSync } from "node:fs";
+import { makeDirectories } from "../../../../base/directories.ts";
 import type { ByteString } from "../../../../formats/byte-string.ts";
 import { hasCode, pathBytes, pathString, readEntries } from "../../files/file-tree.ts";
 import type { StoreLayout } from "../../layout.ts";
@@ -7,7 +9,7 @@ import type { StoreLayout } from "../../layout.ts";
 /** Moves the build directory beside the store's state, under the name Nix gives it. What it holds becomes this process's user's. */
 export function keepBuildDir(layout: StoreLayout, derivationName: string, buildDir: string): string {
   const parent = `${layout.stateDir}/builds`;
-  mkdirSync(parent, { recursive: true, mode: 0o700 });
+  makeDirectories(parent, 0o700);
   chmodSync(parent, 0o700);
   disarm(pathString(buildDir));
   for (let number = 0; ; number++) {

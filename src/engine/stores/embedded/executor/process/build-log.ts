@@ -1,6 +1,8 @@
 // Keeps a build's log where `nix log` finds it, and tells the reporter what is in it.
-import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+
+import { closeSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import { makeDirectories } from "../../../../base/directories.ts";
 import type { StorePath } from "../../../../formats/store-path.ts";
 import type { BuildReporter } from "../../../store.ts";
 import { hasCode } from "../../files/file-tree.ts";
@@ -74,7 +76,7 @@ function openLog(file: string): number {
     return openSync(file, "w");
   } catch (error) {
     if (!hasCode(error, "ENOENT")) throw error;
-    mkdirSync(dirname(file), { recursive: true });
+    makeDirectories(dirname(file));
     return openSync(file, "w");
   }
 }

@@ -1,16 +1,9 @@
 // Whom builders run as where this process is root: user ids that belong to nobody, each held by a lock while this process uses it.
+
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  closeSync,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  statSync,
-} from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { makeDirectories } from "../../../../base/directories.ts";
 import { EngineError } from "../../../../base/errors.ts";
 import { hasCode } from "../../files/file-tree.ts";
 import { flock, searchPath } from "../../files/flock.ts";
@@ -89,7 +82,7 @@ export async function takeBuildUser(range: IdRange): Promise<BuildUser> {
   if (rested !== undefined) return userOf(rested);
   const passwd = readIfThere("/etc/passwd");
   const subuid = readIfThere("/etc/subuid");
-  mkdirSync(LOCKS, { recursive: true, mode: 0o700 });
+  makeDirectories(LOCKS, 0o700);
   const { dev, ino } = statSync(LOCKS);
   for (const uid of idsInOrder(range, `${dev}:${ino}`)) {
     if (held.has(uid) || !isNobodys(uid, passwd, subuid)) continue;
