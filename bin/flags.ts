@@ -14,6 +14,8 @@ export interface FlagValues {
   readonly arguments: { readonly type: "expression" | "text"; readonly name: string; readonly value: string }[];
   readonly lookupPath: string[];
   readonly flakeFlags: string[];
+  /** The words behind `--`, null without it. */
+  behind: readonly string[] | null;
   verbosity: number;
 }
 
@@ -307,6 +309,11 @@ export const COMMANDS: Readonly<Record<CommandName, CommandSpec>> = {
     summary: "show a recorded run again",
     operands: "<file>",
     flags: [value("--speed <factor>", "times the recorded speed, or 'max' (1)"), ...SHOWING, ...COMMON],
+  },
+  watch: {
+    summary: "the board over a Nix command, or over a log of one: watch -- nix build .#x",
+    operands: "[file]",
+    flags: [...SHOWING, ...COMMON],
   },
   demo: {
     summary: "three builders on this machine, real SSH, real builds",

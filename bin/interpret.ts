@@ -12,6 +12,7 @@ import type {
   Invocation,
   LogFormat,
   ShowFlags,
+  WatchInvocation,
 } from "./invocation.ts";
 
 /**
@@ -111,9 +112,31 @@ export function interpret(command: CommandName, operands: readonly string[], fla
         file: operands[0] ?? "",
         speed: speed(values.get("speed")),
       };
+    case "watch":
+      return { type: "watch", ...common, ...showFlags(flags), source: watched(operands, flags.behind) };
     case "demo":
       return { type: "demo", ...common, ...showFlags(flags) };
   }
+}
+
+function watched(operands: readonly string[], behind: readonly string[] | null): WatchInvocation["source"] {
+  const [path] = operands;
+  const [program, ...args] = behind ?? [];
+  if (path !== undefined && behind !== null)
+    throw new EngineError(
+      "usage",
+      "USAGE_WATCH",
+      `expected a file or a command to watch, found both: '${path}' and a command`,
+      {
+        hint: "watch FILE reads a log; watch -- COMMAND runs a command",
+      },
+    );
+  if (behind !== null && program === undefined)
+    throw new EngineError("usage", "USAGE_WATCH", "expected a command behind '--', found none", {
+      hint: "for instance: tsbuild-top watch -- nix build .#x",
+    });
+  if (program !== undefined) return { type: "command", argv: [program, ...args] };
+  return path === undefined || path === "-" ? { type: "stdin" } : { type: "file", path };
 }
 
 function commonFlags({ settings, verbosity, switches }: FlagValues): CommonFlags {

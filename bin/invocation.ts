@@ -161,6 +161,14 @@ export interface ReplayInvocation extends CommonFlags, ShowFlags {
   readonly speed: number;
 }
 
+export interface WatchInvocation extends CommonFlags, ShowFlags {
+  readonly type: "watch";
+  readonly source:
+    | { readonly type: "command"; readonly argv: readonly [string, ...string[]] }
+    | { readonly type: "file"; readonly path: string }
+    | { readonly type: "stdin" };
+}
+
 export interface DemoInvocation extends CommonFlags, ShowFlags {
   readonly type: "demo";
 }
@@ -186,6 +194,7 @@ export type Invocation =
   | VerifyInvocation
   | ServeInvocation
   | ReplayInvocation
+  | WatchInvocation
   | DemoInvocation
   | HelpInvocation;
 

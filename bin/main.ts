@@ -38,6 +38,8 @@ async function run(invocation: Invocation, surroundings: Surroundings): Promise<
       return (await import("./commands/ping-store.ts")).pingStoreCommand(invocation, surroundings);
     case "replay":
       return (await import("./commands/replay.ts")).replayCommand(invocation, surroundings);
+    case "watch":
+      return (await import("./commands/watch.ts")).watchCommand(invocation, surroundings);
     case "builders":
       return (await import("./commands/builders.ts")).buildersCommand(invocation, surroundings);
     case "hooks":

@@ -28,7 +28,9 @@ export function parseCommandLine(argv: readonly string[], version: string): Invo
   const parser = createParser(command, COMMANDS[command], values);
   let operands: readonly string[];
   try {
-    parser.parse(args, { from: "user" });
+    const dashes = command === "watch" ? args.indexOf("--") : -1;
+    values.behind = dashes < 0 ? null : args.slice(dashes + 1);
+    parser.parse(dashes < 0 ? args : args.slice(0, dashes), { from: "user" });
     operands = parser.args;
   } catch (error) {
     throw error instanceof CommanderError ? usageError(error, command) : error;
@@ -254,6 +256,7 @@ function emptyValues(): FlagValues {
     arguments: [],
     lookupPath: [],
     flakeFlags: [],
+    behind: null,
     verbosity: 0,
   };
 }

@@ -121,8 +121,6 @@ const entries = [
   "src/engine/evaluate/build-file/child.ts",
   "src/engine/commands/demo/book.ts",
   "src/engine/commands/demo/builder-process.ts",
-  // Read by tests alone until `watch` is there.
-  "src/engine/protocols/internal-json/parser.ts",
 ];
 
 describe("architecture", () => {

@@ -12,8 +12,11 @@ import type { ResolveRequest } from "./commands/resolve-paths.ts";
 import type { ServeRequest } from "./commands/serve.ts";
 import type { SignPathsRequest } from "./commands/sign-paths.ts";
 import type { VerifyFault, VerifyRequest } from "./commands/verify.ts";
+import type { LoadedConfig } from "./config/load.ts";
 import type { EngineEvent } from "./events/event.ts";
 import type { BuildRunRequest, CreatedBuildRun } from "./run/create-build-run.ts";
+import type { WatchRequest } from "./watch/create-watch-run.ts";
+import type { WatchRun } from "./watch/watch-run.ts";
 
 export { type Clock, systemClock } from "./base/clock.ts";
 export { asSentence, EngineError, messageOf, stopped } from "./base/errors.ts";
@@ -168,3 +171,12 @@ export async function verifyStorePaths(
   return verify(request, surroundings, report, signal);
 }
 export { proseWithoutPasswords } from "./base/without-password.ts";
+
+/** Watches a Nix command or a log of one (`watch`). @throws EngineError of family `config` */
+export async function createWatchRun(
+  request: WatchRequest,
+  surroundings: Surroundings,
+): Promise<{ readonly run: WatchRun; readonly config: LoadedConfig }> {
+  const { createWatchRun: create } = await import("./watch/create-watch-run.ts");
+  return create(request, surroundings);
+}

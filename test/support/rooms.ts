@@ -177,6 +177,20 @@ export const rooms: Readonly<Record<string, Room>> = {
     packages: ["execa"],
     pure: false,
   },
+  "watch/translate": {
+    decides: "what Nix's own log means as events of ours",
+    files: engine("watch/translate"),
+    imports: [...values, ...engine("protocols")],
+    node: [],
+    pure: true,
+  },
+  watch: {
+    decides: "watches a Nix command or a log of one",
+    files: engine("watch"),
+    imports: [...values, ...engine("config", "protocols", "memory")],
+    node: "any",
+    pure: false,
+  },
   run: {
     decides: "one run from beginning to end: who is given what, who hears what",
     files: engine("run"),

@@ -38,6 +38,7 @@ export type RunEvent =
       readonly runId: string;
       readonly program: string;
       readonly store: string;
+      /** `own` or `nix`; `watched` when it is not decided here, and the run can only be looked at. */
       readonly policy: string;
       readonly keepGoing: boolean;
       /** Rounds every build gets (`repeat` + 1). */

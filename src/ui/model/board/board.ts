@@ -356,3 +356,8 @@ function zeros(): Record<GoalStatus, number> {
     notBuilt: 0,
   };
 }
+
+/** Whether it is decided elsewhere what is built: no key can change anything. */
+export function isWatched(board: Board): boolean {
+  return board.run.type !== "notStarted" && board.run.info.policy === "watched";
+}

@@ -1,9 +1,10 @@
 // Why a key does nothing now, in words; null when it does something.
-import { failedHooks, failureOf } from "../board/board.ts";
+import { failedHooks, failureOf, isWatched } from "../board/board.ts";
 import { goalOf, machineOfSelected, type ViewContext } from "./context.ts";
 
 export function steering(context: ViewContext): string | null {
   if (context.replay !== null) return "a replay cannot be steered";
+  if (isWatched(context.board)) return "this is only watched: Nix decides what is built";
   return context.board.run.type === "finished" ? "the run has ended" : null;
 }
 
