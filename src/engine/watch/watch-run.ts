@@ -12,8 +12,8 @@ import type { RunOutcome } from "../events/event.ts";
 import { derivationNameOf, isStorePath } from "../formats/store-path.ts";
 import type { History } from "../memory/history-store.ts";
 import { InternalJsonParser, type InternalLine } from "../protocols/internal-json/parser.ts";
-import type { KnownDerivation } from "./translate/goals.ts";
 import { HumanLog } from "./translate/human.ts";
+import type { KnownDerivation } from "./translate/knowledge.ts";
 import { Translator } from "./translate/translator.ts";
 
 /** What is watched. */

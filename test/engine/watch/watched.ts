@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { EngineEvent, PublishedEvent, RunOutcome } from "../../../src/engine/events/event.ts";
 import { InternalJsonParser } from "../../../src/engine/protocols/internal-json/parser.ts";
-import type { Knowledge } from "../../../src/engine/watch/translate/goals.ts";
+import type { Knowledge } from "../../../src/engine/watch/translate/knowledge.ts";
 import { Translator } from "../../../src/engine/watch/translate/translator.ts";
 
 const FOLDER = fileURLToPath(new URL("../../fixtures/logs/", import.meta.url));

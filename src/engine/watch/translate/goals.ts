@@ -9,22 +9,6 @@ import {
   type MachineId,
 } from "../../events/ids.ts";
 
-/** What is known of a derivation beside its path: from its file, where that can be read. */
-export interface KnownDerivation {
-  readonly system: string;
-  readonly requiredFeatures: readonly string[];
-  readonly outputs: readonly string[];
-  /** Derivations it needs. */
-  readonly inputs: readonly string[];
-}
-
-/** What is asked about builds beside the log. */
-export interface Knowledge {
-  readonly derivation: (drvPath: string) => KnownDerivation | null;
-  /** Usual duration in ms of a derivation name on a machine. */
-  readonly expectedMs: (name: string, machine: string) => number | null;
-}
-
 interface Build {
   readonly claim: ClaimId;
   readonly machine: MachineId;
@@ -72,8 +56,8 @@ export class WatchedGoals {
     this.#publish = publish;
   }
 
-  has(path: string): boolean {
-    return this.#goals.has(path);
+  isFetching(path: string): boolean {
+    return this.#goals.get(path)?.state.type === "fetching";
   }
 
   isOpen(drvPath: string): boolean {
@@ -384,19 +368,3 @@ const STATUS = {
   notDeterministic: "NotDeterministic",
   other: "MiscFailure",
 } as const;
-
-function isHere(uri: string): boolean {
-  return uri === "" || uri === "local" || uri === "daemon" || uri.startsWith("local?") || uri.startsWith("unix://");
-}
-
-function nameOfMachine(uri: string): string {
-  return uri.replace(/^ssh(?:-ng)?:\/\//, "").replace(/\?.*$/, "");
-}
-
-/** `/nix/store/…-hello-2.12.drv` → `hello-2.12`. */
-function nameOf(path: string): string {
-  return path
-    .slice(path.lastIndexOf("/") + 1)
-    .replace(/^[0-9a-z]{32}-/, "")
-    .replace(/\.drv$/, "");
-}

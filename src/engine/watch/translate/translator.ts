@@ -6,7 +6,8 @@ import { hearBuild } from "../../protocols/build-log.ts";
 import type { InternalLine } from "../../protocols/internal-json/parser.ts";
 import { ACTIVITY, type LogField, type LogListener, RESULT } from "../../protocols/log-frame.ts";
 import { Activities, type Activity } from "./activities.ts";
-import { type Knowledge, WatchedGoals } from "./goals.ts";
+import { WatchedGoals } from "./goals.ts";
+import type { Knowledge } from "./knowledge.ts";
 import { type MessageMeaning, meaningOf } from "./messages.ts";
 
 /** Numbers of Nix's activities that only watching looks at (logging.hh). */
@@ -184,6 +185,8 @@ export class Translator {
       case ACTIVITY.copyPath: {
         const parent = this.#activities.find(line.parent, ({ type }) => type === "substitute");
         if (parent?.type === "substitute") return { type: "fetch", path: parent.path };
+        // Nix 2.8 does not say what belongs to what.
+        if (this.#goals.isFetching(first)) return { type: "fetch", path: first };
         const copy = this.#goals.copyStarted(textOf(fields[1]) ?? "", textOf(fields[2]) ?? "");
         if (copy === null) return { type: "other" };
         this.#transfers.set(copy, { startedAt: at, doneBytes: 0n });

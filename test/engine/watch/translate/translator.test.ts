@@ -78,7 +78,9 @@ describe.each(GENERATIONS)("a recorded log of Nix %s", (generation) => {
     expect(local.of("buildLogged").flatMap((event) => event.lines)).toContain("checking for a compiler... none");
     const fetched = watched([logOf(generation, "substituted")]);
     expect(fetched.of("substitutionStarted")).toMatchObject([{ from: "file:///home/user/cache" }]);
-    expect(fetched.of("substitutionProgressed").at(-1)).toMatchObject({ doneBytes: "336", expectedBytes: "336" });
+    // Older ones tell nothing of the bytes of a path that comes in one piece.
+    if (generation === "2.34")
+      expect(fetched.of("substitutionProgressed").at(-1)).toMatchObject({ doneBytes: "336", expectedBytes: "336" });
   });
 
   it("means the same however it is cut into pieces, and is still a run when its end is missing", () => {
