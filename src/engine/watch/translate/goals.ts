@@ -1,4 +1,5 @@
 // What a watched log adds up to: goals, builds in slots, machines, fetches and copies, told as events in the order a run of our own would tell them.
+
 import type { EngineEvent, ExitClass, GoalDescription, GoalResult, MachineDescription } from "../../events/event.ts";
 import {
   type ClaimId,
@@ -8,6 +9,8 @@ import {
   LOCAL_MACHINE,
   type MachineId,
 } from "../../events/ids.ts";
+import type { Knowledge } from "./knowledge.ts";
+import { isHere, nameOf, nameOfMachine } from "./names.ts";
 
 interface Build {
   readonly claim: ClaimId;
