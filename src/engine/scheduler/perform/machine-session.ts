@@ -112,7 +112,7 @@ export class MachineSession {
     if (this.isDestination || paths.every((path) => this.#known.has(path))) return;
     const closure = await from.infos.closure(paths, signal);
     for (;;) {
-      const unknown = closure.filter((info) => !this.#known.has(info.path) && !this.#underWay.has(info.path));
+      const unknown = this.#sendable(closure);
       if (unknown.length > 0) {
         await this.#exclusively(unknown, () => this.#supply(unknown, from.store, reporter, signal));
       }
@@ -120,6 +120,17 @@ export class MachineSession {
       // Another build's transfer brings the rest; when it fails or is cancelled, this one takes over.
       await waitFor(this.#changed.promise, signal);
     }
+  }
+
+  /** What nobody brings yet, without what refers to something that is still on its way: no store takes a path before its references. */
+  #sendable(closure: readonly PathInfo[]): readonly PathInfo[] {
+    const waiting = new Set<StorePath>();
+    return closure.filter(({ path, references }) => {
+      if (this.#known.has(path)) return false;
+      const mustWait = this.#underWay.has(path) || references.some((other) => other !== path && waiting.has(other));
+      if (mustWait) waiting.add(path);
+      return !mustWait;
+    });
   }
 
   /** Fetches paths that are valid there into the destination. */
@@ -259,6 +270,7 @@ function withPeer(peer: string, error: unknown): unknown {
 
 /** Waits for a promise that cannot be cancelled, but no longer than the signal lets. */
 function waitFor<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  promise.catch(() => undefined);
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason);

@@ -27,6 +27,8 @@ export class Connections<C extends Poolable> {
   readonly #small: Pool<C>;
   readonly #large: Pool<C>;
   #shared: Promise<C> | null = null;
+  /** The shared connection as soon as it is open, whether it is prepared or not. */
+  #open: C | null = null;
   #closed: Error | null = null;
 
   readonly #closing = new AbortController();
@@ -51,10 +53,7 @@ export class Connections<C extends Poolable> {
       return this.shared(signal);
     }
     // Others may come to wait for it, so one caller's signal must not end it; closing does.
-    const opening = this.#options.open("query", this.#closing.signal).then(async (connection) => {
-      await this.#options.prepareShared?.(connection);
-      return connection;
-    });
+    const opening = this.#options.open("query", this.#closing.signal).then((connection) => this.#prepare(connection));
     this.#shared = opening;
     opening.catch(() => {
       if (this.#shared === opening) this.#shared = null;
@@ -89,13 +88,29 @@ export class Connections<C extends Poolable> {
   /** Drops the connections nobody uses, and with them the temporary roots they hold. */
   async dropUnused(): Promise<void> {
     for (const pool of [this.builds, this.#small, this.#large]) pool.dropIdle();
-    await this.#dropShared();
+    this.#dropShared();
   }
 
-  async #dropShared(reason?: EngineError): Promise<void> {
-    const current = this.#shared;
+  async #prepare(connection: C): Promise<C> {
+    if (this.#closed !== null) {
+      connection.close();
+      throw this.#closed;
+    }
+    this.#open = connection;
+    try {
+      await this.#options.prepareShared?.(connection);
+      return connection;
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  }
+
+  /** What is still being opened closes itself. */
+  #dropShared(reason?: EngineError): void {
     this.#shared = null;
-    (await current?.catch(() => null))?.close(reason);
+    this.#open?.close(reason);
+    this.#open = null;
   }
 
   /** What is under way is refused with `given`. */
@@ -105,7 +120,7 @@ export class Connections<C extends Poolable> {
     // What is still being opened is not waited for.
     this.#closing.abort(reason);
     for (const pool of [this.builds, this.#small, this.#large]) pool.close(reason);
-    await this.#dropShared(given);
+    this.#dropShared(given);
     this.#options.onClose();
   }
 }
@@ -160,6 +175,8 @@ export async function* streamWithLease<C extends Poolable>(
 /** Waits for something that goes on without us. */
 export function withSignal<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
+  // Nobody may be there to hear how it ends.
+  promise.catch(() => undefined);
   signal.throwIfAborted();
   return new Promise<T>((resolve, reject) => {
     const abort = (): void => reject(signal.reason);

@@ -53,28 +53,39 @@ export class Pool<C extends Poolable> {
 
   /** Waits for a connection. Rejects when opening one failed and none is left to wait for, or with the signal's reason. */
   acquire(signal?: AbortSignal): Promise<Lease<C>> {
-    signal?.throwIfAborted();
+    if (signal?.aborted === true) return Promise.reject(signal.reason);
+    if (this.#closing.signal.aborted) return Promise.reject(this.#closing.signal.reason);
     const ready = this.#takeIdle();
     if (ready !== null) return Promise.resolve(this.#lease(ready));
     return new Promise<Lease<C>>((resolve, reject) => {
-      const waiter: Waiter<C> = { since: this.#options.clock.now(), resolve, reject };
-      this.#waiters.push(waiter);
-      signal?.addEventListener(
-        "abort",
-        () => {
-          const index = this.#waiters.indexOf(waiter);
-          if (index < 0) return;
-          this.#waiters.splice(index, 1);
-          reject(signal.reason);
+      const abort = (): void => {
+        const index = this.#waiters.indexOf(waiter);
+        if (index < 0) return;
+        this.#waiters.splice(index, 1);
+        reject(signal?.reason);
+      };
+      // A signal may outlive many waits.
+      const served = (): void => signal?.removeEventListener("abort", abort);
+      const waiter: Waiter<C> = {
+        since: this.#options.clock.now(),
+        resolve: (lease) => {
+          served();
+          resolve(lease);
         },
-        { once: true },
-      );
+        reject: (error) => {
+          served();
+          reject(error);
+        },
+      };
+      this.#waiters.push(waiter);
+      signal?.addEventListener("abort", abort, { once: true });
       this.#consider();
     });
   }
 
   /** Opens up to `count` connections ahead of need and waits for them. */
   async warmUp(count: number): Promise<void> {
+    if (this.#closing.signal.aborted) return;
     const wanted = Math.min(count, this.#options.max) - this.#all.size - this.#opening;
     const opened: Promise<void>[] = [];
     for (let i = 0; i < wanted; i++) opened.push(this.#openOne());
@@ -83,6 +94,10 @@ export class Pool<C extends Poolable> {
 
   /** Takes over a connection that was opened elsewhere. */
   adopt(connection: C): void {
+    if (this.#closing.signal.aborted) {
+      connection.close();
+      return;
+    }
     this.#all.add(connection);
     this.#hand(connection);
   }

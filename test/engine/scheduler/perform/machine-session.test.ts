@@ -218,6 +218,22 @@ describe("a path that another build's transfer brings", () => {
     expect(ends.toSorted()).toEqual(["first: disk full", "second", "third"]);
   });
 
+  it("is waited for by what refers to it: no store takes a path before its references", async () => {
+    const { source, provide, sent, store } = rig();
+    source
+      .put(path("dep"), "dep")
+      .put(path("a"), "a", [path("dep")])
+      .put(path("b"), "b", [path("dep")]);
+    source.put(path("c"), "c", [path("b")]).put(path("alone"), "alone");
+    await provide("first", ["a"]);
+    await provide("second", ["c", "alone"]);
+    expect(sent()).toEqual([["dep", "a"], ["alone"]]);
+    await store.sendings[1]!.arrives();
+    expect(sent()).toHaveLength(2);
+    await store.sendings[0]!.arrives();
+    expect(sent().slice(2)).toEqual([["b", "c"]]);
+  });
+
   it("comes although one of those who wait for it leaves", async () => {
     const { source, store, provide, sent, ends } = rig();
     source.put(path("a"), "a");

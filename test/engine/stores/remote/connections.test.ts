@@ -196,6 +196,24 @@ describe("closing", () => {
   });
 });
 
+describe("preparing the connection for questions", () => {
+  it("is not waited for when all is closed, and its connection is closed with the rest", async () => {
+    const { connections, opened, closed } = rig({ prepareShared: () => new Promise(() => undefined) });
+    connections.shared().catch(() => undefined);
+    const [connection] = await opened();
+    await connections.close();
+    expect([connection!.isClosed, closed]).toEqual([true, ["closed"]]);
+  });
+
+  it("closes the connection when it fails", async () => {
+    const { connections, opened } = rig({ prepareShared: () => Promise.reject(new Error("no")) });
+    const refused = expect(connections.shared()).rejects.toThrow("no");
+    const [connection] = await opened();
+    await refused;
+    expect(connection!.isClosed).toBe(true);
+  });
+});
+
 describe("work on a lease", () => {
   /** What becomes of the connection, and how the work ended. */
   async function outcome(

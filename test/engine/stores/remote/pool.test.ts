@@ -339,4 +339,17 @@ describe("closing", () => {
     expect([late.isClosed, lease.connection.isClosed]).toEqual([true, true]);
     expect(openings).toHaveLength(2);
   });
+
+  it("is for good: who asks afterwards is refused, and nothing is opened or taken over any more", async () => {
+    const { pool, openings } = rig();
+    pool.close(reason);
+    await expect(pool.acquire()).rejects.toBe(reason);
+    await pool.warmUp(3);
+    expect(openings).toEqual([]);
+    const { open, openings: elsewhere } = createOpenings();
+    const opening = open("build", undefined);
+    const late = elsewhere[0]!.done();
+    pool.adopt(await opening);
+    expect(late.isClosed).toBe(true);
+  });
 });
