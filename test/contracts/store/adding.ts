@@ -8,17 +8,22 @@ import { openStores } from "./opened.ts";
 import { add, addressedSample, freshPath, incoming, inPieces, kept, narOf, type Sample, sample } from "./samples.ts";
 import { demanding, type StoreSubject, type TakingStore } from "./subject.ts";
 
+/** What a mismatch, and a path that is not valid, are called here, and what becomes of it on the way from elsewhere. */
+const MISMATCH = /^(?:STORE_HASH_MISMATCH|STORE_REMOTE_ERROR|PROTOCOL_CONNECTION_LOST)$/;
+const NOT_VALID = /^(?:STORE_PATH_NOT_VALID|STORE_REMOTE_ERROR|PROTOCOL_UNSUPPORTED)$/;
+
 /** Declares the tests of `PathSink`. */
 export function addingContract(subject: StoreSubject): void {
   const { open } = openStores(subject);
   const { signatures, addsSignatures, validAmongMany } = subject.traits;
 
-  async function refuses(store: TakingStore, adding: Promise<void>, invalid: Sample): Promise<void> {
+  async function refuses(store: TakingStore, adding: Promise<void>, invalid: Sample, code = /./): Promise<void> {
     const error: unknown = await adding.then(
       () => "added",
       (thrown: unknown) => thrown,
     );
     expect(error).toBeInstanceOf(EngineError);
+    expect((error as EngineError).code).toMatch(code);
     for (const asked of [store, await open()]) {
       expect(await asked.queryValidPaths([invalid.path])).toEqual(new Set());
       expect(await asked.queryPathInfos([invalid.path])).toEqual(new Map());
@@ -119,7 +124,7 @@ export function addingContract(subject: StoreSubject): void {
       const at = bytes.indexOf("contents of");
       bytes[at] = bytes[at]! ^ 1;
       const store = await open();
-      await refuses(store, add(store, [{ ...one, nar: bytes }]), one);
+      await refuses(store, add(store, [{ ...one, nar: bytes }]), one, MISMATCH);
       await add(store, [one]);
       expect(Buffer.compare(await narOf(store, one), one.nar)).toBe(0);
     });
@@ -128,7 +133,7 @@ export function addingContract(subject: StoreSubject): void {
       const one = sample("other-hash");
       const info = { ...one.info, narHash: hashBytes("sha256", "something else").digest };
       const store = await open();
-      await refuses(store, add(store, [{ ...one, info }]), one);
+      await refuses(store, add(store, [{ ...one, info }]), one, MISMATCH);
     });
 
     const sized = ({ info, ...one }: Sample, by: bigint): Sample => ({
@@ -255,7 +260,9 @@ export function addingContract(subject: StoreSubject): void {
     it("cannot be added to one that is not", async () => {
       const store = await open();
       const signature = `late-1:${Buffer.alloc(64).toString("base64")}`;
-      await expect(store.addSignatures(freshPath("invalid"), [signature])).rejects.toBeInstanceOf(EngineError);
+      await expect(store.addSignatures(freshPath("invalid"), [signature])).rejects.toMatchObject({
+        code: expect.stringMatching(NOT_VALID),
+      });
     });
   });
 }

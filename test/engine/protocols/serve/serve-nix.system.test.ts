@@ -1,12 +1,9 @@
-// Our serve client against every real Nix that can be had here.
-import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../../../src/engine/base/clock.ts";
 import type { BuildReporter } from "../../../../src/engine/protocols/build-log.ts";
 import { ServeConnection } from "../../../../src/engine/protocols/serve/client.ts";
 import { nixGenerations } from "../../../support/nix-generations.ts";
 import { createInstance, type NixInstance } from "../../../support/nix-instance.ts";
-import { until } from "../../../support/processes.ts";
 import { connectTo, scriptDerivation } from "../real-nix.ts";
 import { chunksOf, gathered, infoOf, narOf, pathOf } from "../support.ts";
 
@@ -91,22 +88,6 @@ describe.each(generations)("Nix $version as a serving process", (generation) => 
       exitStatus: 100,
     });
     client.close();
-  });
-
-  it("stops its builder when the connection is closed", async () => {
-    const client = await open();
-    const endless = scriptDerivation("serve-endless", "echo $$; exec sleep 1000");
-    const running = Promise.withResolvers<number>();
-    const { listener } = recorder();
-    const building = client.buildDerivation(endless.drvPath, endless.derivation, "normal", limits, {
-      ...listener,
-      logged: (lines) => running.resolve(Number(lines[0])),
-    });
-    const pid = await running.promise;
-    expect(existsSync(`/proc/${pid}`)).toBe(true);
-    client.close();
-    await expect(building).rejects.toMatchObject({ code: "PROTOCOL_CLOSED" });
-    await until("the builder is gone", () => !existsSync(`/proc/${pid}`));
   });
 });
 

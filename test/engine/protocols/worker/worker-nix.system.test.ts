@@ -1,5 +1,3 @@
-// Our worker client against every real Nix that can be had here, at every minor version both sides can agree on.
-import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../../../src/engine/base/clock.ts";
 import type { StorePath } from "../../../../src/engine/formats/store-path.ts";
@@ -119,30 +117,6 @@ describe.each(generations)("Nix $version as a daemon", (generation) => {
     client.close();
   });
 
-  it("takes many paths at once, and stays in step where a valid one among them is too much for it", async () => {
-    const client = await open();
-    const nar = narOf("the first of several");
-    const first = infoOf(pathOf("several-1"), nar);
-    await client.addToStoreNar({ info: first, repair: false, checkSignatures: false }, [nar]);
-    const others = [2, 3].map((index) => narOf(`several ${index}`));
-    const uploads = [
-      { info: first, nar: () => [nar] },
-      { info: infoOf(pathOf("several-2"), others[0]!, [first.path]), nar: () => [others[0]!] },
-      { info: infoOf(pathOf("several-3"), others[1]!, [pathOf("several-2")]), nar: () => [others[1]!] },
-    ];
-    const together = client.addMultipleToStore(3, uploads, { repair: false, checkSignatures: false });
-    if (client.skipsValid) await together;
-    else {
-      await expect(together).rejects.toThrow("nix-archive-1");
-      for (const upload of uploads) {
-        await client.addToStoreNar({ info: upload.info, repair: false, checkSignatures: false }, upload.nar());
-      }
-    }
-    expect(await client.queryReferrers(pathOf("several-2"))).toEqual([pathOf("several-3")]);
-    expect(await client.isValidPath(pathOf("several-3"))).toBe(true);
-    client.close();
-  });
-
   it("adds by contents, keeps house, and tells what is missing", async () => {
     const client = await open();
     await client.setOptions(buildOptions);
@@ -214,28 +188,6 @@ describe.each(generations)("Nix $version as a daemon", (generation) => {
     if (atLeast(generation, "2.33")) await expect(next).rejects.toMatchObject({ code: "PROTOCOL_CONNECTION_LOST" });
     else expect(await next.catch((error: { code: string }) => error.code)).toBeDefined();
     client.close();
-  });
-
-  it("stops its builder when the connection is closed", async () => {
-    const client = await open();
-    await client.setOptions(buildOptions);
-    const endless = scriptDerivation(`endless-${generation.version}`, "echo $$; exec sleep 1000");
-    const running = Promise.withResolvers<number>();
-    const building = client.buildDerivation(
-      endless.drvPath,
-      endless.derivation,
-      "normal",
-      (frames: readonly LogFrame[]) => {
-        for (const frame of frames) {
-          if (frame.type === "result" && frame.result === 101) running.resolve(Number(frame.fields[0]));
-        }
-      },
-    );
-    const pid = await running.promise;
-    expect(existsSync(`/proc/${pid}`)).toBe(true);
-    client.close();
-    await expect(building).rejects.toMatchObject({ code: "PROTOCOL_CLOSED" });
-    await until("the builder is gone", () => !existsSync(`/proc/${pid}`));
   });
 });
 

@@ -3,13 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { contentAddressedPath, printContentAddress } from "../../../../src/engine/formats/content-address.ts";
-import {
-  generateSecretKey,
-  printPublicKey,
-  printSecretKey,
-  publicKeyOf,
-  signPath,
-} from "../../../../src/engine/formats/signature.ts";
+import { generateSecretKey, printPublicKey, publicKeyOf, signPath } from "../../../../src/engine/formats/signature.ts";
 import { hashPartOf, parseStorePath, type StorePath } from "../../../../src/engine/formats/store-path.ts";
 import type { EmbeddedStore } from "../../../../src/engine/stores/embedded/embedded-store.ts";
 import { removeTree } from "../../../../src/engine/stores/embedded/files/remove.ts";
@@ -150,16 +144,6 @@ describe("adding paths", () => {
     expect(await stores[0]!.queryAllValidPaths()).toEqual([lib.info.path, app.info.path].sort());
     expect((await stores[1]!.verify({ checkContents: true })).faults).toEqual([]);
     expect(readdirSync(stores[0]!.layout.storeDir).filter((name) => name.endsWith(".lock"))).toEqual([]);
-  });
-
-  it("gathers signatures", async () => {
-    const key = generateSecretKey("mine-1");
-    const store = await openStore({ secretKeys: [printSecretKey(key)] });
-    await add(store, lib);
-    await store.addSignatures(lib.info.path, ["b:x", "a:y"]);
-    await store.addSignatures(lib.info.path, ["a:y"]);
-    expect((await store.queryPathInfos([lib.info.path])).get(lib.info.path)?.signatures).toEqual(["a:y", "b:x"]);
-    await expect(store.addSignatures(app.info.path, ["a:y"])).rejects.toMatchObject({ code: "STORE_PATH_NOT_VALID" });
   });
 });
 

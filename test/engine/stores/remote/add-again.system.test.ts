@@ -1,14 +1,13 @@
 // Copies into daemons that fail when a path became valid meanwhile, which all before Nix 2.18 do: what is left is added after all.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { systemClock } from "../../../../src/engine/base/clock.ts";
 import { copyPaths } from "../../../../src/engine/stores/copy.ts";
-import { queryOptions } from "../../../../src/engine/stores/remote/client-options.ts";
-import { WorkerStore } from "../../../../src/engine/stores/remote/worker-store.ts";
+import type { WorkerStore } from "../../../../src/engine/stores/remote/worker-store.ts";
 import type { PathSink } from "../../../../src/engine/stores/store.ts";
 import { nixGenerations } from "../../../support/nix-generations.ts";
 import { createInstance, type NixInstance } from "../../../support/nix-instance.ts";
 import { connectTo } from "../../protocols/real-nix.ts";
 import { infoOf, narOf, pathOf } from "../../protocols/support.ts";
+import { workerStore } from "../contract-subjects.ts";
 
 const generations = await nixGenerations();
 if (generations.length === 0) it.skip("SKIPPED: no Nix here to talk to", () => undefined);
@@ -20,22 +19,7 @@ describe.each(generations)("a copy into Nix $version", (generation) => {
   let store: WorkerStore;
   beforeAll(async () => {
     instance = await createInstance(generation, { name: `add-again-${generation.version}` });
-    store = new WorkerStore({
-      uri: `nix-${generation.version}`,
-      opener: {
-        name: "the daemon",
-        open: () => connectTo(instance, "nix-daemon", "--stdio"),
-        heard: () => null,
-        close: () => undefined,
-      },
-      clock: systemClock,
-      maxBuilds: 1,
-      explain: async (error) => error,
-      queryOptions: queryOptions(false, false, new Map()),
-      machineCores: async () => 1,
-      buildOverrides: new Map(),
-      readDirectly: null,
-    });
+    store = workerStore(`nix-${generation.version}`, () => connectTo(instance, "nix-daemon", "--stdio"));
   });
   afterAll(async () => {
     await store.close();
