@@ -66,7 +66,7 @@ export class WatchRun {
   /** What the command printed, where it was kept. */
   readonly printed: Buffer[] = [];
   readonly #options: WatchRunOptions;
-  readonly #translator: Translator;
+  #translator: Translator | null = null;
   readonly #parser = new InternalJsonParser();
   readonly #derivations = new Map<string, KnownDerivation | null>();
   readonly #human = new HumanLog((drvPath) => this.#derivation(drvPath)?.inputs ?? []);
@@ -76,23 +76,10 @@ export class WatchRun {
 
   constructor(options: WatchRunOptions) {
     this.#options = options;
-    const { clock, runId, program, history } = options;
     this.events = createEventChannel(
-      () => clock.wallTime(),
+      () => options.clock.wallTime(),
       (run) => setImmediate(run),
     );
-    this.#translator = new Translator({
-      runId,
-      program,
-      publish: (event) => this.events.publish(event),
-      knowledge: {
-        derivation: (drvPath) => this.#derivation(drvPath),
-        expectedMs: (name, machine) => {
-          history.load([name]);
-          return history.expected(name, machine, 1);
-        },
-      },
-    });
   }
 
   /** Ctrl-C: the command is asked to end, and told so the second time. A log that is only read is no longer read. */
@@ -105,16 +92,35 @@ export class WatchRun {
   /** Reads to the end. The last event is `runFinished`. @throws EngineError `WATCH_UNREADABLE`, `WATCH_COMMAND_FAILED` before anything is read */
   async run(): Promise<RunOutcome> {
     const { source, clock } = this.#options;
+    const translator = this.#begin();
     let exitStatus: number | null = null;
     if (source.type === "command") exitStatus = await this.#command(source);
     else await this.#read(source.type === "stream" ? source.stream : openFile(source.path));
     for (const line of this.#parser.end()) this.#line(line);
-    const isWell = exitStatus === null ? !this.#translator.hasErrors : exitStatus === 0;
+    const isWell = exitStatus === null ? !translator.hasErrors : exitStatus === 0;
     if (isWell) for (const line of this.#human.end()) this.#line(line);
-    const outcome = this.#translator.end(exitStatus, this.#interrupts > 0, clock.wallTime());
+    const outcome = translator.end(exitStatus, this.#interrupts > 0, clock.wallTime());
     this.events.publish({ type: "runFinished", outcome });
     this.events.flush();
     return outcome;
+  }
+
+  /** Only now: whoever listens does so from the first event on. */
+  #begin(): Translator {
+    const { runId, program, history } = this.#options;
+    this.#translator = new Translator({
+      runId,
+      program,
+      publish: (event) => this.events.publish(event),
+      knowledge: {
+        derivation: (drvPath) => this.#derivation(drvPath),
+        expectedMs: (name, machine) => {
+          history.load([name]);
+          return history.expected(name, machine, 1);
+        },
+      },
+    });
+    return this.#translator;
   }
 
   async #command({ argv, stdout }: Extract<WatchSource, { type: "command" }>): Promise<number> {
@@ -171,20 +177,20 @@ export class WatchRun {
   #line(line: InternalLine): void {
     const at = this.#options.clock.wallTime();
     if (line.type !== "foreign") {
-      this.#translator.line(line, at);
+      this.#translator?.line(line, at);
       return;
     }
     // What was written over with a carriage return is what people saw last; a prefix may have been put before Nix's own line.
     const text = line.text.slice(0, 16 * 1024 * 1024);
     const inner = /(?:^|\r|\u001b\[[0-9;]*[A-Za-z])(@nix \{.*)$/s.exec(text)?.[1];
     if (inner !== undefined) {
-      for (const own of this.#parsed(inner)) this.#translator.line(own, at);
+      for (const own of this.#parsed(inner)) this.#translator?.line(own, at);
       return;
     }
     const seen = text.slice(text.lastIndexOf("\r", text.length - 2) + 1).slice(0, LONGEST_FOREIGN);
     const human = this.#human.line(seen);
-    if (human !== null) for (const own of human) this.#translator.line(own, at);
-    else if (seen.trim() !== "") this.#translator.line({ type: "foreign", text: seen }, at);
+    if (human !== null) for (const own of human) this.#translator?.line(own, at);
+    else if (seen.trim() !== "") this.#translator?.line({ type: "foreign", text: seen }, at);
   }
 
   #parsed(text: string): InternalLine[] {
