@@ -119,12 +119,6 @@ export const TRAITS = {
   },
 } satisfies Record<string, StoreTraits>;
 
-// A pool that has been closed lets callers wait for ever.
-const remote: Shortcomings = {
-  "large reads after closing are refused": "hangs",
-  "adding after closing is refused": "hangs",
-  "builds after closing are refused": "hangs",
-};
 const local: Shortcomings = {
   "closing refuses reads with the reason": "fails",
   "closing refuses adding with the reason": "fails",
@@ -136,20 +130,15 @@ const cache: Shortcomings = { ...local, "adding after closing is refused": "fail
 
 /** What each kind does not do yet. */
 export const SHORTCOMINGS = {
-  worker: { ...remote, "describe rejects and never throws": "fails" },
-  serve: { ...remote, "a NAR shorter than announced is noticed": "hangs" },
-  // Its second closing closes descriptors that may be somebody else's by then.
+  worker: {},
+  serve: {},
   embedded: {
     ...local,
-    "may be closed twice": "leftOut",
     "closing refuses builds with the reason": "leftOut",
     "builds after closing are refused": "fails",
   },
   fileCache: {
     ...cache,
-    "an aborted question is the loss of who asked it": "leftOut",
-    "an abort is told by its reason": "leftOut",
-    "two stores add one path at once": "leftOut",
   },
-  httpCache: { ...cache, "an aborted question is the loss of who asked it": "fails" },
+  httpCache: cache,
 } satisfies Record<string, Shortcomings>;

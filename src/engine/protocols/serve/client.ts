@@ -1,7 +1,7 @@
 // The serve protocol's client: `nix-store --serve --write`, for accounts that allow nothing else (Nix: serve-protocol.hh, legacy-ssh-store.cc).
 
 import type { Clock } from "../../base/clock.ts";
-import type { EngineError } from "../../base/errors.ts";
+import { EngineError } from "../../base/errors.ts";
 import type { BuildResult } from "../../derivation/build-result.ts";
 import type { BasicDerivation } from "../../derivation/derivation.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
@@ -163,7 +163,7 @@ export class ServeConnection {
     const head = this.#request("addToStoreNar", (writer) => writePathInfo(writer, info));
     const send = async (outlet: Outlet): Promise<void> => {
       outlet.push(head);
-      await sendRaw(outlet, nar);
+      await sendRaw(outlet, exactly(info, nar));
     };
     return this.#pipeline.call("addToStoreNar", send, () => this.#readDone("addToStoreNar"));
   }
@@ -287,4 +287,19 @@ async function* packImports(
     yield writer.finish();
   }
   yield writer.u64(0).finish();
+}
+
+/** The other side reads as many bytes as it was told of, and would wait for those that do not come. */
+async function* exactly({ path, narSize }: PathInfo, nar: Contents): AsyncGenerator<Uint8Array, void, undefined> {
+  let sent = 0n;
+  for await (const chunk of nar) {
+    sent += BigInt(chunk.length);
+    yield chunk;
+  }
+  if (sent < narSize)
+    throw new EngineError(
+      "store",
+      "NAR_TRUNCATED",
+      `the contents of '${path}' end too early: expected ${narSize} bytes, found ${sent}`,
+    );
 }

@@ -1,4 +1,5 @@
 // A binary cache as a store: paths are narinfo files and packed NARs under keys, wherever these lie.
+
 import type { Clock } from "../../base/clock.ts";
 import { EngineError, messageOf } from "../../base/errors.ts";
 import { hashBytes } from "../../formats/hash.ts";
@@ -6,6 +7,7 @@ import { MAX_NARINFO_LENGTH, type NarInfo, parseNarInfo, printNarInfo } from "..
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { SecretKey } from "../../formats/signature.ts";
 import { hashPartOf, isStorePath, STORE_DIR, type StorePath } from "../../formats/store-path.ts";
+import { withSignal } from "../remote/connections.ts";
 import type { AddOptions, IncomingPath, PathSink, PathStore, StoreDescription } from "../store.ts";
 import { CacheWriter } from "./cache-writer.ts";
 import type { DiskCache } from "./disk-cache.ts";
@@ -58,6 +60,7 @@ export class CacheStore implements PathStore, PathSink {
   readonly #known = new Map<StorePath, NarInfo>();
   readonly #asking = new Map<StorePath, Promise<NarInfo | null>>();
   #info: Promise<CacheInfo | null> | null = null;
+  readonly #closing = new AbortController();
 
   constructor(options: CacheStoreOptions) {
     this.#options = options;
@@ -91,13 +94,14 @@ export class CacheStore implements PathStore, PathSink {
    */
   cacheInfo(signal: AbortSignal | null): Promise<CacheInfo | null> {
     if (this.#info === null) {
-      const asking = this.#readCacheInfo(signal);
+      // Others may come to wait for it, so one caller's signal must not end it.
+      const asking = this.#readCacheInfo(this.#closing.signal);
       this.#info = asking;
       asking.catch(() => {
         if (this.#info === asking) this.#info = null;
       });
     }
-    return this.#info;
+    return withSignal(this.#info, signal ?? undefined);
   }
 
   /** What the cache says of itself; a directory may be empty yet. Throws `CACHE_NOT_THERE` and as {@link CacheStore.cacheInfo} does. */
@@ -146,10 +150,10 @@ export class CacheStore implements PathStore, PathSink {
     const known = this.#known.get(path);
     if (known !== undefined) return Promise.resolve(known);
     const running = this.#asking.get(path);
-    if (running !== undefined) return running;
-    const asking = this.#ask(path, signal).finally(() => this.#asking.delete(path));
+    if (running !== undefined) return withSignal(running, signal ?? undefined);
+    const asking = this.#ask(path, this.#closing.signal).finally(() => this.#asking.delete(path));
     this.#asking.set(path, asking);
-    return asking;
+    return withSignal(asking, signal ?? undefined);
   }
 
   /** What is known of a path already, without asking. */
@@ -301,7 +305,8 @@ export class CacheStore implements PathStore, PathSink {
     diskCache?.rememberCacheInfo(this.uri, NEW_CACHE_INFO);
   }
 
-  async close(): Promise<void> {
+  async close(reason?: EngineError): Promise<void> {
+    this.#closing.abort(reason ?? new EngineError("store", "STORE_CLOSED", `${this.uri} was closed`));
     this.#options.port.close();
   }
 }

@@ -77,12 +77,15 @@ export async function openEmbeddedStore(options: OpenEmbeddedOptions): Promise<E
       return work;
     },
   };
-  return new EmbeddedStore(core, options.substituters, async () => {
+  let closing: Promise<void> | null = null;
+  const close = async (): Promise<void> => {
     await (await work?.catch(() => null))?.close();
     await tempRoots.close();
     gcLock.close();
     database.close();
-  });
+  };
+  // Once: a descriptor that is closed again may be somebody else's by then.
+  return new EmbeddedStore(core, options.substituters, () => (closing ??= close()));
 }
 
 /** An open embedded store. Nothing of it may be used after {@link EmbeddedStore.close}. */

@@ -177,7 +177,7 @@ export function withSignal<T>(promise: Promise<T>, signal: AbortSignal | undefin
   if (signal === undefined) return promise;
   // Nobody may be there to hear how it ends.
   promise.catch(() => undefined);
-  signal.throwIfAborted();
+  if (signal.aborted) return Promise.reject(signal.reason);
   return new Promise<T>((resolve, reject) => {
     const abort = (): void => reject(signal.reason);
     signal.addEventListener("abort", abort, { once: true });

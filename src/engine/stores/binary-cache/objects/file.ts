@@ -1,5 +1,6 @@
 // A binary cache in a directory (`file://`): every object a file, put in place by renaming.
 
+import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { access, copyFile, open, opendir, rename, unlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -19,7 +20,6 @@ export class FileObjects implements GetPutPort {
   readonly remote = false;
   readonly #directory: string;
   #made: Promise<void> | null = null;
-  #count = 0;
 
   /** @param directory absolute */
   constructor(directory: string, uri: string) {
@@ -46,7 +46,12 @@ export class FileObjects implements GetPutPort {
 
   async getSmall(key: string, maxBytes: number, signal: AbortSignal | null): Promise<Uint8Array | null> {
     const stream = await this.get(key, signal);
-    return stream === null ? null : readBytes(stream, maxBytes, key);
+    try {
+      return stream === null ? null : await readBytes(stream, maxBytes, key);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
   }
 
   async has(key: string): Promise<boolean> {
@@ -63,7 +68,8 @@ export class FileObjects implements GetPutPort {
   async put(key: string, upload: Upload, _contentType: string, signal: AbortSignal | null): Promise<void> {
     await this.prepare();
     const file = this.#fileOf(key);
-    const temporary = join(dirname(file), `.tsbuild-top-${process.pid}-${++this.#count}.tmp`);
+    // Others may write here at the same time, also where their process ids mean nothing to us.
+    const temporary = join(dirname(file), `.tsbuild-top-${randomUUID()}.tmp`);
     try {
       if (upload.file !== null) {
         await moveFile(upload.file, file, temporary);
