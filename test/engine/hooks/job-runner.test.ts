@@ -5,11 +5,9 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { HookEvent } from "../../../src/engine/events/event.ts";
 import type { HookId } from "../../../src/engine/events/ids.ts";
-import type { StorePath } from "../../../src/engine/formats/store-path.ts";
 import { QueueFile } from "../../../src/engine/hooks/job-files.ts";
-import { DurableQueue, type DurableQueueOptions } from "../../../src/engine/hooks/job-runner.ts";
-import type { HookJob, QueueRules } from "../../../src/engine/hooks/jobs/job-queue.ts";
-import { createFakeClock, type FakeClock } from "../../support/fake-clock.ts";
+import type { DurableQueueOptions } from "../../../src/engine/hooks/job-runner.ts";
+import { build, createQueueRig, path, RULES, turn } from "./queue-rig.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -17,70 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-const path = (name: string): StorePath => `/nix/store/${"a".repeat(32)}-${name}` as StorePath;
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-const RULES: QueueRules = {
-  ...{ workers: 2, retries: 1, firstWaitMs: 100, longestWaitMs: 10_000 },
-  ...{ triesOfAllRuns: 4, longestAgeMs: 100_000, random: () => 1 },
-};
-
-interface Rig {
-  readonly queue: DurableQueue;
-  readonly clock: FakeClock;
-  readonly events: HookEvent[];
-  readonly notices: string[];
-  readonly kept: string[];
-  /** Tries under way, by the name of their path. */
-  readonly running: Map<string, { end: (failure: string | null) => void; signal: AbortSignal }>;
-  readonly finished: (name: string) => string[];
-}
-
-function rig(pid: number, changes: Partial<DurableQueueOptions> = {}): Rig {
-  const clock = createFakeClock();
-  const events: HookEvent[] = [];
-  const notices: string[] = [];
-  const kept: string[] = [];
-  const running: Rig["running"] = new Map();
-  const nameOf = (job: HookJob): string => job.paths[0]!.slice(path("").length);
-  const queue = new DurableQueue({
-    rules: RULES,
-    file: QueueFile.open({ directory, pid, notice: (message) => notices.push(message) }),
-    clock,
-    runId: `run${pid}`,
-    store: "auto",
-    wishes: [{ kind: "upload", target: "s3://x" }],
-    publish: (event) => events.push(event),
-    notice: (message) => notices.push(message),
-    perform: (job, logged, signal) =>
-      new Promise((resolve) => {
-        logged([`doing ${nameOf(job)}`]);
-        const name = nameOf(job);
-        running.set(name, {
-          signal,
-          end: (failure) => {
-            running.delete(name);
-            resolve(failure === null ? null : { reason: failure, passing: false });
-          },
-        });
-        signal.addEventListener("abort", () => {
-          running.delete(name);
-          resolve({ reason: "cancelled", passing: false });
-        });
-      }),
-    referencesOf: async () => new Set(),
-    wayOut: "see the list",
-    isGone: async () => false,
-    keep: async (job) => void kept.push(`keep ${nameOf(job)}`),
-    letGo: async (job) => void kept.push(`let go ${nameOf(job)}`),
-    ...changes,
-  });
-  const finished = (id: string): string[] =>
-    events.flatMap((event) => (event.type === "hookFinished" && event.hook === id ? [event.result.type] : []));
-  return { queue, clock, events, notices, kept, running, finished };
-}
-
-const build = (queue: DurableQueue, name: string): void => queue.built(path(`${name}.drv`), [path(name)]);
+const rig = (pid: number, changes: Partial<DurableQueueOptions> = {}) => createQueueRig(directory, pid, changes);
 
 describe("the durable queue", () => {
   it("does what was built, tells of it, and leaves nothing behind", async () => {
