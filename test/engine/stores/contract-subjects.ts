@@ -119,26 +119,11 @@ export const TRAITS = {
   },
 } satisfies Record<string, StoreTraits>;
 
-const local: Shortcomings = {
-  "closing refuses reads with the reason": "fails",
-  "closing refuses adding with the reason": "fails",
-  "questions after closing are refused": "fails",
-  "small reads after closing are refused": "fails",
-  "large reads after closing are refused": "fails",
-};
-const cache: Shortcomings = { ...local, "adding after closing is refused": "fails" };
-
 /** What each kind does not do yet. */
 export const SHORTCOMINGS = {
   worker: {},
   serve: {},
-  embedded: {
-    ...local,
-    "closing refuses builds with the reason": "leftOut",
-    "builds after closing are refused": "fails",
-  },
-  fileCache: {
-    ...cache,
-  },
-  httpCache: cache,
+  embedded: {},
+  fileCache: {},
+  httpCache: {},
 } satisfies Record<string, Shortcomings>;

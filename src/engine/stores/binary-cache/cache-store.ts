@@ -84,7 +84,7 @@ export class CacheStore implements PathStore, PathSink {
 
   /** See {@link PathStore.describe}. Throws `CACHE_NOT_THERE` in Nix's words for a server that has no cache. */
   async describe(signal?: AbortSignal): Promise<StoreDescription> {
-    await this.demandCache(signal ?? null);
+    await this.demandCache(this.#until(signal));
     return { uri: this.uri, nixVersion: null, protocol: "binary cache", trusted: null };
   }
 
@@ -128,17 +128,19 @@ export class CacheStore implements PathStore, PathSink {
 
   async queryValidPaths(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Set<StorePath>> {
     const { port, parallel } = this.#options;
+    const until = this.#until(signal);
     const valid = new Set<StorePath>();
     // Where there is no cache yet, nothing need be asked for.
-    if ((await this.cacheInfo(signal ?? null)) === null) return valid;
+    if ((await this.cacheInfo(until)) === null) return valid;
     await mapLimited(paths, parallel, async (path) => {
-      if (this.#known.has(path) || (await port.has(narInfoKey(path), signal ?? null))) valid.add(path);
+      if (this.#known.has(path) || (await port.has(narInfoKey(path), until))) valid.add(path);
     });
     return valid;
   }
 
   async queryPathInfos(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Map<StorePath, PathInfo>> {
-    const found = await mapLimited(paths, this.#options.parallel, (path) => this.narInfo(path, signal ?? null));
+    const until = this.#until(signal);
+    const found = await mapLimited(paths, this.#options.parallel, (path) => this.narInfo(path, until));
     return new Map(found.flatMap((narInfo) => (narInfo === null ? [] : [[narInfo.info.path, narInfo.info]])));
   }
 
@@ -208,13 +210,15 @@ export class CacheStore implements PathStore, PathSink {
     _sizeHint: bigint,
     signal?: AbortSignal,
   ): AsyncGenerator<Uint8Array, Uint8Array, undefined> {
-    const narInfo = await this.narInfo(path, signal ?? null);
+    const until = this.#until(signal);
+    const narInfo = await this.narInfo(path, until);
     if (narInfo === null) {
       throw new EngineError("store", "STORE_PATH_NOT_VALID", `path '${path}' is not in binary cache '${this.uri}'`);
     }
     try {
-      return yield* downloadNar(this.#options.port, narInfo, signal ?? null);
+      return yield* downloadNar(this.#options.port, narInfo, until);
     } catch (error) {
+      this.#closing.signal.throwIfAborted();
       // What was remembered may be older than what is there.
       if (signal?.aborted !== true && error instanceof EngineError && error.code.startsWith("CACHE_"))
         this.forget(path);
@@ -275,8 +279,14 @@ export class CacheStore implements PathStore, PathSink {
     _options: AddOptions,
     signal?: AbortSignal,
   ): Promise<void> {
-    await this.#initialise(signal ?? null);
-    await this.#writer.add(paths, signal ?? null);
+    const until = this.#until(signal);
+    try {
+      await this.#initialise(until);
+      await this.#writer.add(paths, until);
+    } catch (error) {
+      this.#closing.signal.throwIfAborted();
+      throw error;
+    }
   }
 
   async addSignatures(path: StorePath, signatures: readonly string[]): Promise<void> {
@@ -303,6 +313,12 @@ export class CacheStore implements PathStore, PathSink {
     await port.put(CACHE_INFO_KEY, uploadOf(text, hashBytes("sha256", text).digest), CONTENT_TYPES.cacheInfo, signal);
     this.#info = Promise.resolve(NEW_CACHE_INFO);
     diskCache?.rememberCacheInfo(this.uri, NEW_CACHE_INFO);
+  }
+
+  /** Until the caller or the store wants no more. Throws the reason when the store is closed. */
+  #until(signal: AbortSignal | undefined): AbortSignal {
+    this.#closing.signal.throwIfAborted();
+    return signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
   }
 
   async close(reason?: EngineError): Promise<void> {

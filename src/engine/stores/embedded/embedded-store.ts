@@ -1,7 +1,9 @@
 // The embedded store: this program's own store and executor on Nix's layout and database, as one object.
+
 import { existsSync } from "node:fs";
 import type { Clock } from "../../base/clock.ts";
 import { EngineError } from "../../base/errors.ts";
+import { unlessAborted } from "../../base/unless-aborted.ts";
 import { createInputHashes, statedOutputPaths } from "../../derivation/hash-modulo.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
@@ -96,6 +98,9 @@ export class EmbeddedStore implements DestinationStore {
   readonly #executor: Executor;
   readonly #substitution: Substitution;
   readonly #close: () => Promise<void>;
+  readonly #closing = new AbortController();
+  /** Builds under way: their builders are gone before the store is closed. */
+  readonly #builds = new Set<Promise<unknown>>();
 
   constructor(core: StoreCore, substituters: readonly Substituter[], close: () => Promise<void>) {
     this.#core = core;
@@ -116,15 +121,18 @@ export class EmbeddedStore implements DestinationStore {
   }
 
   async describe(): Promise<StoreDescription> {
+    this.#closing.signal.throwIfAborted();
     return { uri: this.uri, nixVersion: null, protocol: "embedded", trusted: true };
   }
 
   async queryValidPaths(paths: Iterable<StorePath>): Promise<Set<StorePath>> {
+    this.#closing.signal.throwIfAborted();
     const { database } = this.#core;
     return new Set([...paths].filter((path) => database.isValid(path)));
   }
 
   async queryPathInfos(paths: Iterable<StorePath>): Promise<Map<StorePath, PathInfo>> {
+    this.#closing.signal.throwIfAborted();
     const infos = new Map<StorePath, PathInfo>();
     for (const path of paths) {
       const found = this.#core.database.find(path);
@@ -140,10 +148,13 @@ export class EmbeddedStore implements DestinationStore {
     signal?: AbortSignal,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const { database, layout } = this.#core;
+    const closing = this.#closing.signal;
+    closing.throwIfAborted();
     const real = realPathOf(layout, path);
     if (!database.isValid(path) && !(path.endsWith(".check") && existsSync(real))) throw notValid(path);
     for await (const chunk of dumpPath(real)) {
       signal?.throwIfAborted();
+      closing.throwIfAborted();
       yield chunk;
     }
   }
@@ -153,7 +164,7 @@ export class EmbeddedStore implements DestinationStore {
     options: Pick<AddOptions, "checkSignatures">,
     signal?: AbortSignal,
   ): Promise<void> {
-    return importPaths(this.#core, paths, options.checkSignatures, signal ?? null);
+    return this.#while(signal, (until) => importPaths(this.#core, paths, options.checkSignatures, until));
   }
 
   async addSignatures(path: StorePath, signatures: readonly string[]): Promise<void> {
@@ -184,12 +195,17 @@ export class EmbeddedStore implements DestinationStore {
   }
 
   build(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
-    return this.#executor.build(request, report, signal);
+    return this.#while(signal, (until) => {
+      const build = this.#executor.build(request, report, until);
+      this.#builds.add(build);
+      build.catch(() => undefined).finally(() => this.#builds.delete(build));
+      return build;
+    });
   }
 
   /** The same as {@link EmbeddedStore.build}: here everyone is trusted. */
   buildFromClosure(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
-    return this.#executor.build(request, report, signal);
+    return this.build(request, report, signal);
   }
 
   /** Makes the private directory and the temporary roots file ahead. */
@@ -296,8 +312,19 @@ export class EmbeddedStore implements DestinationStore {
     return this.#core.database.closureOf(paths);
   }
 
-  async close(): Promise<void> {
+  /** What is under way is refused with `reason`, and no builder is left. */
+  async close(reason?: EngineError): Promise<void> {
+    this.#closing.abort(reason ?? new EngineError("store", "STORE_CLOSED", `${this.uri} was closed`));
+    await Promise.allSettled(this.#builds);
     await this.#close();
+  }
+
+  /** Does something until the caller or the store wants no more of it. */
+  async #while<T>(signal: AbortSignal | undefined, work: (until: AbortSignal) => Promise<T>): Promise<T> {
+    const closing = this.#closing.signal;
+    closing.throwIfAborted();
+    const until = signal === undefined ? closing : AbortSignal.any([signal, closing]);
+    return unlessAborted(work(until), closing, () => undefined);
   }
 }
 
