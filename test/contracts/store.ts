@@ -6,6 +6,7 @@ import { readingContract } from "./store/reading.ts";
 import type { StoreSubject } from "./store/subject.ts";
 
 export { buildContract } from "./store/building.ts";
+export { keepingContract, type MachineSubject, machineContract } from "./store/keeping.ts";
 export type {
   BuildingStore,
   BuildSubject,

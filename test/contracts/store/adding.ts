@@ -8,9 +8,9 @@ import { openStores } from "./opened.ts";
 import { add, addressedSample, freshPath, incoming, inPieces, kept, narOf, type Sample, sample } from "./samples.ts";
 import { demanding, type StoreSubject, type TakingStore } from "./subject.ts";
 
-/** What a mismatch, and a path that is not valid, are called here, and what becomes of it on the way from elsewhere. */
+/** What a mismatch, and a path that is not valid, are called here, and what becomes of it on the way from elsewhere: some daemons die of it. */
 const MISMATCH = /^(?:STORE_HASH_MISMATCH|STORE_REMOTE_ERROR|PROTOCOL_CONNECTION_LOST)$/;
-const NOT_VALID = /^(?:STORE_PATH_NOT_VALID|STORE_REMOTE_ERROR|PROTOCOL_UNSUPPORTED)$/;
+const NOT_VALID = /^(?:STORE_PATH_NOT_VALID|STORE_REMOTE_ERROR|PROTOCOL_UNSUPPORTED|PROTOCOL_CONNECTION_LOST)$/;
 
 /** Declares the tests of `PathSink`. */
 export function addingContract(subject: StoreSubject): void {
@@ -147,15 +147,14 @@ export function addingContract(subject: StoreSubject): void {
       await refuses(store, add(store, [sized(one, -8n)]), one);
     });
 
-    const whole = demanding(subject, "a NAR shorter than announced is noticed");
-    whole("a larger size", async (inTime) => {
+    demanding(subject, "a NAR smaller than announced is noticed")("a larger size", async (inTime) => {
       const one = sample("larger");
       const store = await open();
       await add(store, [sample("before")]);
       await refuses(store, inTime(add(store, [sized(one, 8n)])), one);
     });
 
-    whole("a NAR that ends too early", async (inTime) => {
+    demanding(subject, "a NAR that ends too early is noticed")("a NAR that ends too early", async (inTime) => {
       const one = sample("truncated");
       const store = await open();
       await add(store, [sample("before")]);

@@ -41,7 +41,8 @@ export type Demand =
   | "an aborted question is the loss of who asked it"
   | "an abort is told by its reason"
   | "describe rejects and never throws"
-  | "a NAR shorter than announced is noticed"
+  | "a NAR that ends too early is noticed"
+  | "a NAR smaller than announced is noticed"
   | "two stores add one path at once"
   | "closing refuses builds with the reason";
 

@@ -50,17 +50,34 @@ function openerOf(name: string, open: () => Promise<Transport>): TransportOpener
 const defaults = { keepFailed: false, maxSilentTime: 0, timeout: 0, maxLogSize: 0n };
 let activities = 0n;
 
-/** Connects to the store as a daemon would let one. */
-export function overWorker(store: EmbeddedStore): Transport {
+const serving = new Set<Promise<void>>();
+
+function endsWith(store: EmbeddedStore, served: Promise<void>): void {
+  const ending = served.then(() => store.close()).finally(() => serving.delete(ending));
+  serving.add(ending);
+}
+
+/** Waits until every store that was served is closed; fails as they do. */
+export async function servingEnded(): Promise<void> {
+  await Promise.all(serving);
+}
+
+/** Connects to a store as a daemon would let one: it is closed when the connection has ended (Nix: one process a connection). */
+export async function overWorker(opening: Promise<EmbeddedStore>): Promise<Transport> {
+  const store = await opening;
   const [near, far] = memoryPair();
   const firstActivity = ++activities << 20n;
   const options = { trusted: true, nixVersion: SERVED_VERSION, firstActivity };
-  serveWorker(far, exposeStore(store, { defaults }), options).catch(() => undefined);
+  endsWith(
+    store,
+    serveWorker(far, exposeStore(store, { defaults }), options).catch(() => undefined),
+  );
   return near;
 }
 
-/** Connects to the store as `nix-store --serve --write` would let one. What goes to standard error there is heard here. */
-export function overServe(store: EmbeddedStore): Transport {
+/** Connects to a store as `nix-store --serve --write` would let one. What goes to standard error there is heard here. */
+export async function overServe(opening: Promise<EmbeddedStore>): Promise<Transport> {
+  const store = await opening;
   const [near, far] = memoryPair();
   const [stderr, printed] = memoryPair();
   let tail = "";
@@ -69,9 +86,12 @@ export function overServe(store: EmbeddedStore): Transport {
     printed.write(Buffer.from(text)).catch(() => undefined);
   };
   const options = { allowWrite: true, trusted: true, log };
-  serveServe(far, exposeStore(store, { defaults }), options)
-    .catch(() => undefined)
-    .finally(() => printed.close());
+  endsWith(
+    store,
+    serveServe(far, exposeStore(store, { defaults }), options)
+      .catch(() => undefined)
+      .finally(() => printed.close()),
+  );
   return {
     input: near.input,
     write: (bytes) => near.write(bytes),
@@ -123,6 +143,7 @@ export const TRAITS = {
 export const SHORTCOMINGS = {
   worker: {},
   serve: {},
+  servedServe: {},
   embedded: {},
   fileCache: {},
   httpCache: {},

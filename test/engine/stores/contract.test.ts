@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe } from "vitest";
 import type { EmbeddedStore } from "../../../src/engine/stores/embedded/embedded-store.ts";
-import { storeContract } from "../../contracts/store.ts";
+import { keepingContract, machineContract, storeContract } from "../../contracts/store.ts";
 import { type ObjectServer, startObjectServer } from "../../support/object-server.ts";
 import { removeDirectory, temporaryDirectory } from "../../support/temporary-directory.ts";
 import { cacheOver, httpPort } from "./binary-cache/support.ts";
@@ -12,6 +12,7 @@ import {
   overWorker,
   SHORTCOMINGS,
   serveStore,
+  servingEnded,
   TRAITS,
   workerStore,
 } from "./contract-subjects.ts";
@@ -25,43 +26,40 @@ afterAll(() => removeDirectory(directory));
 
 const embedded = (): Promise<EmbeddedStore> => openTestStore(join(directory, "store"), { requireSignatures: true });
 
-storeContract({
+const direct = {
   name: "the embedded store",
   open: embedded,
   traits: TRAITS.embedded,
   shortcomings: SHORTCOMINGS.embedded,
-});
+  saysWhatIsMissing: true,
+};
+storeContract(direct);
+machineContract(direct);
+keepingContract(direct);
 
 describe("served", () => {
-  const behind: EmbeddedStore[] = [];
-  afterEach(async () => {
-    for (const store of behind.splice(0)) await store.close();
-  });
-  const served = async (): Promise<EmbeddedStore> => {
-    const store = await embedded();
-    behind.push(store);
-    return store;
-  };
+  afterEach(servingEnded);
 
-  storeContract({
+  const overDaemon = {
     name: "the embedded store over the worker protocol",
-    open: async () => {
-      const store = await served();
-      return workerStore("served", async () => overWorker(store));
-    },
+    open: async () => workerStore("served", () => overWorker(embedded())),
     traits: TRAITS.worker,
     shortcomings: SHORTCOMINGS.worker,
-  });
+    saysWhatIsMissing: true,
+  };
+  storeContract(overDaemon);
+  machineContract(overDaemon);
+  keepingContract(overDaemon);
 
-  storeContract({
+  const overLogin = {
     name: "the embedded store over the serve protocol",
-    open: async () => {
-      const store = await served();
-      return serveStore("served", async () => overServe(store));
-    },
+    open: async () => serveStore("served", () => overServe(embedded())),
     traits: TRAITS.serve,
-    shortcomings: SHORTCOMINGS.serve,
-  });
+    shortcomings: SHORTCOMINGS.servedServe,
+    saysWhatIsMissing: false,
+  };
+  storeContract(overLogin);
+  machineContract(overLogin);
 });
 
 storeContract({
