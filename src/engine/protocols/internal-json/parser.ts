@@ -75,9 +75,6 @@ function lineOf(value: Readonly<Record<string, unknown>>, line: string): Interna
   }
 }
 
-/** A number that may not survive as a double; also matches digits in a text, which costs only time. */
-const LONG_NUMBER = /\d{16}/;
-
 /** Parses a JSON object with all bits of its integers (those that need it as bigint); null for anything else. */
 function parseExact(text: string): Readonly<Record<string, unknown>> | null {
   // The source text of a number is the only way to all of its 64 bits (ECMAScript, JSON.parse source text access).
@@ -87,14 +84,27 @@ function parseExact(text: string): Readonly<Record<string, unknown>> | null {
     return /^-?\d{1,20}$/.test(source) ? BigInt(source) : value;
   };
   try {
-    // Asking for the source of every number takes several times as long.
-    const value: unknown = LONG_NUMBER.test(text) ? JSON.parse(text, revive) : JSON.parse(text);
+    const fast: unknown = JSON.parse(text);
+    // Asking for the source of every number takes several times as long, and few processes have ids that need it.
+    const value: unknown = isExact(fast) ? fast : JSON.parse(text, revive);
     return typeof value === "object" && value !== null && !Array.isArray(value)
       ? (value as Readonly<Record<string, unknown>>)
       : null;
   } catch {
     return null;
   }
+}
+
+/** Whether every number that is looked at has survived as a double. */
+function isExact(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  const { id, parent, fields } = value as Readonly<Record<string, unknown>>;
+  if (isLossy(id) || isLossy(parent)) return false;
+  return !Array.isArray(fields) || !fields.some(isLossy);
+}
+
+function isLossy(value: unknown): boolean {
+  return typeof value === "number" && !Number.isSafeInteger(value);
 }
 
 const MAX_ID = 2n ** 64n;
@@ -109,15 +119,22 @@ function numberOf(value: unknown, otherwise: number): number {
   return typeof value === "number" ? value : otherwise;
 }
 
+// Most fields are counters that are small; a bigint for each would be garbage at once.
+const SMALL = Array.from({ length: 1024 }, (_, value) => BigInt(value));
+
+function smallOrWhole(value: number): bigint {
+  return SMALL[value] ?? BigInt(Math.trunc(value));
+}
+
 function fieldsOf(value: unknown): readonly LogField[] {
   if (!Array.isArray(value)) return [];
-  return value.map((field: unknown) =>
-    typeof field === "bigint" || typeof field === "string"
-      ? field
-      : typeof field === "number"
-        ? BigInt(Math.trunc(field))
-        : "",
-  );
+  const fields: LogField[] = new Array<LogField>(value.length);
+  for (let index = 0; index < value.length; index++) {
+    const field: unknown = value[index];
+    if (typeof field === "number") fields[index] = smallOrWhole(field);
+    else fields[index] = typeof field === "bigint" || typeof field === "string" ? field : "";
+  }
+  return fields;
 }
 
 /** Splits a stream of bytes into lines and reads them; chunks may end anywhere, also within a character. */

@@ -72,11 +72,11 @@ export class WatchedGoals {
     const fresh = paths.filter((path) => !this.#goals.has(path));
     if (fresh.length === 0) return;
     this.#begin();
-    const among = new Set([...this.#goals.keys(), ...fresh]);
+    const among = new Set(fresh);
     const needed = new Set<string>();
     const described = fresh.map((path) => {
       const known = kind === "derivation" ? this.#knowledge.derivation(path) : null;
-      const inputs = (known?.inputs ?? []).filter((input) => among.has(input));
+      const inputs = (known?.inputs ?? []).filter((input) => among.has(input) || this.#goals.has(input));
       for (const input of inputs) needed.add(input);
       return { path, known, inputs };
     });
