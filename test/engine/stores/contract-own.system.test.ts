@@ -1,4 +1,4 @@
-// The contract of stores, held to by each that needs nothing but Node.
+// The contract of stores, held to by our own: the embedded one, served and not, and caches. Needs nothing but Node, and takes half a minute.
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe } from "vitest";
 import type { EmbeddedStore } from "../../../src/engine/stores/embedded/embedded-store.ts";
