@@ -1,11 +1,11 @@
-// JSON that was written by somebody else: read up to a depth, for nesting costs whoever walks the value a stack frame a level.
+// Parses JSON from untrusted sources up to a maximum depth, because code that walks the value needs a stack frame for each level.
 
 /** Deeper than anything this program writes. */
 const MAX_DEPTH = 64;
 
 /**
- * The value of a text.
- * @throws SyntaxError when it is no JSON, or nested deeper than anything this program writes
+ * Parses a JSON text.
+ * @throws SyntaxError when it is not JSON, or nested deeper than `maxDepth`
  */
 export function parseBoundedJson(text: string, maxDepth: number = MAX_DEPTH): unknown {
   if (isDeeper(text, maxDepth)) throw new SyntaxError(`nested deeper than ${maxDepth} levels`);
@@ -18,7 +18,7 @@ function isDeeper(text: string, limit: number): boolean {
   for (let at = 0; at < text.length; at++) {
     const char = text.charCodeAt(at);
     if (isText) {
-      // A backslash takes the next character with it, a quote included.
+      // A backslash escapes the next character, even a quote.
       if (char === 0x5c) at++;
       else if (char === 0x22) isText = false;
     } else if (char === 0x22) isText = true;

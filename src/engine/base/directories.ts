@@ -1,8 +1,8 @@
-// Makes a directory and those above it. Node's own recursive mkdir never returns where the parent is there and making the rest says that it is not (/proc).
+// Makes a directory and its parents. Node's recursive mkdir never returns where the parent exists but mkdir below it reports ENOENT (/proc).
 import { mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** True when the directory was made, false when it was there. Throws what mkdir says. @param mode of every directory that is made */
+/** True when the directory was made, false when it existed. Throws mkdir's error. @param mode of every directory that is made */
 export function makeDirectories(path: string, mode = 0o777): boolean {
   try {
     return makeOne(path, mode);

@@ -5,7 +5,6 @@ import { proseWithoutPasswords } from "./without-password.ts";
 /** Whose fault a failure is; decides its exit status and whether trying again elsewhere can help. */
 export type ErrorFamily = "usage" | "config" | "format" | "transport" | "protocol" | "store" | "build" | "internal";
 
-/** Options of {@link EngineError}. */
 export interface EngineErrorOptions {
   /** What the user can do next, one sentence. */
   readonly hint?: string;
@@ -14,7 +13,7 @@ export interface EngineErrorOptions {
 
 /**
  * A failure with a stable code. The message says where, what was expected and what was found; the hint says what to do next.
- * Neither repeats a password of a URI, whoever wrote them.
+ * Neither contains a password of a URI, no matter who wrote them.
  * Codes are SCREAMING_SNAKE words whose first word names the room (`MACHINES_BAD_FIELD`, `SSH_HOST_KEY_CHANGED`).
  */
 export class EngineError extends Error {
@@ -36,14 +35,14 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** A message with a stop at its end, so that more can be said after it. Lines below each other need none: the last may point at a place. */
+/** A message with a full stop at its end, so that more can follow. Several lines need none: the last may point at a place. */
 export function stopped(message: string): string {
   const text = message.trimEnd();
   if (text === "" || text.includes("\n") || /[.!?\u2026]['")]?$/.test(text)) return text;
   return `${text.replace(/[;:,]$/, "")}.`;
 }
 
-/** A hint as the beginning of a sentence; what looks like a command or a name stays as it is written. */
+/** A hint as the beginning of a sentence; a command or a name at its start stays as written. */
 export function asSentence(hint: string): string {
   return /^[a-z]+(?! =)[ ,]/.test(hint) ? hint.charAt(0).toUpperCase() + hint.slice(1) : hint;
 }
@@ -53,7 +52,7 @@ export function withHint(message: string, hint: string | null, between: " " | "\
   return hint === null || hint === "" ? message : `${stopped(message)}${between}${asSentence(hint)}`;
 }
 
-/** All that anything thrown has to say, in one line: for those who have no place of their own for hints. */
+/** Everything that a thrown value has to say, on one line: for callers without a separate place for hints. */
 export function wordsOf(error: unknown): string {
   return withHint(messageOf(error), error instanceof EngineError ? error.hint : null);
 }

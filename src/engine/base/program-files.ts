@@ -1,7 +1,7 @@
-// Where the program's own files lie that are started or read as files: beside the sources, in dist/, and beside the bundle.
+// Where the program's own files that are started or read as files lie: beside the sources, in dist/, and beside the bundle.
 import { fileURLToPath } from "node:url";
 
-// The bundle is dist/program/*.js; this file itself is engine/program-files, two folders below the root of the tree it is in.
+// The bundle is dist/program/*.js; this file is engine/base/program-files, two folders below the root of its tree.
 const BUNDLED = /\/program\/[^/]+\.js$/.test(import.meta.url);
 const ROOT = new URL(BUNDLED ? "../src/" : "../../", import.meta.url);
 const EXTENSION = import.meta.url.endsWith(".ts") ? "ts" : "js";

@@ -1,9 +1,8 @@
-// Files this program wrote and reads back: regular files only, up to a size. Opening never blocks, whatever lies there by now.
+// Reads back files this program wrote: regular files only, up to a maximum size. Opening never blocks, even if something else is there by now.
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 
 const CHUNK = 1 << 20;
 
-/** A file that was read back. */
 export interface ReadBack {
   readonly bytes: Buffer;
   /** Wall time of the last change, ms. */
@@ -12,7 +11,7 @@ export interface ReadBack {
 
 /**
  * Reads a whole file.
- * @throws the system's error, or one that says that it is no regular file or larger than `maxBytes`
+ * @throws the system's error, or one that says that the file is not regular or is larger than `maxBytes`
  */
 export function readBack(file: string, maxBytes: number): ReadBack {
   const fd = openBack(file);
@@ -20,7 +19,7 @@ export function readBack(file: string, maxBytes: number): ReadBack {
     const { size, mtimeMs } = fstatSync(fd);
     if (size > maxBytes) throw new Error(`it is ${size} bytes long, more than ${maxBytes}`);
     const chunks: Buffer[] = [];
-    // It may grow while it is read: what comes after the maximum is an error all the same.
+    // The file may grow while it is read: going past the maximum is still an error.
     for (let total = 0; ; ) {
       const chunk = Buffer.allocUnsafe(Math.min(CHUNK, Math.max(size - total, 4096) + 1));
       const count = readSync(fd, chunk);
@@ -34,7 +33,7 @@ export function readBack(file: string, maxBytes: number): ReadBack {
   }
 }
 
-/** Opens a regular file for reading; a fifo, a socket or a device in its place is an error at once. */
+/** Opens a regular file for reading; a FIFO, a socket or a device in its place is an error at once. */
 export function openBack(file: string): number {
   const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   if (fstatSync(fd).isFile()) return fd;

@@ -1,6 +1,6 @@
-// What a command is called in: the environment, the directory, and the program's name and version.
+// The surroundings of a command: the environment, the working directory, and the program's name and version.
 
-/** The environment and the directory the user called us in. */
+/** The environment and the directory the user called the program in. */
 export interface Surroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;

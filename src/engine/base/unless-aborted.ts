@@ -1,6 +1,6 @@
-// Waits for something that cannot be cancelled, but no longer than a signal lets it.
+// Waits for something that cannot be cancelled, but only until a signal aborts.
 
-/** What the promise gives, or the signal's reason as an error. `late` is handed what comes all the same, to be closed. */
+/** The promise's value; rejects with the signal's reason once it aborts. A value that still arrives later goes to `late`, to be closed. */
 export async function unlessAborted<T>(
   promise: Promise<T>,
   signal: AbortSignal,

@@ -10,10 +10,10 @@ export class AtermReader {
   readonly #text: ByteString;
   readonly #name: string;
   #at = 0;
-  /** Where the first backslash at or behind #at stands, found lazily. */
+  /** Position of the first backslash at or after #at, found lazily. */
   #backslash = -1;
 
-  /** `name` says in messages whose bytes these are. */
+  /** `name` names the source of the bytes in messages. */
   constructor(bytes: Uint8Array, name: string) {
     this.#text = fromBytes(bytes);
     this.#name = name;
@@ -70,7 +70,7 @@ export class AtermReader {
     if (!this.accept("]")) throw this.fail("',' or ']'");
   }
 
-  /** Nothing may come behind. */
+  /** Demands the end of the bytes. */
   end(): void {
     if (this.#at !== this.#text.length) throw this.fail("the end");
   }
@@ -89,7 +89,7 @@ export class AtermReader {
   }
 }
 
-/** A quoted string; only quote, backslash, newline, carriage return and tab are escaped, all else is written as it is. */
+/** A quoted string; only quote, backslash, newline, carriage return and tab are escaped, everything else is written as is. */
 export function printString(value: ByteString): string {
   return `"${/["\\\n\r\t]/.test(value) ? value.replace(/["\\\n\r\t]/g, escaped) : value}"`;
 }

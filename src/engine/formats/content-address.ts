@@ -1,4 +1,4 @@
-// Content addresses, their text, and the store path each implies.
+// Content addresses, their text, and the store path that follows from each.
 import { EngineError } from "../base/errors.ts";
 import { type Hash, type HashAlgorithm, hashBytes, parseHash, parseHashAlgorithm, printHash } from "./hash.ts";
 import {
@@ -10,10 +10,10 @@ import {
 } from "./make-store-path.ts";
 import { nameOf, type StorePath } from "./store-path.ts";
 
-/** How contents become a content address: a flat file, a NAR (`r:`), a text (`text:`), or a git tree (`git:`). */
+/** How contents are hashed into a content address: a flat file, a NAR (`r:`), a text (`text:`), or a git tree (`git:`). */
 export type ContentAddressMethod = "flat" | "nar" | "text" | "git";
 
-/** What a content-addressed path is addressed by. */
+/** The content address of a store path. */
 export interface ContentAddress {
   readonly method: ContentAddressMethod;
   readonly hash: Hash;
@@ -58,7 +58,7 @@ export function parseContentAddress(text: string): ContentAddress {
 
 /**
  * The store path of contents with this address (Nix manual, store path specification). Only texts and sha256 NARs may have references, and only
- * the latter refer to themselves; throws `CONTENT_ADDRESS_IMPOSSIBLE` otherwise.
+ * sha256 NARs may refer to themselves; otherwise throws `CONTENT_ADDRESS_IMPOSSIBLE`.
  */
 export function contentAddressedPath(
   name: string,
@@ -84,8 +84,8 @@ export function contentAddressedPath(
 }
 
 /**
- * Whether a path's content address, name and references imply the path itself, so that it needs no signature to be believed.
- * The contents must have been checked against the address for that. False for malformed or impossible addresses.
+ * Whether a path's content address, name and references imply the path itself, so that it needs no signature to be trusted.
+ * The caller must have checked the contents against the address. False for malformed or impossible addresses.
  */
 export function isContentAddressed(
   path: StorePath,

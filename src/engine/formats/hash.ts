@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { EngineError } from "../base/errors.ts";
 import { decodeNix32, encodeNix32, nix32Length } from "./nix32.ts";
 
-/** Hash algorithms Nix names. */
+/** The hash algorithms of Nix. */
 export type HashAlgorithm = "md5" | "sha1" | "sha256" | "sha512" | "blake3";
 
 /** A digest with its algorithm; the digest has the algorithm's size. */
@@ -24,7 +24,6 @@ export const HASH_SIZES: Readonly<Record<HashAlgorithm, number>> = {
   blake3: 32,
 };
 
-/** Whether the text names an algorithm. */
 export function isHashAlgorithm(text: string): text is HashAlgorithm {
   return Object.hasOwn(HASH_SIZES, text);
 }
@@ -41,7 +40,7 @@ export function parseHashAlgorithm(text: string): HashAlgorithm {
 
 /**
  * Reads a hash in any of Nix's notations: `sha256:<hex|nix32|base64>`, `sha256-<base64>`, or bare digits when `algorithm` is given;
- * the notation is told by the length. Throws `HASH_MALFORMED` or `HASH_UNKNOWN_ALGORITHM`; an algorithm other than the one given is malformed.
+ * the length then decides the notation. Throws `HASH_MALFORMED` or `HASH_UNKNOWN_ALGORITHM`; an algorithm other than the given one is malformed.
  */
 export function parseHash(text: string, algorithm: HashAlgorithm | null = null): Hash {
   const separator = /[:-]/.exec(text);
@@ -68,10 +67,10 @@ export function hashBytes(algorithm: HashAlgorithm, bytes: Uint8Array | string):
   return { algorithm, digest: new Uint8Array(createHasher(algorithm).update(bytes).digest()) };
 }
 
-/** A hash in the making. Texts are taken as UTF-8. */
+/** A hash being computed. Texts are hashed as UTF-8. */
 export interface Hasher {
   update(bytes: Uint8Array | string): Hasher;
-  /** A second hash in the making that has taken in the same so far. */
+  /** A second hasher in the same state. */
   copy(): Hasher;
   digest(): Uint8Array;
 }
@@ -110,7 +109,7 @@ function decodeDigits(whole: string, digits: string, algorithm: HashAlgorithm): 
 
 function decodeBase64(whole: string, digits: string, size: number): Uint8Array {
   const bytes = Buffer.from(digits, "base64");
-  // Buffer skips what is not base64, so the text is right only when it prints the same again.
+  // Buffer skips characters that are not base64, so the text is valid only if it prints the same again.
   if (bytes.length !== size || bytes.toString("base64") !== digits) {
     throw malformed(whole, `${size} bytes in hex, nix32 or base64`, `'${digits.slice(0, 130)}'`);
   }

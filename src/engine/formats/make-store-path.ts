@@ -1,4 +1,4 @@
-// Computes store paths: a fingerprint's SHA-256 folded to 160 bits, printed before the name.
+// Computes store paths: the SHA-256 of a fingerprint, folded to 160 bits and printed before the name.
 import { EngineError } from "../base/errors.ts";
 import { type Hash, hashBytes, printHash } from "./hash.ts";
 import { encodeNix32 } from "./nix32.ts";
@@ -12,8 +12,8 @@ export function foldDigest(digest: Uint8Array, size: number): Uint8Array {
 }
 
 /**
- * The store path of an object (Nix manual, store path specification): `type` is `source`, `text` or `output:<name>` with the references
- * behind it, `hash` what identifies the contents. Throws `STORE_PATH_MALFORMED` for a name that cannot stand in a path.
+ * The store path of an object (Nix manual, store path specification): `type` is `source`, `text` or `output:<name>`, followed by the
+ * references; `hash` identifies the contents. Throws `STORE_PATH_MALFORMED` for a name that is not valid in a path.
  */
 export function makeStorePath(type: string, hash: Hash, name: string): StorePath {
   const fingerprint = `${type}:${printHash(hash, "hex", true)}:${STORE_DIR}:${name}`;
@@ -21,7 +21,7 @@ export function makeStorePath(type: string, hash: Hash, name: string): StorePath
   return parseStorePath(`${STORE_DIR}/${encodeNix32(digest)}-${name}`);
 }
 
-/** The name in the path of a derivation's output: the derivation's own for `out`, else with the output's behind it. */
+/** The name in the path of a derivation's output: the derivation's name for `out`, else followed by the output's name. */
 export function outputPathName(derivationName: string, outputName: string): string {
   return outputName === "out" ? derivationName : `${derivationName}-${outputName}`;
 }
@@ -31,17 +31,16 @@ export function makeOutputPath(outputName: string, hash: Hash, derivationName: s
   return makeStorePath(`output:${outputName}`, hash, outputPathName(derivationName, outputName));
 }
 
-/** What a store path refers to; a reference to itself cannot be written as a path before that path is known. */
+/** What a store path refers to; a self-reference cannot be written as a path before that path is known. */
 export interface StoreReferences {
   /** Other paths, in any order. */
   readonly others: Iterable<StorePath>;
   readonly self: boolean;
 }
 
-/** No references. */
 export const NO_REFERENCES: StoreReferences = { others: [], self: false };
 
-/** A path type with its references, sorted, as they enter the fingerprint. */
+/** A path type with its references, sorted, as it enters the fingerprint. */
 export function typeWithReferences(type: string, references: StoreReferences): string {
   return [type, ...[...references.others].sort(), ...(references.self ? ["self"] : [])].join(":");
 }

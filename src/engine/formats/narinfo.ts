@@ -1,15 +1,15 @@
-// narinfo files: what a binary cache says of a path, as lines `Field: value`.
+// narinfo files: a binary cache's information on a path, as lines `Field: value`.
 import { EngineError } from "../base/errors.ts";
 import { type Hash, parseHash, printHash } from "./hash.ts";
 import type { PathInfo } from "./path-info.ts";
 import { baseNameOf, parseStorePath, STORE_DIR, type StorePath } from "./store-path.ts";
 
-/** A path's information with where its NAR lies in the cache. */
+/** A path's information, and where its NAR lies in the cache. */
 export interface NarInfo {
   readonly info: PathInfo;
   /** Relative to the cache: `nar/<file hash>.nar.xz`. */
   readonly url: string;
-  /** `none`, `xz`, `zstd`, `bzip2`, `br`…; a file that does not say is bzip2, as Nix has it. */
+  /** `none`, `xz`, `zstd`, `bzip2`, `br`…; bzip2 when the file does not say, as in Nix. */
   readonly compression: string;
   /** Hash of the compressed file; null when the cache does not say. */
   readonly fileHash: Hash | null;
@@ -17,13 +17,13 @@ export interface NarInfo {
   readonly fileSize: bigint | null;
 }
 
-/** Longest narinfo believed, in characters. */
+/** Longest narinfo accepted, in characters. */
 export const MAX_NARINFO_LENGTH = 4 * 1024 * 1024;
 
 const NO_DERIVER = "unknown-deriver";
 
 /**
- * Reads a narinfo file; unknown fields are passed over. `source` names it in messages. Throws `NARINFO_MALFORMED` with the line and
+ * Reads a narinfo file; unknown fields are ignored. `source` names it in messages. Throws `NARINFO_MALFORMED` with the line and
  * `NARINFO_INCOMPLETE` when StorePath, URL, NarHash or NarSize is missing.
  */
 export function parseNarInfo(text: string, source: string): NarInfo {
@@ -80,7 +80,7 @@ export function printNarInfo({ info, url, compression, fileHash, fileSize }: Nar
   return `${lines.join("\n")}\n`;
 }
 
-/** The fields of one file with the lines they stand on. */
+/** The fields of one file with their lines. */
 class Fields {
   readonly #source: string;
   readonly #values = new Map<string, { readonly line: number; readonly value: string }>();

@@ -1,14 +1,14 @@
-// nix32: Nix's base-32 notation of bytes, little end first in bits and printed most significant digit first.
+// nix32: Nix's base-32 notation of bytes, little-endian in bits and printed with the most significant digit first.
 import { EngineError } from "../base/errors.ts";
 
-/** The digits in the order of their values; `e`, `o`, `t` and `u` are left out (Nix manual, store path specification). */
+/** The digits in the order of their values, without `e`, `o`, `t` and `u` (Nix manual, store path specification). */
 export const NIX32_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz";
 
 const NOT_A_DIGIT = 0xff;
 const VALUES = new Uint8Array(256).fill(NOT_A_DIGIT);
 for (let value = 0; value < 32; value++) VALUES[NIX32_ALPHABET.charCodeAt(value)] = value;
 
-/** For each byte value its nix32 digit's value, or 255 for bytes that are no nix32 digit. Not to be written to. */
+/** The digit value of each byte, or 255 for bytes that are not nix32 digits. Not to be written to. */
 export const NIX32_VALUES: Readonly<Uint8Array> = VALUES;
 
 /** How many digits `size` bytes take: 20 bytes 32 digits, 32 bytes 52. */
@@ -31,7 +31,7 @@ export function encodeNix32(bytes: Uint8Array): string {
 }
 
 /**
- * The bytes of a nix32 text. Throws `NIX32_MALFORMED` for a foreign character, for a length no number of bytes has, and for bits
+ * The bytes of a nix32 text. Throws `NIX32_MALFORMED` for a character that is not a digit, for an impossible length, and for bits
  * set beyond the last byte.
  */
 export function decodeNix32(text: string): Uint8Array {

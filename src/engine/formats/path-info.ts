@@ -1,7 +1,7 @@
-// What a store knows of a valid path; the value both protocols, narinfo files and the database carry.
+// What a store knows about a valid path; the value that both protocols, narinfo files and the database carry.
 import type { StorePath } from "./store-path.ts";
 
-/** Information on a valid store path (Nix: `ValidPathInfo`). */
+/** Information about a valid store path (Nix: `ValidPathInfo`). */
 export interface PathInfo {
   readonly path: StorePath;
   readonly deriver: StorePath | null;
@@ -9,7 +9,7 @@ export interface PathInfo {
   readonly narHash: Uint8Array;
   /** Size of the NAR in bytes. */
   readonly narSize: bigint;
-  /** Sorted; includes the path itself where it refers to itself. */
+  /** Sorted; includes the path itself if it refers to itself. */
   readonly references: readonly StorePath[];
   /** Seconds since 1970, 0 when unknown. */
   readonly registrationTime: bigint;

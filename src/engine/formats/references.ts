@@ -1,4 +1,4 @@
-// Finds the hash parts of store paths in a stream of bytes: what an output refers to.
+// Finds the hash parts of store paths in a stream of bytes: the references of an output.
 import { NIX32_VALUES } from "./nix32.ts";
 import { hashPartOf, type StorePath } from "./store-path.ts";
 
@@ -6,13 +6,13 @@ const LENGTH = 32;
 const NOTHING = new Uint8Array(0);
 
 /**
- * Looks for the hash parts of candidate paths in chunks of any size, across their borders (Nix: `RefScanSink`). Like Nix's scan it looks at
- * the end of a window of 32 bytes first and skips behind any byte that is no nix32 digit.
+ * Looks for the hash parts of candidate paths in chunks of any size, also across chunk borders (Nix: `RefScanSink`). Like Nix's scan it looks at
+ * the end of a window of 32 bytes first and skips past any byte that is not a nix32 digit.
  */
 export class ReferenceScanner {
   readonly #left = new Map<string, StorePath>();
   readonly #found = new Set<StorePath>();
-  /** One bit for each value the first four digits of a candidate have. */
+  /** One bit for each value of a candidate's first four digits. */
   readonly #filter = new Uint8Array(2 ** 17);
   #tail: Uint8Array = NOTHING;
 
@@ -25,7 +25,7 @@ export class ReferenceScanner {
     }
   }
 
-  /** Looks through the next chunk, which is not kept. */
+  /** Scans the next chunk, which is not kept. */
   push(chunk: Uint8Array): void {
     if (chunk.length === 0 || this.#left.size === 0) return;
     if (this.#tail.length > 0) this.#scan(Buffer.concat([this.#tail, chunk.subarray(0, LENGTH - 1)]));
@@ -45,7 +45,7 @@ export class ReferenceScanner {
     const values = NIX32_VALUES;
     const end = bytes.length - LENGTH;
     let at = 0;
-    // How many bytes from `at` on are already known to be digits; saves looking twice in long runs of digits.
+    // How many bytes from `at` on are already known to be digits; avoids checking long runs of digits twice.
     let known = 0;
     while (at <= end) {
       let index = at + LENGTH - 1;
@@ -61,7 +61,7 @@ export class ReferenceScanner {
     }
   }
 
-  /** Looks through a run of digits whose first window is at `at`; returns where the next window may be. */
+  /** Scans a run of digits whose first window is at `at`; returns where the next window may be. */
   #run(bytes: Uint8Array, start: number, end: number): number {
     let at = start;
     let key = filterKey(bytes, at);

@@ -4,7 +4,7 @@ import { EngineError } from "../base/errors.ts";
 import { printHash } from "./hash.ts";
 import type { PathInfo } from "./path-info.ts";
 
-/** A key that signs. Its text is `name:base64(seed, public key)`, 64 bytes, as libsodium lays them out. */
+/** A signing key. Its text is `name:base64(seed, public key)`, 64 bytes, in libsodium's layout. */
 export interface SecretKey {
   readonly name: string;
   /** 32 bytes. */
@@ -14,7 +14,7 @@ export interface SecretKey {
   readonly handle: KeyObject;
 }
 
-/** A key that verifies; its text is `name:base64`, 32 bytes. */
+/** A verification key; its text is `name:base64`, 32 bytes. */
 export interface PublicKey {
   readonly name: string;
   /** 32 bytes. */
@@ -25,7 +25,7 @@ export interface PublicKey {
 /** The parts of a path's information that are signed. */
 export type SignedInfo = Pick<PathInfo, "path" | "narHash" | "narSize" | "references">;
 
-// DER of an Ed25519 key up to its 32 raw bytes (RFC 8410); Node takes raw keys only in a wrapping.
+// DER of an Ed25519 key up to its 32 raw bytes (RFC 8410); Node does not import bare raw keys.
 const PKCS8_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
 const SPKI_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
 
@@ -56,7 +56,7 @@ export function secretKeyFromSeed(name: string, seed: Uint8Array): SecretKey {
   return { name, seed: Uint8Array.from(seed), publicKey, handle };
 }
 
-/** Makes a new key pair with the system's random numbers. */
+/** Makes a new key pair from the system's random numbers. */
 export function generateSecretKey(name: string): SecretKey {
   if (!isKeyName(name)) throw malformed("a key name without colon or blanks", `'${name.slice(0, 80)}'`);
   const der = generateKeyPairSync("ed25519").privateKey.export({ format: "der", type: "pkcs8" });
@@ -94,7 +94,7 @@ export function signText(text: string, key: SecretKey): string {
   return sign(null, Buffer.from(text, "utf8"), key.handle).toString("base64");
 }
 
-/** Names of those of the keys that have signed the information rightly. Signatures that cannot be read count as absent. */
+/** Names of the keys with a valid signature of the information. Signatures that cannot be read count as absent. */
 export function validSignatures(
   info: SignedInfo & { readonly signatures: readonly string[] },
   keys: ReadonlyMap<string, PublicKey>,
@@ -113,7 +113,7 @@ export function validSignatures(
   return signers;
 }
 
-/** Reads many public keys into the map {@link validSignatures} takes; later keys of a name replace earlier ones. */
+/** Reads public keys into the map {@link validSignatures} takes; a later key with the same name replaces an earlier one. */
 export function publicKeyMap(texts: Iterable<string>): Map<string, PublicKey> {
   const keys = new Map<string, PublicKey>();
   for (const text of texts) {

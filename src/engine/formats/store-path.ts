@@ -3,10 +3,10 @@ import { EngineError } from "../base/errors.ts";
 
 declare const storePathBrand: unique symbol;
 
-/** A whole store path, `/nix/store/<hash>-<name>`, checked by {@link parseStorePath}. */
+/** A full store path, `/nix/store/<hash>-<name>`, checked by {@link parseStorePath}. */
 export type StorePath = string & { readonly [storePathBrand]: true };
 
-/** The logical store directory. It is the same in every store this program handles, also in chroot stores. */
+/** The logical store directory. It is the same in every store this program handles, including chroot stores. */
 export const STORE_DIR = "/nix/store";
 
 const PATTERN = /^\/nix\/store\/([0-9a-df-np-sv-z]{32})-([0-9a-zA-Z+\-._?=]{1,211})$/;
@@ -40,7 +40,7 @@ export function hashPartOf(path: StorePath): string {
   return path.slice(STORE_DIR.length + 1, STORE_DIR.length + 33);
 }
 
-/** The name behind the hash. */
+/** The name after the hash. */
 export function nameOf(path: StorePath): string {
   return path.slice(STORE_DIR.length + 34);
 }

@@ -1,9 +1,9 @@
-// The parts of a NAR in stream order, the limits on them, and the rules names and targets keep.
+// The parts of a NAR in stream order, their limits, and the rules for names and targets.
 import type { ByteString } from "../byte-string.ts";
 
 /**
  * One step through an archive. The root has the empty name. A `directory` is followed by its entries and `endDirectory`; a `file` by
- * `contents` events of `size` bytes together, then `endFile`. Entries of a directory are sorted bytewise by name and unique.
+ * `contents` events that add up to `size` bytes, then `endFile`. Entries of a directory are sorted bytewise by name and unique.
  */
 export type NarEvent =
   | { readonly type: "directory"; readonly name: ByteString }
@@ -22,7 +22,7 @@ export const MAX_TARGET_LENGTH = 4095;
 /** Deepest nesting of directories; a path of PATH_MAX bytes has at most half as many components. */
 export const MAX_DEPTH = 2048;
 
-/** Why a name may not stand in a directory, or null when it may. */
+/** Why a name is not allowed in a directory, or null when it is. */
 export function nameFault(name: ByteString): string | null {
   if (name === "") return "an empty name";
   if (name === "." || name === "..") return `the name '${name}'`;

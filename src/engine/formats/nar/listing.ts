@@ -1,4 +1,4 @@
-// The listing of a NAR: what lies in it and where, as Nix writes it beside the NARs of a binary cache (`HASH.ls`; nar-accessor.cc, `listNar`).
+// The listing of a NAR: its entries and their offsets, as Nix writes it beside the NARs of a binary cache (`HASH.ls`; nar-accessor.cc, `listNar`).
 import { type ByteString, textOf } from "../byte-string.ts";
 import type { NarEvent } from "./event.ts";
 import { NarParser } from "./parser.ts";
@@ -8,7 +8,7 @@ type Listed =
   | { readonly executable?: true; readonly narOffset?: number; readonly size: number; readonly type: "regular" }
   | { readonly target: string; readonly type: "symlink" };
 
-/** Makes the listing of one NAR that is pushed in chunk by chunk. */
+/** Makes the listing of one NAR that is pushed in as chunks. */
 export class NarListing {
   readonly #open: Record<string, Listed>[] = [];
   #root: Listed | null = null;

@@ -1,4 +1,4 @@
-// Parses a NAR pushed in chunk by chunk: a synchronous state machine that also finds where the archive ends.
+// Parses a NAR that is pushed in as chunks: a synchronous state machine that also finds where the archive ends.
 import { EngineError } from "../../base/errors.ts";
 import { type ByteString, fromBytes } from "../byte-string.ts";
 import { paddingOf } from "../wire/writer.ts";
@@ -8,7 +8,7 @@ import * as tokens from "./tokens.ts";
 const NOTHING = new Uint8Array(0);
 const NO_NAME = "" as ByteString;
 
-/** What the machine stands before. */
+/** What the parser expects next. */
 type State =
   | "magic"
   | "node"
@@ -27,16 +27,16 @@ type State =
   | "done";
 
 /**
- * A NAR parser to push chunks into. Refuses what Nix never writes: unsorted or repeated names, `.`, `..`, slashes and NULs in names,
- * padding that is not zero, files without contents, foreign tokens, directories nested deeper than {@link MAX_DEPTH}.
- * Errors are EngineErrors `NAR_MALFORMED` and `NAR_TRUNCATED` with the byte position; after one the parser is of no use.
+ * A push parser for NARs. Refuses what Nix never writes: unsorted or repeated names, `.`, `..`, slashes and NULs in names,
+ * padding that is not zero, files without contents, unknown tokens, directories nested deeper than {@link MAX_DEPTH}.
+ * Errors are EngineErrors `NAR_MALFORMED` and `NAR_TRUNCATED` with the byte position; after one the parser cannot be used.
  */
 export class NarParser {
   readonly #emit: ((event: NarEvent) => void) | null;
   #state: State = "magic";
   /** Bytes of a token that began in an earlier chunk. */
   #held: Uint8Array = NOTHING;
-  /** Absolute position of the first byte of the buffer at hand. */
+  /** Absolute position of the first byte of the current buffer. */
   #base = 0;
   #bytes: Uint8Array = NOTHING;
   #at = 0;
@@ -44,10 +44,10 @@ export class NarParser {
   #padding = 0;
   #executable = false;
   #name: ByteString = NO_NAME;
-  /** For every open directory the name of its latest entry. */
+  /** The name of the latest entry of each open directory. */
   readonly #lastNames: ByteString[] = [];
 
-  /** `emit` hears every event; null only checks and finds the end. Contents are views into the pushed chunks. */
+  /** `emit` receives every event; null only checks and finds the end. Contents are views into the pushed chunks. */
   constructor(emit: ((event: NarEvent) => void) | null) {
     this.#emit = emit;
   }
@@ -57,7 +57,7 @@ export class NarParser {
     return this.#state === "done";
   }
 
-  /** How many bytes of the archive lie before the next one; at a `file` event the first byte of its contents. */
+  /** Bytes of the archive consumed so far; at a `file` event the offset of the first byte of its contents. */
   get position(): number {
     return this.#base + this.#at;
   }
@@ -82,7 +82,7 @@ export class NarParser {
     return chunk.length;
   }
 
-  /** Says that no more bytes come; throws `NAR_TRUNCATED` unless the archive has ended. */
+  /** Marks the end of the input; throws `NAR_TRUNCATED` unless the archive has ended. */
   finish(): void {
     if (this.#state === "done") return;
     throw new EngineError(
@@ -152,7 +152,7 @@ export class NarParser {
   }
 
   #kind(): boolean {
-    // The kinds are told apart by their lengths; whatever has another length fails against "regular".
+    // The length tells the kinds apart; any other length fails against "regular".
     const length = this.#bytes[this.#at];
     if (length === undefined) return false;
     if (length === 9) {
@@ -164,7 +164,7 @@ export class NarParser {
       this.#lastNames.push(NO_NAME);
       return true;
     }
-    // "symlink" and "regular" are equally long, so the first letter decides.
+    // "symlink" and "regular" have the same length, so the first letter decides.
     if (this.#bytes.length - this.#at < 9) return false;
     if (this.#bytes[this.#at + 8] === 0x73) return this.#fixed(tokens.SYMLINK_TARGET, "target");
     this.#executable = false;
@@ -233,7 +233,7 @@ export class NarParser {
     if (fault !== null) throw this.#malformed(this.#at, "an entry name", fault);
     const depth = this.#lastNames.length - 1;
     const last = this.#lastNames[depth]!;
-    // Byte strings compare as their bytes do, and the empty name comes before every other.
+    // Byte strings compare as their bytes do, and the empty name sorts before every other.
     if (name <= last) {
       throw this.#malformed(this.#at, `an entry name after ${JSON.stringify(last)}`, JSON.stringify(name));
     }
@@ -242,7 +242,7 @@ export class NarParser {
     return this.#to("entryNode");
   }
 
-  /** A padded byte string of at most `max` bytes; null when it is not whole yet. */
+  /** A padded byte string of at most `max` bytes; null when it is not complete yet. */
   #padded(max: number, what: string): ByteString | null {
     const available = this.#bytes.length - this.#at;
     if (available < 8) return null;
@@ -278,7 +278,7 @@ export class NarParser {
   }
 }
 
-/** What each state waits for, for messages. */
+/** What each state expects, for messages. */
 const EXPECTED: Readonly<Record<State, string>> = {
   magic: "'nix-archive-1'",
   node: "the beginning of a node",

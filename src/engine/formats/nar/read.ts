@@ -4,12 +4,12 @@ import type { ByteReader } from "../wire/reader.ts";
 import type { NarEvent } from "./event.ts";
 import { NarParser } from "./parser.ts";
 
-/** Largest piece of a stream looked at in one go. */
+/** Largest piece of a stream that is parsed at once. */
 const MAX_PIECE = 16 * 1024 * 1024;
 
 /**
- * The events of an archive that is the whole of `source`, one batch a chunk, so that many small files cost one await a chunk.
- * Contents are views into the chunks. Throws `NAR_MALFORMED`, `NAR_TRUNCATED`, and `NAR_TRAILING` for bytes behind the end.
+ * The events of an archive that makes up the whole of `source`, one batch per chunk, so that many small files cost one await per chunk.
+ * Contents are views into the chunks. Throws `NAR_MALFORMED`, `NAR_TRUNCATED`, and `NAR_TRAILING` for bytes after the end.
  */
 export async function* parseNar(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
@@ -33,14 +33,14 @@ export async function* parseNar(
 }
 
 /**
- * The bytes of one archive in a longer stream, as they come, checked on the way. Each piece is passed on once it has been found well-formed.
- * When the archive is malformed or the caller breaks off, the reader becomes unusable: where the archive ends is not known then.
+ * The bytes of one archive in a longer stream, checked as they arrive. Each piece is passed on once it has been found well-formed.
+ * When the archive is malformed or the caller breaks off, the reader becomes unusable: where the archive ends is then unknown.
  */
 export async function* copyNar(reader: ByteReader): AsyncGenerator<Uint8Array, void, undefined> {
   yield* pieces(reader, new NarParser(null));
 }
 
-/** The events of one archive in a longer stream, one batch a piece; otherwise as {@link copyNar}. */
+/** The events of one archive in a longer stream, one batch per piece; otherwise like {@link copyNar}. */
 export async function* readNar(reader: ByteReader): AsyncGenerator<readonly NarEvent[], void, undefined> {
   let batch: NarEvent[] = [];
   const parser = new NarParser((event) => batch.push(event));

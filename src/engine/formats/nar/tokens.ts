@@ -10,7 +10,7 @@ function run(...tokens: string[]): Uint8Array {
 
 /** `nix-archive-1`, the first token (Nix manual, Nix Archive format). */
 export const MAGIC = run("nix-archive-1");
-/** The beginning of every node, up to the word that says its kind. */
+/** The beginning of every node, up to the word that names its kind. */
 export const NODE = run("(", "type");
 export const REGULAR = run("regular");
 export const SYMLINK_TARGET = run("symlink", "target");

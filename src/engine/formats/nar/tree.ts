@@ -1,8 +1,8 @@
-// A whole file tree in memory as one value, for small archives, and the events it is written with.
+// A whole file tree in memory as one value, for small archives, and the events that write it.
 import type { ByteString } from "../byte-string.ts";
 import type { NarEvent } from "./event.ts";
 
-/** What an archive holds. Entries of directories may come in any order here; writing sorts them. */
+/** The contents of an archive. Directory entries may come in any order here; writing sorts them. */
 export type NarTree =
   | { readonly type: "file"; readonly executable: boolean; readonly contents: Uint8Array }
   | { readonly type: "symlink"; readonly target: ByteString }

@@ -1,11 +1,11 @@
-// Writes NARs from events, joining the small tokens into large chunks and holding the caller to the rules readers check.
+// Writes NARs from events, joining the small tokens into large chunks and enforcing the rules that readers check.
 import { EngineError } from "../../base/errors.ts";
 import type { ByteString } from "../byte-string.ts";
 import { ByteWriter, paddingOf } from "../wire/writer.ts";
 import { MAX_DEPTH, type NarEvent, nameFault, targetFault } from "./event.ts";
 import * as tokens from "./tokens.ts";
 
-/** Chunks are handed out when they reach this size. */
+/** Chunks are emitted when they reach this size. */
 const CHUNK_SIZE = 64 * 1024;
 
 /** Contents of at least this size are passed on as they are instead of being copied. */
@@ -13,12 +13,12 @@ const PASS_THROUGH_SIZE = 16 * 1024;
 
 const ZEROS = new Uint8Array(8);
 
-/** Turns events into NAR bytes. Throws `NAR_BAD_EVENT` when the events make no archive, with the entry's name. */
+/** Turns events into NAR bytes. Throws `NAR_BAD_EVENT` with the entry's name when the events do not make an archive. */
 export class NarWriter {
   #writer = new ByteWriter(CHUNK_SIZE + PASS_THROUGH_SIZE);
   #chunks: Uint8Array[] = [];
   readonly #lastNames: ByteString[] = [];
-  /** Bytes of contents that must follow; null outside of files. */
+  /** Bytes of contents still to come; null outside of files. */
   #left: number | null = null;
   #padding = 0;
   #started = false;
@@ -68,7 +68,7 @@ export class NarWriter {
     if (this.#writer.length >= CHUNK_SIZE) this.#flush();
   }
 
-  /** The full chunks made so far, each handed out once. */
+  /** The full chunks made so far; each is returned once. */
   take(): Uint8Array[] {
     const chunks = this.#chunks;
     this.#chunks = [];
@@ -127,7 +127,7 @@ export class NarWriter {
   }
 }
 
-/** The chunks of the archive that batches of events describe; the counterpart of parseNar. */
+/** The chunks of the archive described by batches of events; the counterpart of parseNar. */
 export async function* writeNar(
   batches: AsyncIterable<readonly NarEvent[]> | Iterable<readonly NarEvent[]>,
 ): AsyncGenerator<Uint8Array, void, undefined> {

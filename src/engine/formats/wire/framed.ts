@@ -1,7 +1,7 @@
-// Framed streams: frames of a u64 length and that many raw bytes, ended by a frame of length 0 (worker protocol 1.23).
+// Framed streams: frames of a u64 length and as many raw bytes, ended by a frame of length 0 (worker protocol 1.23).
 import type { ByteReader } from "./reader.ts";
 
-/** Longest frame that is believed; Nix itself writes frames of 32 KiB, or of whatever was written at once. */
+/** Longest frame accepted; Nix itself writes frames of 32 KiB, or of the size of a single write. */
 export const MAX_FRAME_LENGTH = 2 ** 40;
 
 /** The 8 bytes before a frame of `length` bytes. */
@@ -11,7 +11,7 @@ export function frameHeader(length: number): Uint8Array {
   return header;
 }
 
-/** The contents of one framed stream, up to and including its end mark. Breaking off makes the reader unusable. */
+/** The contents of one framed stream; also consumes its end mark. Breaking off makes the reader unusable. */
 export async function* readFramed(reader: ByteReader): AsyncGenerator<Uint8Array, void, undefined> {
   let finished = false;
   try {

@@ -6,11 +6,11 @@ import { paddingOf } from "./writer.ts";
 const NOTHING = new Uint8Array(0);
 
 /**
- * Reads wire values from chunks of any size (worker protocol, "primitives"). One read at a time. After an error, or when a stream taken from
- * it was broken off, the position in the stream is lost: every later read throws `WIRE_UNUSABLE`.
+ * Reads wire values from chunks of any size (worker protocol, "primitives"). One read at a time. After an error, or when a caller broke off a
+ * stream taken from it, the position in the stream is lost: every later read throws `WIRE_UNUSABLE`.
  *
  * Errors are EngineErrors of family `protocol`: `WIRE_TRUNCATED`, `WIRE_TOO_LONG`, `WIRE_BAD_PADDING`, `WIRE_BAD_VALUE`, `WIRE_UNUSABLE`;
- * messages begin with the reader's name and the byte position. What the source throws passes unchanged.
+ * messages begin with the reader's name and the byte position. Errors of the source pass unchanged.
  */
 export class ByteReader {
   readonly name: string;
@@ -22,7 +22,7 @@ export class ByteReader {
   #ended = false;
   #broken: string | null = null;
 
-  /** `name` says in messages whose bytes these are: `ssh-ng://mac`. */
+  /** `name` names the source of the bytes in messages: `ssh-ng://mac`. */
   constructor(source: AsyncIterable<Uint8Array>, name: string) {
     this.#source = source[Symbol.asyncIterator]();
     this.name = name;
@@ -63,7 +63,7 @@ export class ByteReader {
     return this.#takeNumber(max, what);
   }
 
-  /** A boolean; anything but 0 counts as true, as Nix has it. */
+  /** A boolean; anything but 0 counts as true, as in Nix. */
   async readBool(): Promise<boolean> {
     return (await this.readU64()) !== 0n;
   }
@@ -73,14 +73,14 @@ export class ByteReader {
     return Uint8Array.from(await this.#readPadded(max, what));
   }
 
-  /** Padded bytes of at most `max` if they are buffered whole, else null; never awaits. */
+  /** Padded bytes of at most `max` if they are fully buffered, else null; never awaits. */
   tryReadBytes(max: number, what = "a byte string"): Uint8Array | null {
     this.#check();
     const body = this.#tryPadded(max, what);
     return body === null ? null : Uint8Array.from(body);
   }
 
-  /** Padded bytes of at most `max` as UTF-8 text if they are buffered whole, else null; never awaits. */
+  /** Padded bytes of at most `max` as UTF-8 text if they are fully buffered, else null; never awaits. */
   tryReadString(max: number, what = "a string"): string | null {
     this.#check();
     const body = this.#tryPadded(max, what);
@@ -92,13 +92,13 @@ export class ByteReader {
     return fromBytes(await this.#readPadded(max, what));
   }
 
-  /** Padded bytes of at most `max` as UTF-8 text; malformed sequences become U+FFFD, so what must survive is read as a byte string. */
+  /** Padded bytes of at most `max` as UTF-8 text; malformed sequences become U+FFFD, so use a byte string for text that must be kept exactly. */
   async readString(max: number, what = "a string"): Promise<string> {
     const body = await this.#readPadded(max, what);
     return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8");
   }
 
-  /** A count of at most `maxCount` and then each item by `readItem`. */
+  /** A count of at most `maxCount`, then as many items, each read by `readItem`. */
   async readList<T>(maxCount: number, readItem: () => Promise<T>, what = "a list"): Promise<T[]> {
     const count = await this.readNumber(maxCount, `the count of ${what}`);
     const items: T[] = [];
@@ -129,7 +129,7 @@ export class ByteReader {
     }
   }
 
-  /** What comes next, at most `max` bytes, as a view; null at the end of the stream. */
+  /** The bytes that come next, at most `max`, as a view; null at the end of the stream. */
   async readSome(max: number): Promise<Uint8Array | null> {
     this.#check();
     if (this.buffered === 0 && !(await this.#pull())) return null;
@@ -244,7 +244,7 @@ export class ByteReader {
     return bytes;
   }
 
-  /** Buffers at least `count` bytes, as one piece. Memory grows with what has arrived, not with what was announced. */
+  /** Buffers at least `count` bytes in one piece. Memory grows with the bytes that have arrived, not with the announced length. */
   async #need(count: number, what: string): Promise<void> {
     const pieces = [this.#chunk.subarray(this.#offset)];
     let have = this.buffered;
@@ -271,7 +271,7 @@ export class ByteReader {
     return true;
   }
 
-  /** Replaces the used-up chunk by the next one; false at the end. */
+  /** Replaces the used chunk with the next one; false at the end. */
   async #pull(): Promise<boolean> {
     const start = this.position;
     const piece = await this.#next();

@@ -1,7 +1,7 @@
 // Encodes Nix's wire primitives into one growing buffer: 64-bit integers, padded byte strings, lists.
 import type { ByteString } from "../byte-string.ts";
 
-/** How many zero bytes follow `length` bytes to fill a multiple of 8. */
+/** How many zero bytes pad `length` bytes to a multiple of 8. */
 export function paddingOf(length: number): number {
   return -length & 7;
 }
@@ -65,7 +65,7 @@ export class ByteWriter {
     return this.#encoded(value, "latin1");
   }
 
-  /** A count and then each item, written by `writeItem`. */
+  /** A count, then each item, written by `writeItem`. */
   list<T>(items: Iterable<T>, writeItem: (item: T, writer: this) => void): this {
     const countAt = this.#grow(8);
     let count = 0;
@@ -82,14 +82,14 @@ export class ByteWriter {
     return this.list(items, (item) => this.string(item));
   }
 
-  /** Bytes as they are, without length or padding. */
+  /** Bytes as is, without length or padding. */
   raw(value: Uint8Array): this {
     const at = this.#grow(value.length);
     this.#buffer.set(value, at);
     return this;
   }
 
-  /** What was written, as a view; the writer starts afresh with a new buffer. */
+  /** The bytes written so far, as a view; the writer starts over with a new buffer. */
   finish(): Uint8Array {
     const written = this.#buffer.subarray(0, this.#length);
     this.#buffer = Buffer.allocUnsafe(256);
