@@ -1,15 +1,15 @@
-// Hands events to readers in order: numbered, timed, in batches, to everyone who listens.
+// Delivers events to readers in order: numbered, timed, in batches, to every listener.
 import type { EngineEvent, PublishedEvent } from "./event.ts";
 
-/** Hears batches of events, in order and without gaps from when it began to listen. Must not throw. */
+/** Receives batches of events, in order and without gaps from when it began to listen. Must not throw. */
 export type EventListener = (events: readonly PublishedEvent[]) => void;
 
 /** The ordered fan-out of one run. */
 export interface EventChannel {
   publish(event: EngineEvent): void;
-  /** Returns the function that stops it. */
+  /** Returns the function that ends it. */
   listen(listener: EventListener): () => void;
-  /** Hands out at once what waits for the next turn. */
+  /** Delivers at once the events that wait for the next turn. */
   flush(): void;
 }
 

@@ -1,16 +1,16 @@
-// Checks of values that were read: each says what is wrong and where in the value, or nothing.
+// Checks of values that were read: each returns what is wrong and where in the value, or null.
 
-/** What is wrong with a value: the field's way down from the top, what belongs there, what is there. */
+/** What is wrong with a value: the path of the field from the top, what was expected there, what was found. */
 export interface Misfit {
   readonly field: string;
   readonly expected: string;
   readonly found: unknown;
 }
 
-/** Null: the value is as it should be. */
+/** Null when the value is valid. */
 export type Check = (value: unknown, field: string) => Misfit | null;
 
-/** A value that a test lets through. */
+/** A value that passes the test. */
 export function check(expected: string, test: (value: unknown) => boolean): Check {
   return (value, field) => (test(value) ? null : { field, expected, found: value });
 }
@@ -19,7 +19,7 @@ export const text = check("a text", (value) => typeof value === "string");
 export const truth = check("true or false", (value) => typeof value === "boolean");
 export const amount = check("a number", (value) => typeof value === "number" && Number.isFinite(value));
 
-/** A wall time that can be shown. */
+/** A wall time that can be displayed. */
 export const time = check("a time", (value) => typeof value === "number" && Math.abs(value) <= 8.64e15);
 
 /** A 64-bit number as text. */
@@ -44,7 +44,7 @@ export function orNull(inner: Check): Check {
   return (value, field) => (value === null ? null : inner(value, field));
 }
 
-/** A list. Its length is bounded by that of the line it stands in. */
+/** A list. The length of its line bounds its own. */
 export function list(inner: Check): Check {
   return (value, field) => {
     if (!Array.isArray(value)) return { field, expected: "a list", found: value };
@@ -56,7 +56,7 @@ export function list(inner: Check): Check {
   };
 }
 
-/** An object with these fields, and perhaps others. */
+/** An object with these fields, and possibly others. */
 export function fields(shape: Readonly<Record<string, Check>>): Check {
   return (value, field) => {
     if (!isFields(value)) return { field, expected: "an object", found: value };
@@ -68,7 +68,7 @@ export function fields(shape: Readonly<Record<string, Check>>): Check {
   };
 }
 
-/** An object whose `type` says which fields it has. */
+/** An object whose `type` decides which fields it has. */
 export function variant(shapes: Readonly<Record<string, Readonly<Record<string, Check>>>>): Check {
   const checks = new Map(Object.entries(shapes).map(([type, shape]) => [type, fields(shape)]));
   return (value, field) => {

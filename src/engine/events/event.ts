@@ -1,7 +1,7 @@
 // The contract from engine to reader: past-tense facts as plain values, so that any run can be recorded and replayed.
 //
-// Every field is always present (null where there is nothing); 64-bit numbers are decimal strings; text from outside (log lines, names,
-// hosts) is passed as it came and must be sanitised by whoever shows it. docs/EVENTS.md documents the JSON form.
+// Every field is always present (null when there is no value); 64-bit numbers are decimal strings; text from outside (log lines, names,
+// hosts) is passed on as it came, and the code that shows it must sanitise it. docs/EVENTS.md documents the JSON form.
 import type { BuildStatus } from "../derivation/build-result.ts";
 import type { ClaimId, CopyId, GoalId, HookId, MachineId, RequestId } from "./ids.ts";
 
@@ -38,10 +38,10 @@ export type RunEvent =
       readonly runId: string;
       readonly program: string;
       readonly store: string;
-      /** `own` or `nix`; `watched` when it is not decided here, and the run can only be looked at. */
+      /** `own` or `nix`; `watched` when another program decides and the run can only be watched. */
       readonly policy: string;
       readonly keepGoing: boolean;
-      /** Rounds every build gets (`repeat` + 1). */
+      /** Rounds of every build (`repeat` + 1). */
       readonly rounds: number;
     }
   /** What is being done before the first goal is known: evaluating, opening the store, querying. */
@@ -49,7 +49,7 @@ export type RunEvent =
   | { readonly type: "runStopping"; readonly how: StopHow; readonly reason: string }
   | { readonly type: "dispatchPaused" }
   | { readonly type: "dispatchResumed" }
-  /** What is left of the run, null while nothing honest can be said. */
+  /** What is left of the run; null while there is no honest estimate. */
   | { readonly type: "estimateChanged"; readonly remaining: Estimate | null }
   | {
       readonly type: "noticeRaised";
@@ -57,24 +57,24 @@ export type RunEvent =
       readonly code: string;
       readonly message: string;
       readonly hint: string | null;
-      /** What lay behind it, as whoever found it said it; null where there is nothing more to say. */
+      /** The underlying cause in the words of its source; null when there is nothing to add. */
       readonly cause: string | null;
       readonly machine: MachineId | null;
       readonly goal: GoalId | null;
     }
   /**
-   * Everything has ended, not all of it well, and the run waits for whoever watches it: what failed can be tried again (`goalReopened` and
-   * `hookQueued` tell), and a `leave` request ends it. `exitStatus` is what it would be now. Only of runs that are asked to wait.
+   * Everything has ended, not all of it well, and the run waits for its user: failed goals and hooks can be retried (announced by `goalReopened`
+   * and `hookQueued`), and a `leave` request ends it. `exitStatus` is what it would be now. Only for runs that were asked to wait.
    */
   | { readonly type: "runHeld"; readonly exitStatus: number }
   | { readonly type: "runFinished"; readonly outcome: RunOutcome };
 
 export type RunStage = "evaluating" | "opening" | "planning" | "building" | "finishing";
 
-/** `drain`: what runs finishes, nothing new starts. `cancel`: what runs is cancelled. */
+/** `drain`: running work finishes, nothing new starts. `cancel`: running work is cancelled. */
 export type StopHow = "drain" | "cancel";
 
-/** Remaining time between honest bounds, in ms. `unpredictable` counts the builds nothing is known of. */
+/** Remaining time between honest bounds, in ms. `unpredictable` counts the builds without any history. */
 export interface Estimate {
   readonly lowMs: number;
   readonly highMs: number;
@@ -90,7 +90,7 @@ export interface RunOutcome {
   readonly failed: number;
   readonly cancelled: number;
   readonly notBuilt: number;
-  /** Output paths of the targets that are valid now, in the order asked for. */
+  /** Output paths of the targets that are valid now, in the requested order. */
   readonly outputs: readonly string[];
   readonly interrupted: boolean;
 }
@@ -100,7 +100,7 @@ export interface RunOutcome {
 export type GoalEvent =
   | { readonly type: "goalsAdded"; readonly goals: readonly GoalDescription[] }
   | { readonly type: "goalWaiting"; readonly goal: GoalId; readonly reason: WaitingReason }
-  /** `from` is empty while the source is not known; then the event comes again for every path that is fetched, inputs included. */
+  /** `from` is empty while the source is unknown; then the event comes again for every path that is fetched, inputs included. */
   | {
       readonly type: "substitutionStarted";
       readonly goal: GoalId;
@@ -114,10 +114,10 @@ export type GoalEvent =
       readonly expectedBytes: Decimal;
     }
   | { readonly type: "goalFinished"; readonly goal: GoalId; readonly result: GoalResult }
-  /** The user asked to try again: the goal waits anew. */
+  /** The user asked for a retry: the goal waits again. */
   | { readonly type: "goalReopened"; readonly goal: GoalId };
 
-/** A goal as the plan learned of it. */
+/** A goal, as the plan learned of it. */
 export interface GoalDescription {
   readonly goal: GoalId;
   /** Derivation name without hash and `.drv`, or the path's name. */
@@ -128,19 +128,19 @@ export interface GoalDescription {
   readonly outputs: readonly string[];
   /** Goals that must finish first. */
   readonly inputs: readonly GoalId[];
-  /** Asked for by the user, not only as an input. */
+  /** Requested by the user, not only an input. */
   readonly isTarget: boolean;
-  /** Usual duration of the build from the history, null when unknown. */
+  /** Usual duration of the build according to the history, null when unknown. */
   readonly expectedMs: number | null;
 }
 
-/** Why a goal does not run, one reason at a time: the first that applies in this order of the union's members from the end. */
+/** Why a goal does not run; one reason at a time, `paused` and `hook` before all others. */
 export type WaitingReason =
-  /** Inputs that are not done; at most the first eight are named. */
+  /** Inputs that are not finished; at most the first eight are listed. */
   | { readonly type: "inputs"; readonly pending: number; readonly first: readonly GoalId[] }
   /** Every slot of every machine that could take it is busy. */
   | { readonly type: "slots"; readonly machines: readonly MachineId[] }
-  /** A faster machine is worth waiting for; `because` says in numbers why, and until when. */
+  /** A faster machine is worth waiting for; `because` gives the reason in numbers, and until when. */
   | {
       readonly type: "betterMachine";
       readonly machine: MachineId;
@@ -149,7 +149,7 @@ export type WaitingReason =
     }
   /** All machines that could take it are cooling down; `until` is wall time in ms. */
   | { readonly type: "coolingDown"; readonly machines: readonly MachineId[]; readonly until: number }
-  /** The machines that could take it are still being connected to. */
+  /** The connections to the machines that could take it are not up yet. */
   | { readonly type: "connecting"; readonly machines: readonly MachineId[] }
   /** The machines that could take it are cordoned or draining. */
   | { readonly type: "cordoned"; readonly machines: readonly MachineId[] }
@@ -169,7 +169,7 @@ export type GoalResult =
       readonly machine: MachineId;
       readonly durationMs: number;
       readonly rounds: number;
-      /** Rounds differed but `enforce-determinism` is off. */
+      /** Rounds differed, but `enforce-determinism` is off. */
       readonly nonDeterministic: boolean;
     }
   | { readonly type: "failed"; readonly failure: BuildFailure }
@@ -182,16 +182,16 @@ export interface OutputPath {
   readonly path: string;
 }
 
-/** Everything known of a failed build. */
+/** Everything known about a failed build. */
 export interface BuildFailure {
-  /** `final`: the builder program failed, a retry is the user's choice. `machinery`: everything around it did, five times. */
+  /** `final`: the builder program failed, so only the user can ask for a retry. `machinery`: everything around it failed, five times. */
   readonly kind: "final" | "machinery";
   readonly status: BuildStatus;
   /** The bit this failure contributes to Nix's exit status. */
   readonly exitClass: ExitClass;
-  /** The true reason in words, without log lines. */
+  /** The actual reason in words, without log lines. */
   readonly message: string;
-  /** The decisive last lines of the log, oldest first. */
+  /** The relevant last lines of the log, oldest first. */
   readonly logTail: readonly string[];
   readonly machine: MachineId | null;
   /** Where the whole log is kept on disk, null when there is none. */
@@ -222,16 +222,16 @@ export type BuildEvent =
       /** A check (`--check`): the outputs were valid before. */
       readonly isCheck: boolean;
       readonly expectedMs: number | null;
-      /** Why this machine, in words, for `--explain`. */
+      /** Why this machine was chosen, in words, for `--explain`. */
       readonly explanation: string;
     }
   | { readonly type: "buildStageChanged"; readonly claim: ClaimId; readonly stage: BuildStage }
   | { readonly type: "buildPhaseChanged"; readonly claim: ClaimId; readonly phase: string }
-  /** From the first line on, the whole log goes into this file on disk, one line a line. */
+  /** From its first line on, the whole log is written to this file on disk, without changes to its lines. */
   | { readonly type: "buildLogKept"; readonly claim: ClaimId; readonly file: string }
   /** Log lines without line ends, unsanitised, in order. */
   | { readonly type: "buildLogged"; readonly claim: ClaimId; readonly lines: readonly string[] }
-  /** The slot is free again from here on. */
+  /** The slot is free again from now on. */
   | { readonly type: "buildEnded"; readonly claim: ClaimId; readonly durationMs: number; readonly result: BuildEnd };
 
 export type BuildStage = "preparing" | "sendingInputs" | "building" | "receivingOutputs";
@@ -269,7 +269,7 @@ export type MachineEvent =
   | { readonly type: "machineAdded"; readonly machine: MachineDescription }
   | { readonly type: "machineStateChanged"; readonly machine: MachineId; readonly state: MachineState }
   | { readonly type: "machineSlotsChanged"; readonly machine: MachineId; readonly slots: number }
-  /** Learned when connected. */
+  /** What the connection revealed. */
   | {
       readonly type: "machineIdentified";
       readonly machine: MachineId;
@@ -287,9 +287,9 @@ export interface MachineDescription {
   readonly speedFactor: number;
   readonly supportedFeatures: readonly string[];
   readonly mandatoryFeatures: readonly string[];
-  /** `NIX_BUILD_CORES` of its builds; 0 all of its cores, null unknown. */
+  /** `NIX_BUILD_CORES` of its builds; 0 means all of its cores, null unknown. */
   readonly buildCores: number | null;
-  /** Cores the machine has, null until sampled. */
+  /** The machine's number of cores, null until sampled. */
   readonly cores: number | null;
 }
 
@@ -303,7 +303,7 @@ export type MachineState =
   | { readonly type: "cordoned" }
   /** Takes nothing new, disconnects when idle. */
   | { readonly type: "draining" }
-  /** Given up for this run, with the reason (bad host key, key rejected, no Nix). */
+  /** Given up for this run, with the reason (changed host key, key rejected, no Nix). */
   | { readonly type: "off"; readonly reason: string };
 
 // ---- determinism ----
@@ -328,7 +328,7 @@ export type RoundEvent =
       readonly round: number;
       readonly firstMachine: MachineId;
       readonly otherMachine: MachineId;
-      /** Built-in summary of what differs, one finding a line. */
+      /** Built-in summary of the differences, one finding per line. */
       readonly summary: readonly string[];
     };
 
@@ -352,11 +352,11 @@ export type HookResult =
   | { readonly type: "succeeded"; readonly durationMs: number }
   | { readonly type: "willRetry"; readonly reason: string; readonly at: number }
   | { readonly type: "failed"; readonly reason: string }
-  /** Not run, or an earlier run's that failed again: it stays in the queue on disk. */
+  /** Not run, or an earlier run's hook that failed again: it stays in the queue on disk. */
   | { readonly type: "left"; readonly reason: string }
-  /** Failed in too many runs: it stays in the queue on disk, and is tried when the user says so. */
+  /** Failed in too many runs: it stays in the queue on disk until the user retries it. */
   | { readonly type: "givenUp"; readonly reason: string; readonly attempts: number }
-  /** There is nothing to do any more: its paths are gone. */
+  /** Nothing left to do: its paths are gone. */
   | { readonly type: "dropped"; readonly reason: string };
 
 // ---- measured use ----
@@ -365,7 +365,7 @@ export type UsageEvent =
   | {
       readonly type: "usageSampled";
       readonly machine: MachineId;
-      /** The same for machines of the list that are one host; null where that is not known. */
+      /** The same for listed machines that are one host; null when unknown. */
       readonly host: string | null;
       /** Share of each core in use, 0 to 1. */
       readonly cores: readonly number[];

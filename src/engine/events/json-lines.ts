@@ -9,7 +9,7 @@ import { misfitOf } from "./shapes.ts";
 /** Longest line accepted when reading, in UTF-16 code units. */
 export const MAX_EVENT_LINE = 64 * 1024 * 1024;
 
-/** The latest time that can be shown, in ms. */
+/** The latest time that can be displayed, in ms. */
 const LATEST = 8.64e15;
 
 /** The event as one line without its line end: a flat object that opens with `seq`, `at` and `type`. */
@@ -18,14 +18,14 @@ export function printEventLine(published: PublishedEvent): string {
 }
 
 /**
- * Reads one line. Types this program does not know pass through, so that an older program can read a newer stream.
+ * Reads one line. Accepts types this program does not know, so that an older program can read a newer stream.
  * @param where names the line in errors (`run.jsonl:12`)
  * @throws EngineError EVENTS_BAD_LINE
  */
 export function parseEventLine(line: string, where: string): PublishedEvent {
   const fields = parseObject(line, where);
   const { seq, at, type, ...given } = fields;
-  // Older recordings have no causes.
+  // Older recordings have no `cause`.
   const rest = type === "noticeRaised" && !("cause" in given) ? { ...given, cause: null } : given;
   if (!Number.isSafeInteger(seq) || Number(seq) < 0) throw badLine(where, "a whole number in `seq`", seq);
   if (typeof at !== "number" || !Number.isFinite(at)) throw badLine(where, "a number in `at`", at);
@@ -37,7 +37,7 @@ export function parseEventLine(line: string, where: string): PublishedEvent {
   return { seq: Number(seq), at, event: { type, ...rest } as unknown as EngineEvent };
 }
 
-/** The object on a line of JSON. */
+/** The object in a line of JSON. */
 export function parseObject(line: string, where: string): Readonly<Record<string, unknown>> {
   if (line.length > MAX_EVENT_LINE) throw badLine(where, `at most ${MAX_EVENT_LINE} characters`, line.length);
   let value: unknown;

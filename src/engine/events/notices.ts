@@ -1,4 +1,4 @@
-// Errors and words as notices: how anything that is no other event reaches the user.
+// Errors and messages as notices: how anything without an event of its own reaches the user.
 import { EngineError, messageOf } from "../base/errors.ts";
 import { proseWithoutPasswords } from "../base/without-password.ts";
 import type { EngineEvent } from "./event.ts";
@@ -22,7 +22,7 @@ export function noticeOf(error: unknown, level: Notice["level"] = "error"): Noti
   };
 }
 
-/** The messages of what caused an error, nearest first, that its own does not repeat. */
+/** The messages of an error's causes, nearest first, except those that its own message repeats. */
 function causeOf(error: unknown): string | null {
   const said: string[] = [];
   let told = messageOf(error);
@@ -36,7 +36,7 @@ function causeOf(error: unknown): string | null {
   return said.length === 0 ? null : proseWithoutPasswords(said.join(": "));
 }
 
-/** Words as a notice: what a program we ran said. */
+/** A message as a notice, such as one from a program we ran. */
 export function messageNotice(
   message: string,
   level: Notice["level"] = "info",

@@ -1,9 +1,9 @@
-// A recorded run as a file: one header line, then one event a line as in `--ui json`; and where in it a replay stands.
+// A recorded run as a file: one header line, then one event per line as in `--ui json`; and the position of a replay in it.
 import { EngineError } from "../base/errors.ts";
 import { EVENTS_VERSION, type PublishedEvent } from "./event.ts";
 import { parseEventLine, parseObject } from "./json-lines.ts";
 
-/** Raised when the header changes in a way old readers cannot bear. */
+/** Raised when the header changes in a way old readers cannot read. */
 export const RECORDING_VERSION = 1;
 
 export interface RecordingHeader {
@@ -18,10 +18,10 @@ export interface RecordingHeader {
 export interface Recording {
   readonly header: RecordingHeader;
   readonly events: readonly PublishedEvent[];
-  /** Wall time of the first event, and ms from it to the last. */
+  /** Wall time of the first event, and ms from the first event to the last. */
   readonly startedAt: number;
   readonly length: number;
-  /** The last line was not whole: the program that recorded it was killed. */
+  /** The last line was incomplete: the program that recorded it was killed. */
   readonly isCut: boolean;
 }
 
@@ -32,7 +32,7 @@ export function printRecordingHeader(program: string, recordedAt: number): strin
 }
 
 /**
- * Reads a whole recording. The output of `--ui json` is one too, without the header.
+ * Reads a whole recording. The output of `--ui json` is also a recording, without the header.
  * @param lines without line ends; empty ones are skipped
  * @param name of the file, for errors
  * @throws EngineError RECORDING_EMPTY, RECORDING_TOO_NEW, EVENTS_BAD_LINE
@@ -97,17 +97,17 @@ function parseHeader(line: string, where: string): RecordingHeader {
   };
 }
 
-/** Where a replay stands. */
+/** The position of a replay. */
 export interface Playback {
   /** Ms since the first event. */
   readonly position: number;
-  /** Index of the next event to hand out. */
+  /** Index of the next event to deliver. */
   readonly next: number;
 }
 
 export const PLAYBACK_START: Playback = { position: 0, next: 0 };
 
-/** Moves on to a position and returns the events that lie on the way; going back is starting anew. */
+/** Moves to a position and returns the events up to it; going back starts from the beginning. */
 export function playTo(
   recording: Recording,
   playback: Playback,

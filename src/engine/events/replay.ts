@@ -1,27 +1,27 @@
-// Plays a recording on a clock of its own: at any speed, paused, from any place.
+// Plays a recording on its own clock: at any speed, paused, from any position.
 import type { Clock } from "../base/clock.ts";
 import type { PublishedEvent } from "./event.ts";
 import { PLAYBACK_START, type Playback, playTo, type Recording } from "./recording.ts";
 
-/** Handed out in steps of this size, so that clocks on the screen run too. */
+/** Events are delivered in steps of this size, so that clocks on the screen run too. */
 const STEP_MS = 50;
 
-/** A replay and everything that steers it. */
+/** A replay and its controls. */
 export interface Replay {
   readonly name: string;
-  /** Time as it was when the run was recorded. */
+  /** The time at which the run was recorded. */
   readonly clock: Clock;
   state(): { readonly speed: number; readonly isPaused: boolean; readonly position: number; readonly length: number };
   setSpeed(speed: number): void;
   togglePause(): void;
-  /** Going back hands out everything from the first event on again: the reader forgets what it knew before. */
+  /** Going back delivers everything from the first event again: the reader forgets what it knew. */
   jumpTo(position: number): void;
-  /** Starts; resolves when the last event was handed out for the first time, or the replay was stopped. */
+  /** Starts; resolves when the last event has been delivered for the first time, or the replay was stopped. */
   run(accept: (events: readonly PublishedEvent[]) => void): Promise<void>;
   stop(): void;
 }
 
-/** @param speed 1 is as fast as it was, 0 as fast as possible */
+/** @param speed 1 is the original speed, 0 as fast as possible */
 export function createReplay(recording: Recording, name: string, speed: number, clock: Clock): Replay {
   let playback: Playback = PLAYBACK_START;
   let rate = speed;

@@ -1,4 +1,4 @@
-// The contract from a user interface to the engine: what may be asked while a run is under way.
+// The contract from a user interface to the engine: the possible requests during a run.
 import type { StopHow } from "./event.ts";
 import type { GoalId, HookId, MachineId, RequestId } from "./ids.ts";
 
@@ -7,7 +7,7 @@ export type EngineRequest =
   | { readonly id: RequestId; readonly type: "cancelGoal"; readonly goal: GoalId }
   | { readonly id: RequestId; readonly type: "retryGoal"; readonly goal: GoalId }
   | { readonly id: RequestId; readonly type: "retryFailed" }
-  /** Puts a goal and what it waits for before everything else. */
+  /** Puts a goal and its inputs before everything else. */
   | { readonly id: RequestId; readonly type: "buildNext"; readonly goal: GoalId }
   | { readonly id: RequestId; readonly type: "cordonMachine"; readonly machine: MachineId }
   | { readonly id: RequestId; readonly type: "drainMachine"; readonly machine: MachineId }
@@ -17,6 +17,6 @@ export type EngineRequest =
   | { readonly id: RequestId; readonly type: "resumeDispatch" }
   | { readonly id: RequestId; readonly type: "retryHook"; readonly hook: HookId }
   | { readonly id: RequestId; readonly type: "retryHooks" }
-  /** Ends a run that is held open after a failure (`runHeld`). */
+  /** Ends a run that is held after a failure (`runHeld`). */
   | { readonly id: RequestId; readonly type: "leave" }
   | { readonly id: RequestId; readonly type: "stop"; readonly how: StopHow };

@@ -1,4 +1,4 @@
-// The shape of every event as it is read back: one check a field, which the compiler compares with the events themselves.
+// The shape of every event as it is read back: one check per field, which the compiler compares with the events themselves.
 import {
   amount,
   type Check,
@@ -30,7 +30,7 @@ import type {
   WaitingReason,
 } from "./event.ts";
 
-/** More slots than any list of machines has: whoever shows them makes a row of each. */
+/** More slots than any list of machines has: the board makes a row for each. */
 const MAX_SLOTS = 65_536;
 /** More attempts, rounds, builds than any run has. */
 const MANY = 1e9;
@@ -68,7 +68,7 @@ const goalResult = variant({
 const waitingReason = variant({
   inputs: { pending: number, first: texts },
   slots: { machines: texts },
-  // The numbers came later than the reason.
+  // Recordings that have this reason may lack its numbers.
   betterMachine: {
     machine: text,
     expectedAt: time,
@@ -242,7 +242,7 @@ const EVENTS: Shapes<EngineEvent> = {
 
 const CHECKS = new Map(Object.entries(EVENTS).map(([type, shape]) => [type, fields(shape)]));
 
-/** What is wrong with an event that was read, null when nothing is, or when this program does not know its type. */
+/** What is wrong with an event that was read; null when it is valid, or its type unknown to this program. */
 export function misfitOf(event: { readonly type: string }): Misfit | null {
   return CHECKS.get(event.type)?.(event, "") ?? null;
 }
