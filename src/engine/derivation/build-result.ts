@@ -1,4 +1,4 @@
-// How one build ended, in Nix's own terms (`BuildResult` of Nix's build-result.hh, as worker and serve protocol carry it).
+// How one build ended, in Nix's own terms (`BuildResult` of Nix's build-result.hh, as the worker and serve protocols carry it).
 import type { StorePath } from "../formats/store-path.ts";
 
 /** Nix's terminal build statuses in wire order: the index is the number on the wire. */
@@ -22,14 +22,14 @@ export const BUILD_STATUSES = [
 
 export type BuildStatus = (typeof BUILD_STATUSES)[number];
 
-/** Statuses that mean the outputs are there. */
+/** Statuses that mean the outputs are valid. */
 export function isSuccess(status: BuildStatus): boolean {
   return (
     status === "Built" || status === "Substituted" || status === "AlreadyValid" || status === "ResolvesToAlreadyValid"
   );
 }
 
-/** The answer to BuildDerivation. Numbers newer than this program knows become `MiscFailure`. */
+/** The answer to BuildDerivation. Status numbers newer than this program become `MiscFailure`. */
 export interface BuildResult {
   readonly status: BuildStatus;
   /** As sent: may hold ANSI colours and line breaks. Empty on success. */
@@ -43,6 +43,6 @@ export interface BuildResult {
   /** CPU time of the builder in microseconds, null when not reported. */
   readonly cpuUserMicros: bigint | null;
   readonly cpuSystemMicros: bigint | null;
-  /** Output name → path, as far as the server says (≥ 1.28 / serve 2.6). */
+  /** Output name → path, as far as the server reports it (≥ 1.28 / serve 2.6). */
   readonly builtOutputs: ReadonlyMap<string, StorePath>;
 }

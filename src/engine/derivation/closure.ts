@@ -1,23 +1,23 @@
-// Closures over references, and the order in which paths may be copied: what is referred to comes first.
+// Closures over references, and the order in which paths may be copied: references come first.
 import { EngineError } from "../base/errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import { orderByInputs } from "./order.ts";
 
-/** All paths that can be reached from the roots, roots included. `referencesOf` says what a path refers to. */
+/** All paths reachable from the roots, roots included. `referencesOf` returns a path's references. */
 export function closureOf(
   roots: Iterable<StorePath>,
   referencesOf: (path: StorePath) => Iterable<StorePath>,
 ): Set<StorePath> {
   const closure = new Set<StorePath>(roots);
-  // A set may grow while it is iterated, and then goes on with what was added.
+  // A Set can grow during iteration, which then also visits the additions.
   for (const path of closure) for (const reference of referencesOf(path)) closure.add(reference);
   return closure;
 }
 
 /**
- * The infos of a closure asked for layer by layer, so that the number of questions is the depth of the graph. Throws `STORE_PATH_NOT_VALID`
- * for paths that `query` does not answer.
+ * The infos of a closure, queried layer by layer, so that the number of queries is the depth of the graph. Throws `STORE_PATH_NOT_VALID`
+ * for paths that `query` does not return.
  */
 export async function queryClosure(
   roots: Iterable<StorePath>,
@@ -41,7 +41,7 @@ export async function queryClosure(
   return infos;
 }
 
-/** Infos with those that are referred to first; references to itself or outside of the list do not matter. Throws `REFERENCE_CYCLE`. */
+/** Infos sorted so that references come first; ignores self-references and references outside the list. Throws `REFERENCE_CYCLE`. */
 export function sortByReferences(infos: Iterable<PathInfo>): PathInfo[] {
   const byPath = new Map<StorePath, PathInfo>();
   for (const info of infos) byPath.set(info.path, info);

@@ -1,4 +1,4 @@
-// Hashes derivations modulo their fixed outputs, and computes from that the paths of outputs and of `.drv` files.
+// Hashes derivations modulo their fixed outputs, and computes from these hashes the paths of outputs and of `.drv` files.
 import { EngineError } from "../base/errors.ts";
 import type { ByteString } from "../formats/byte-string.ts";
 import { byteStringOf, toBytes } from "../formats/byte-string.ts";
@@ -10,8 +10,8 @@ import type { Derivation, DerivationInput, DerivationOutput } from "./derivation
 import { printDerivation, printDerivationText } from "./print.ts";
 
 /**
- * A derivation's hash modulo fixed outputs (Nix: `DrvHash`). `known` are hashes that output paths follow from; with `deferred` something the
- * derivation needs is addressed by contents not known yet, so that input-addressed outputs have no paths before that is resolved.
+ * A derivation's hash modulo fixed outputs (Nix: `DrvHash`). Output paths follow from `known` hashes; `deferred` means that the derivation
+ * needs an output addressed by contents not known yet, so that input-addressed outputs have no paths until it is resolved.
  */
 export interface HashModulo {
   readonly type: "known" | "deferred";
@@ -25,8 +25,8 @@ export type InputHashes = (drvPath: StorePath) => HashModulo;
 const NO_DYNAMIC: ReadonlyMap<string, DerivationInput> = new Map();
 
 /**
- * The hash modulo of a derivation (Nix: `hashDerivationModulo`). With `maskOutputs` output paths and the variables named like outputs are blank,
- * which is what output paths are made from; as an input of others it is unmasked. Throws `DRV_MISSING_OUTPUT`.
+ * The hash modulo of a derivation (Nix: `hashDerivationModulo`). With `maskOutputs`, output paths and the variables named like outputs are blank:
+ * output paths follow from this masked hash. As an input of other derivations it is unmasked. Throws `DRV_MISSING_OUTPUT`.
  */
 export function hashDerivationModulo(
   derivation: Derivation,
@@ -58,7 +58,7 @@ export function hashDerivationModulo(
   return { type, outputs: new Map([...derivation.outputs.keys()].map((name) => [name, hash])) };
 }
 
-/** Gives the unmasked hashes modulo of derivations that `load` supplies, each computed once. Deep chains do not exhaust the stack. */
+/** Returns the unmasked hashes modulo of derivations that `load` supplies, each computed once. Deep chains do not exhaust the stack. */
 export function createInputHashes(load: (drvPath: StorePath) => Derivation): InputHashes {
   const done = new Map<StorePath, HashModulo>();
   const known: InputHashes = (drvPath) => done.get(drvPath)!;
@@ -73,7 +73,7 @@ export function createInputHashes(load: (drvPath: StorePath) => Derivation): Inp
     if (!done.has(root)) enter(root);
     while (stack.length > 0) {
       const { drvPath, derivation } = stack.at(-1)!;
-      // Fixed outputs hide what made them, so what they need need not be looked at.
+      // Fixed outputs hide their inputs, so there is no need to look at those.
       const needed = fixedHashes(derivation) === null ? [...derivation.inputDrvs.keys()] : [];
       const missing = needed.find((input) => !done.has(input));
       if (missing !== undefined) {
@@ -89,8 +89,8 @@ export function createInputHashes(load: (drvPath: StorePath) => Derivation): Inp
 }
 
 /**
- * The paths that follow from a derivation, null for outputs whose contents decide. Computed afresh: paths that stand in the derivation are
- * not believed.
+ * The paths that follow from a derivation; null for outputs whose contents decide. Always computed: the paths stated in the derivation
+ * are not trusted.
  */
 export function computeOutputPaths(derivation: Derivation, inputHashes: InputHashes): Map<string, StorePath | null> {
   let modulo: HashModulo | null = null;
@@ -116,7 +116,7 @@ export function computeOutputPaths(derivation: Derivation, inputHashes: InputHas
   return paths;
 }
 
-/** The derivation with output paths, and variables named like outputs, filled in where they follow from it (Nix: `fillInOutputPaths`). */
+/** The derivation with the output paths (and variables named like outputs) that follow from it filled in (Nix: `fillInOutputPaths`). */
 export function fillOutputPaths(derivation: Derivation, inputHashes: InputHashes): Derivation {
   const outputs = new Map<string, DerivationOutput>();
   const env = new Map<ByteString, ByteString>(derivation.env);
@@ -139,7 +139,7 @@ export function statedOutputPaths(derivation: Pick<Derivation, "outputs">): Map<
   return paths;
 }
 
-/** Outputs whose stated path is not the one that follows from the derivation; Nix refuses such a derivation. */
+/** Outputs whose stated path differs from the one that follows from the derivation; Nix refuses such a derivation. */
 export function wrongOutputPaths(
   derivation: Derivation,
   inputHashes: InputHashes,
@@ -153,17 +153,17 @@ export function wrongOutputPaths(
   return wrong;
 }
 
-/** The path of the `.drv` file: that of a text which refers to the input sources and input derivations. */
+/** The path of the `.drv` file: that of a text with the input sources and input derivations as references. */
 export function derivationStorePath(derivation: Derivation): StorePath {
   return derivationTextPath(derivation, printDerivation(derivation));
 }
 
-/** As {@link derivationStorePath}, of bytes that are printed already. */
+/** Like {@link derivationStorePath}, for bytes already printed. */
 export function derivationTextPath(derivation: Derivation, bytes: Uint8Array): StorePath {
   return makeTextPath(`${derivation.name}.drv`, hashBytes("sha256", bytes), derivationReferences(derivation));
 }
 
-/** What a `.drv` file refers to: input sources and input derivations, sorted. */
+/** The references of a `.drv` file: input sources and input derivations, sorted. */
 export function derivationReferences(derivation: Derivation): StorePath[] {
   return [...new Set([...derivation.inputSrcs, ...derivation.inputDrvs.keys()])].sort();
 }
@@ -178,7 +178,7 @@ export function fixedOutputPath(
   return contentAddressedPath(outputPathName(derivationName, outputName), { method: output.method, hash });
 }
 
-/** The id under which Nix records what an output turned out to be: `sha256:<hex>!<name>`, by the masked hash of the derivation. */
+/** The id under which Nix records the path of a realised output: `sha256:<hex>!<name>`, from the masked hash of the derivation. */
 export function realisationId(modulo: HashModulo, outputName: string): string {
   return `${printHash(outputHash(modulo, outputName), "hex", true)}!${outputName}`;
 }

@@ -3,15 +3,14 @@ import { EngineError, messageOf } from "../base/errors.ts";
 import { type ByteString, textOf } from "../formats/byte-string.ts";
 import type { BasicDerivation } from "./derivation.ts";
 
-/** A JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
 export interface JsonObject {
   readonly [key: string]: Json;
 }
 
-/** What an output may refer to, and how large it may be. References are store paths, placeholders or output names. */
+/** What an output may refer to, and its maximum size. References are store paths, placeholders or output names. */
 export interface OutputChecks {
-  /** Whether references to itself are left out of the checks, as it is without structured attributes. */
+  /** Whether the checks ignore self-references, as they do without structured attributes. */
   readonly ignoreSelfReferences: boolean;
   /** Bytes; null means no limit. */
   readonly maxSize: number | null;
@@ -23,7 +22,7 @@ export interface OutputChecks {
   readonly disallowedRequisites: readonly string[];
 }
 
-/** Checks for every output alike, or for each output by name (only structured attributes can say that). */
+/** Checks for all outputs alike, or per output name (only possible with structured attributes). */
 export type OutputChecksByOutput =
   | { readonly type: "same"; readonly checks: OutputChecks }
   | { readonly type: "each"; readonly checks: ReadonlyMap<string, OutputChecks> };
@@ -31,7 +30,7 @@ export type OutputChecksByOutput =
 /** Options of a derivation (Nix manual, advanced attributes; Nix 2.34 `DerivationOptions`). Lists are sorted and free of repetitions. */
 export interface DerivationOptions {
   /**
-   * Features a machine must have. Holds `ca-derivations` where contents decide the output paths, as Nix demands of machines.
+   * Features a machine must have. Includes `ca-derivations` when contents decide the output paths, as Nix demands of machines.
    */
   readonly requiredSystemFeatures: readonly string[];
   readonly preferLocalBuild: boolean;
@@ -46,7 +45,7 @@ export interface DerivationOptions {
   /** File name (or attribute name) → store paths or placeholders whose closures are described there. */
   readonly exportReferencesGraph: ReadonlyMap<string, readonly string[]>;
   readonly outputChecks: OutputChecksByOutput;
-  /** Outputs whose references are not to be looked for. */
+  /** Outputs that are not scanned for references. */
   readonly unsafeDiscardReferences: readonly string[];
   /** The structured attributes; null when the environment carries everything. */
   readonly structuredAttrs: JsonObject | null;
@@ -56,8 +55,8 @@ const STRUCTURED_ATTRS = "__json" as ByteString;
 const GRAPH_FILE_NAME = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
 
 /**
- * Reads the options of a derivation. Throws `DRV_BAD_STRUCTURED_ATTRS` when `__json` is no JSON object, and `DRV_BAD_OPTION` when an attribute has
- * another form than Nix reads; both name the derivation and the attribute.
+ * Reads the options of a derivation. Throws `DRV_BAD_STRUCTURED_ATTRS` when `__json` is not a JSON object, and `DRV_BAD_OPTION` when an attribute
+ * has a form that Nix does not accept; both name the derivation and the attribute.
  */
 export function parseDerivationOptions(
   derivation: Pick<BasicDerivation, "name" | "env" | "outputs">,
@@ -100,7 +99,7 @@ interface Attributes {
   size(name: string): number | null;
 }
 
-/** Attributes as variables: `1` is true, lists are separated by blanks. */
+/** Attributes as variables: `1` is true, blanks separate the words of lists. */
 class EnvironmentAttributes implements Attributes {
   readonly #env: ReadonlyMap<ByteString, ByteString>;
 
@@ -189,7 +188,7 @@ function parseStructuredAttrs(derivation: string, json: ByteString): JsonObject 
   );
 }
 
-/** Whether an output's path depends on what the build makes. */
+/** Whether an output's path depends on the contents that the build produces. */
 function contentsDecide(derivation: Pick<BasicDerivation, "outputs">): boolean {
   for (const output of derivation.outputs.values())
     if (output.type === "floating" || output.type === "impure") return true;
@@ -248,7 +247,7 @@ function environmentGraph(derivation: string, value: string): Map<string, readon
 
 function structuredGraph(derivation: string, value: Json | undefined): Map<string, readonly string[]> {
   const graph = new Map<string, readonly string[]>();
-  // Nix warns and goes on when this is no object.
+  // Nix warns and continues when this is not an object.
   if (value === undefined || !isObject(value)) return graph;
   for (const [name, paths] of Object.entries(value)) {
     const flat: string[] = [];

@@ -1,13 +1,13 @@
-// Puts things in an order in which what is needed comes before what needs it, or finds the circle that makes this impossible.
+// Puts things in an order in which each comes after everything it needs, or finds the cycle that makes this impossible.
 
-/** The order, or a cycle: each node of it needs the next, and the last needs the first. */
+/** The order, or a cycle: each node in it needs the next, and the last needs the first. */
 export type Order<K> =
   | { readonly type: "order"; readonly order: readonly K[] }
   | { readonly type: "cycle"; readonly cycle: readonly K[] };
 
 /**
- * Inputs before what needs them; needed things that are not among the nodes are left out. Takes time and memory in proportion to nodes and edges.
- * Among nodes that could come next, the given order is kept.
+ * Inputs before dependents; ignores inputs that are not among the nodes. Takes time and memory proportional to nodes and edges.
+ * Among nodes that could come next, keeps the given order.
  */
 export function orderByInputs<K>(nodes: Iterable<K>, inputsOf: (node: K) => Iterable<K>): Order<K> {
   const given = [...new Set(nodes)];
@@ -27,7 +27,7 @@ export function orderByInputs<K>(nodes: Iterable<K>, inputsOf: (node: K) => Iter
     : { type: "order", order: sorted.order.map((number) => given[number]!) };
 }
 
-/** Inputs before dependents, by a search in depth with its own stack, or the cycle that it runs into. */
+/** Inputs before dependents, by a depth-first search with its own stack, or the first cycle found. */
 function depthFirst(edges: readonly (readonly number[])[]): Order<number> {
   const order: number[] = [];
   /** 0 not seen, 1 on the stack, 2 done. */

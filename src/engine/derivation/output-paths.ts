@@ -1,4 +1,4 @@
-// Where outputs are: paths that derivations state, and those that only building or a realisation reveals.
+// Where outputs are: paths that derivations state, and those known only after a build or from a realisation.
 
 import { EngineError } from "../base/errors.ts";
 import type { StorePath } from "../formats/store-path.ts";
@@ -13,7 +13,7 @@ import {
 } from "./hash-modulo.ts";
 import { chainedLookup, needsResolving, resolveDerivation } from "./resolve.ts";
 
-/** Looks up and records what content-addressed outputs turned out to be (the KeepingStore of a run). */
+/** Looks up and records the paths of content-addressed outputs (the KeepingStore of a run). */
 export interface RealisationStore {
   queryRealisation(outputId: string): Promise<StorePath | null>;
   registerRealisation(outputId: string, path: StorePath): Promise<void>;
@@ -26,7 +26,7 @@ export interface ReadyDerivation {
   readonly derivation: BasicDerivation;
 }
 
-/** The outputs of a run's derivations as far as they are known. */
+/** The outputs of a run's derivations, as far as known. */
 export class Realisations {
   readonly #derivations: ReadonlyMap<StorePath, Derivation>;
   readonly #outputs = new Map<StorePath, Map<string, StorePath>>();
@@ -60,12 +60,12 @@ export class Realisations {
     return [...this.outputsOf(drvPath).values()];
   }
 
-  /** Notes what a build made. */
+  /** Records the outputs of a build. */
   learn(drvPath: StorePath, outputs: ReadonlyMap<string, StorePath>): void {
     this.#outputs.set(drvPath, new Map([...this.outputsOf(drvPath), ...outputs]));
   }
 
-  /** Asks the store what outputs that depend on contents turned out to be, before anything is built. */
+  /** Asks the store for the realisations of content-addressed outputs, before any build. */
   async load(store: RealisationStore): Promise<void> {
     for (const [drvPath, derivation] of this.#derivations) {
       for (const [name, output] of derivation.outputs) {
@@ -76,7 +76,7 @@ export class Realisations {
     }
   }
 
-  /** Records what the content-addressed outputs of a build turned out to be, so that the next run knows. */
+  /** Registers the realisations of a build's content-addressed outputs, so that the next run knows them. */
   async register(drvPath: StorePath, store: RealisationStore): Promise<void> {
     const derivation = this.#derivations.get(drvPath);
     if (derivation === undefined) return;
@@ -88,8 +88,8 @@ export class Realisations {
   }
 
   /**
-   * What is sent to a machine: input derivations replaced by the paths of their outputs.
-   * @throws EngineError `OUTPUT_UNKNOWN` when an input was not built yet
+   * What a machine receives: input derivations replaced by the paths of their outputs.
+   * @throws EngineError `OUTPUT_UNKNOWN` when an input has not been built yet
    */
   resolve(drvPath: StorePath, derivation: Derivation): ReadyDerivation {
     const resolution = resolveDerivation(

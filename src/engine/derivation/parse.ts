@@ -9,7 +9,7 @@ import type { Derivation, DerivationInput, DerivationOutput } from "./derivation
 import { fixedOutputPath } from "./hash-modulo.ts";
 import { sortedMap, sortedSet } from "./sorted.ts";
 
-/** Largest `.drv` file believed, in bytes. Big ones carry scripts or structured attributes of a few MiB. */
+/** Largest `.drv` file accepted, in bytes. Big ones carry scripts or structured attributes of a few MiB. */
 export const MAX_DERIVATION_SIZE = 256 * 1024 * 1024;
 
 /** Deepest nesting of dynamic dependencies. */
@@ -20,7 +20,7 @@ const NO_DYNAMIC: ReadonlyMap<string, DerivationInput> = new Map();
 
 /**
  * Reads the bytes of a `.drv` file, `Derive(…)` or `DrvWithVersion("xp-dyn-drv",…)` (Nix manual, derivation ATerm format). `name` is the
- * derivation's, without `.drv`. What Nix would sort when it reads is sorted; repeated outputs, inputs and variables are errors.
+ * derivation's name, without `.drv`. What Nix would sort on reading is sorted; repeated outputs, inputs and variables are errors.
  * Throws `ATERM_MALFORMED` with byte offset, what was expected and what was found.
  */
 export function parseDerivation(bytes: Uint8Array, name: string): Derivation {
@@ -60,7 +60,7 @@ export function parseDerivation(bytes: Uint8Array, name: string): Derivation {
   };
 }
 
-/** The opening; true when dynamic dependencies may be written. */
+/** The opening; true when dynamic dependencies are allowed. */
 function parseHead(reader: AtermReader): boolean {
   if (reader.accept("Derive(")) return false;
   if (!reader.accept("DrvWithVersion(")) throw reader.fail("'Derive(' or 'DrvWithVersion('");
@@ -91,7 +91,7 @@ function parseOutput(reader: AtermReader, outputs: Map<string, DerivationOutput>
   }
 }
 
-/** A fixed output's path follows from its hash (Nix computes it anew, and refuses others: derivations.cc, `checkInvariants`). */
+/** A fixed output's path follows from its hash (Nix computes it too, and refuses any other: derivations.cc, `checkInvariants`). */
 function refuseForeignPath(name: string, output: string, made: DerivationOutput): void {
   if (made.type !== "fixed") return;
   const expected = fixedOutputPath(name, output, made);
@@ -105,8 +105,8 @@ function refuseForeignPath(name: string, output: string, made: DerivationOutput)
 }
 
 /**
- * The output that path, `[r:|text:|git:]algorithm` and hash (or `impure`) say, as `.drv` files and the wire protocols write it.
- * Throws `DRV_BAD_OUTPUT` or the error of the part that is wrong.
+ * The output for a path, `[r:|text:|git:]algorithm` and hash (or `impure`), as `.drv` files and the wire protocols write them.
+ * Throws `DRV_BAD_OUTPUT`, or the error of the malformed part.
  */
 export function outputFromTriple(path: string, address: string, hash: string): DerivationOutput {
   if (address === "") {

@@ -1,11 +1,11 @@
-// Placeholders: what stands in a derivation for an output path that is not known yet.
+// Placeholders: text in a derivation that stands for an output path not known yet.
 import { type ByteString, byteStringOf } from "../formats/byte-string.ts";
 import { hashBytes } from "../formats/hash.ts";
 import { foldDigest, outputPathName } from "../formats/make-store-path.ts";
 import { encodeNix32 } from "../formats/nix32.ts";
 import { derivationNameOf, hashPartOf, type StorePath } from "../formats/store-path.ts";
 
-/** A store path, or one output of a derivation that is such a path itself (Nix: `SingleDerivedPath`). */
+/** A store path, or one output of a derivation that is itself such a path (Nix: `SingleDerivedPath`). */
 export type SingleDerivingPath = StorePath | { readonly drvPath: SingleDerivingPath; readonly output: string };
 
 /** Stands for an output of the derivation itself (Nix: `hashPlaceholder`, `builtins.placeholder`). */

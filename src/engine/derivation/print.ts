@@ -1,26 +1,26 @@
-// Writes `.drv` files: Derivation → ATerm bytes, as Nix writes them to the byte.
+// Writes `.drv` files: Derivation → ATerm bytes, byte for byte as Nix writes them.
 import { printPlainStrings, printString } from "../formats/aterm.ts";
 import { type ByteString, toBytes } from "../formats/byte-string.ts";
 import { printMethodAlgorithm } from "../formats/content-address.ts";
 import type { Derivation, DerivationInput, DerivationOutput } from "./derivation.ts";
 import { sortedMap, sortedSet } from "./sorted.ts";
 
-/** What hashing changes about the text (Nix: `Derivation::unparse`). */
+/** How the text for hashing differs (Nix: `Derivation::unparse`). */
 export interface PrintOptions {
   /** Leaves output paths and the variables named like outputs blank. */
   readonly maskOutputs: boolean;
-  /** Stands for the input derivations: hash in hex → its outputs; null prints their paths. */
+  /** Replaces the input derivations: hash in hex → its outputs; null prints their paths. */
   readonly inputs: ReadonlyMap<string, DerivationInput> | null;
 }
 
 const AS_IT_IS: PrintOptions = { maskOutputs: false, inputs: null };
 
-/** The bytes of the `.drv` file. What Nix sorts is sorted. The versioned form is used only where dynamic dependencies need it. */
+/** The bytes of the `.drv` file. What Nix sorts is sorted. The versioned form is used only for dynamic dependencies. */
 export function printDerivation(derivation: Derivation): Uint8Array {
   return toBytes(printDerivationText(derivation, AS_IT_IS));
 }
 
-/** The text of the `.drv` file, or of the variants of it that are hashed. */
+/** The text of the `.drv` file, or of one of its variants for hashing. */
 export function printDerivationText(derivation: Derivation, options: PrintOptions): ByteString {
   const { maskOutputs } = options;
   const inputs: ReadonlyMap<string, DerivationInput> = sortedMap(options.inputs ?? derivation.inputDrvs);

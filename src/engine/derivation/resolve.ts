@@ -1,4 +1,4 @@
-// Resolves derivations: input derivations become the paths of their outputs, placeholders are replaced by those paths.
+// Resolves derivations: replaces input derivations by the paths of their outputs, and placeholders by those paths.
 import { EngineError } from "../base/errors.ts";
 import { type ByteString, byteStringOf } from "../formats/byte-string.ts";
 import type { StorePath } from "../formats/store-path.ts";
@@ -8,7 +8,7 @@ import type { SingleDerivingPath } from "./placeholders.ts";
 import { downstreamPlaceholder } from "./placeholders.ts";
 import { sortedSet } from "./sorted.ts";
 
-/** The path of an output as far as it is known, else null. */
+/** The path of an output if known, else null. */
 export type OutputLookup = (drvPath: SingleDerivingPath, outputName: string) => StorePath | null;
 
 /** A derivation ready to be sent to a builder, or the first output whose path is still missing. */
@@ -16,7 +16,7 @@ export type Resolution =
   | { readonly type: "resolved"; readonly derivation: BasicDerivation }
   | { readonly type: "missing"; readonly drvPath: SingleDerivingPath; readonly outputName: string };
 
-/** Looks up chains of outputs in one table: `outputsOf` knows a derivation's outputs by its store path. */
+/** Looks up chains of outputs in one table: `outputsOf` returns a derivation's outputs by its store path. */
 export function chainedLookup(
   outputsOf: (drvPath: StorePath) => ReadonlyMap<string, StorePath | null> | null,
 ): OutputLookup {
@@ -28,8 +28,8 @@ export function chainedLookup(
 }
 
 /**
- * Replaces the input derivations by the paths of the used outputs, the placeholders of those outputs by their paths, and gives deferred outputs
- * the paths that follow then (Nix: `Derivation::tryResolve`).
+ * Replaces the input derivations by the paths of the used outputs, replaces the placeholders of those outputs, and gives deferred outputs
+ * the paths that then follow (Nix: `Derivation::tryResolve`).
  */
 export function resolveDerivation(derivation: Derivation, lookup: OutputLookup): Resolution {
   const rewrites = new Map<ByteString, ByteString>();
@@ -47,7 +47,7 @@ export function resolveDerivation(derivation: Derivation, lookup: OutputLookup):
   return { type: "resolved", derivation: resolved };
 }
 
-/** Whether a derivation must be resolved before it can be built: something it needs has no path before it is built (Nix: `shouldResolve`). */
+/** Whether a derivation must be resolved before it can be built: one of its inputs has no path until built (Nix: `shouldResolve`). */
 export function needsResolving(derivation: Derivation): boolean {
   if (derivation.inputDrvs.size === 0) return false;
   for (const output of derivation.outputs.values()) {

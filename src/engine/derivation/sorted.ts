@@ -1,6 +1,6 @@
-// Bytewise order of names and paths, kept at no cost where it is already there.
+// Bytewise order of names and paths; costs nothing when they are already sorted.
 
-/** The map itself when its keys are sorted, else a sorted copy. Keys are ASCII or byte strings, so code units compare as bytes do. */
+/** The map itself when its keys are sorted, else a sorted copy. Keys are ASCII or byte strings, so comparing code units compares bytes. */
 export function sortedMap<K extends string, V>(map: ReadonlyMap<K, V>): ReadonlyMap<K, V> {
   if (isSorted(map.keys())) return map;
   return new Map([...map.keys()].sort().map((key) => [key, map.get(key)!]));
