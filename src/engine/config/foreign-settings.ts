@@ -1,6 +1,6 @@
-// Settings of Nix that mean nothing to this program and are therefore accepted without a word.
+// Settings of Nix that mean nothing to this program and are therefore accepted silently.
 
-/** Names of Nix's settings (manual, nix.conf; releases 2.8 to 2.36, with their old names) that are not in our table. */
+/** Names of Nix settings (manual, nix.conf; releases 2.8 to 2.36, with their old names) that are not in our table. */
 const FOREIGN_SETTINGS: ReadonlySet<string> = new Set(
   `
   abort-on-warn accept-flake-config access-tokens allow-dirty allow-dirty-locks allow-import-from-derivation
@@ -25,7 +25,7 @@ const FOREIGN_SETTINGS: ReadonlySet<string> = new Set(
     .filter((name) => name !== ""),
 );
 
-/** Whether the name (with or without `extra-`) is a setting of Nix that does not concern this program. */
+/** Whether the name (with or without `extra-`) is a Nix setting that does not concern this program. */
 export function isForeignSetting(name: string): boolean {
   return FOREIGN_SETTINGS.has(name) || (name.startsWith("extra-") && FOREIGN_SETTINGS.has(name.slice("extra-".length)));
 }

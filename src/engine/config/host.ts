@@ -1,12 +1,12 @@
-// What kind of machine this is, in Nix's words: its system type, the further ones it can run, and its features.
+// What kind of machine this is, in Nix's words: its system type, the other systems it can run, and its features.
 
-/** What is known of the machine before anything is decided. */
+/** The facts about the machine that everything here follows from. */
 export interface HostFacts {
   /** `process.platform`. */
   readonly platform: string;
   /** `process.arch`. */
   readonly arch: string;
-  /** Flags of the first processor; empty where the system does not tell. */
+  /** Flags of the first processor; empty when the system does not report them. */
   readonly cpuFlags: ReadonlySet<string>;
   /** Whether the user may use /dev/kvm. */
   readonly hasKvm: boolean;
@@ -30,7 +30,7 @@ export function systemOf({ platform, arch }: HostFacts): string {
   return `${CPU_NAMES[arch] ?? arch}-${platform}`;
 }
 
-/** Flags each level of x86-64 adds (x86-64 psABI), as Linux names them. */
+/** Flags that each level of x86-64 adds (x86-64 psABI), as Linux names them. */
 const X86_LEVELS: readonly (readonly string[])[] = [
   ["cmov", "cx8", "fpu", "fxsr", "mmx", "syscall", "sse2"],
   ["cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"],
@@ -38,7 +38,7 @@ const X86_LEVELS: readonly (readonly string[])[] = [
   ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"],
 ];
 
-/** Default of `extra-platforms`, as Nix computes it: 32 bits and the levels of x86-64 the processor reaches. */
+/** Default of `extra-platforms`, as Nix computes it: 32 bits and the x86-64 levels the processor supports. */
 export function extraPlatformsOf(host: HostFacts): string[] {
   if (systemOf(host) !== "x86_64-linux") return [];
   const platforms = ["i686-linux"];

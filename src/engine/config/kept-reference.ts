@@ -1,4 +1,4 @@
-// A store reference as it may be kept in a file: passwords and tokens left out, and found again in what is configured today.
+// A store reference as it may be kept in a file: without passwords and tokens, which are looked up again in the current configuration.
 import {
   parseStoreReference,
   printStoreReference,
@@ -9,13 +9,13 @@ import {
 /** A reference without its secrets. */
 export interface KeptReference {
   readonly text: string;
-  /** Something was left out: the text alone does not lead to the store. */
+  /** Something was left out: the text alone does not identify the store. */
   readonly isPartial: boolean;
 }
 
 /**
- * The reference without user and password of its address, and without parameters that are not Nix's (a token). Directories become absolute. What is no
- * reference is kept up to the `?`, without what stands before an `@`.
+ * The reference without user and password of its address, and without parameters that are not Nix's (such as a token). Directories become absolute.
+ * Text that is not a reference is kept up to the `?`, without what comes before an `@`.
  */
 export function keptReference(text: string, context: ReferenceContext): KeptReference {
   try {
@@ -29,7 +29,7 @@ export function keptReference(text: string, context: ReferenceContext): KeptRefe
   }
 }
 
-/** The first of `candidates` that is the same store as a kept reference; the reference itself where it lacks nothing. Null: only the user knows it. */
+/** The first of `candidates` for the same store as a kept reference; the reference itself when it is complete. Null: only the user knows it. */
 export function wholeReference(
   kept: KeptReference,
   candidates: readonly string[],

@@ -1,4 +1,4 @@
-// Loads the configuration: the only place of this room that reads files and the environment.
+// Loads the configuration: the only place in this folder that reads files and the environment.
 import { accessSync, closeSync, constants, openSync, readSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
 import { messageOf } from "../base/errors.ts";
@@ -14,10 +14,10 @@ import { configPlaces, nonEmpty, readSources, relativeDirectories } from "./nix-
 import type { Surroundings } from "./settings.ts";
 import type { ReferenceContext } from "./store-reference.ts";
 
-/** Most bytes of a configuration file; more is not a configuration. */
+/** Maximum size of a configuration file in bytes; nothing larger is a configuration. */
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
 
-/** The world as the configuration sees it. */
+/** What loading the configuration depends on. */
 export interface ConfigWorld {
   readonly environment: Environment;
   readonly host: HostFacts;
@@ -25,7 +25,6 @@ export interface ConfigWorld {
   readonly readFile: ReadFile;
 }
 
-/** The whole configuration. */
 export interface LoadedConfig extends MergedSettings {
   /** What relative store references are resolved against. */
   readonly context: ReferenceContext;
@@ -55,7 +54,7 @@ export function loadConfig(overrides: ReadonlyMap<string, string>, world: Config
   };
 }
 
-/** The machines of the `builders` setting, with the files it includes, and everything that is wrong with them. */
+/** The machines of the `builders` setting, including `@file` lists, and all problems with them. */
 export function loadMachines(
   config: LoadedConfig,
   world: Pick<ConfigWorld, "readFile"> = systemWorld(),
@@ -115,14 +114,14 @@ function systemHost(): HostFacts {
   };
 }
 
-/** `HOME`, and where that is no absolute path the account's own. */
+/** `HOME`, or the account's home directory when `HOME` is not an absolute path. */
 function homeDirectory(): string {
   const home = homedir();
   if (home.startsWith("/")) return home;
   try {
     return userInfo().homedir;
   } catch {
-    // An account that is in no list of accounts.
+    // The account is not in the user database.
     return "/";
   }
 }

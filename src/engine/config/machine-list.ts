@@ -1,4 +1,4 @@
-// The machines grammar: the text of `builders` to machines, with every bad entry named and none hiding another.
+// The machine list grammar: parses the text of `builders`, reporting every bad entry so that none hides another.
 import { posix } from "node:path";
 import { EngineError } from "../base/errors.ts";
 import { withoutPassword } from "../base/without-password.ts";
@@ -9,16 +9,16 @@ import type { ReferenceContext } from "./store-reference.ts";
 import { parseStoreReference } from "./store-reference.ts";
 import { splitWords } from "./value-kinds.ts";
 
-/** What reading a file gave. */
+/** The result of reading a file. */
 export type FileRead =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "missing" }
   | { readonly type: "unreadable"; readonly reason: string };
 
-/** Reads a file named by a list or a configuration; never throws. */
+/** Reads a file that a list or a configuration names; never throws. */
 export type ReadFile = (path: string) => FileRead;
 
-/** What is wrong in a list. An `error` drops that entry only; a `warning` drops nothing. */
+/** A problem in a list. An `error` drops that entry only; a `warning` drops nothing. */
 export interface MachinesProblem {
   readonly severity: "error" | "warning";
   readonly where: Where;
@@ -31,7 +31,7 @@ export interface MachinesResult {
 }
 
 export interface MachinesContext extends ReferenceContext {
-  /** Systems of a machine that names none. */
+  /** Systems of a machine whose entry names none. */
   readonly defaultSystem: string;
   readonly readFile: ReadFile;
 }
@@ -51,11 +51,11 @@ const FIELD_NAMES = [
 const MAX_DEPTH = 16;
 
 /**
- * Parses a list of machines (Nix manual, Remote Builds; `machines.cc`). `origin` names where the text stands: `--builders`, a nix.conf, a file.
+ * Parses a list of machines (Nix manual, Remote Builds; `machines.cc`). `origin` is the source of the text: `--builders`, a nix.conf, a file.
  *
- * Comments follow Nix 2.29 and newer: `#` ends the line, whatever comes behind it. Nix 2.28 and older split at `;` first, so that to them
- * `mac # fast ; beastie` is two machines, and they see `@` only at the very start of an entry. A missing `@file` is an empty one; a file that
- * includes itself, however deep, is a problem and read once.
+ * Comments follow Nix 2.29 and newer: `#` starts a comment up to the end of the line. Nix 2.28 and older split at `;` first, so that they read
+ * `mac # fast ; beastie` as two machines, and they recognise `@` only at the very start of an entry. A missing `@file` is an empty one; a file
+ * that includes itself, directly or not, is a problem and read once.
  */
 export function parseMachines(text: string, origin: Where, context: MachinesContext): MachinesResult {
   const machines: Machine[] = [];
@@ -184,7 +184,7 @@ function parseEntry(fields: readonly string[], where: Where, context: MachinesCo
   };
 }
 
-/** Nix hands such an entry to its build hook, which opens that store on this machine. Here this machine builds without an entry. */
+/** Nix passes such an entry to its build hook, which opens that store on this machine. Here this machine builds without an entry. */
 function notSsh(uri: string, where: Where): EngineError {
   return machinesError(
     "MACHINE_NOT_SSH",
@@ -205,7 +205,7 @@ function parseUri(uri: string, extra: ReadonlyMap<string, string>, context: Refe
   }
 }
 
-/** `ssh://` may be left out: it stands before everything that is no URI, no path and no special word (Nix, `machines.cc`). */
+/** `ssh://` is optional: it is added to everything that is not a URI, a path or a special word (Nix, `machines.cc`). */
 export function completeUri(uri: string): string {
   const isComplete = uri.includes("/") || /^(auto|daemon|local)?(\?|$)/.test(uri);
   return isComplete ? uri : `ssh://${uri}`;

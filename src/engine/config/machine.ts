@@ -5,10 +5,10 @@ import { printDestination } from "./store-reference.ts";
 
 /** One machine (Nix manual, Remote Builds). */
 export interface Machine {
-  /** Key and host key of the list are among its parameters, and so are all its features, as `system-features`. */
+  /** Its parameters include the list's key and host key, and all features, as `system-features`. */
   readonly store: SshReference;
   readonly systems: ReadonlySet<string>;
-  /** Builds at once; 0 keeps the machine in the list but gives it nothing. */
+  /** Parallel builds; 0 keeps the machine in the list but gives it none. */
   readonly maxJobs: number;
   /** Above 0; 1 unless given. */
   readonly speedFactor: number;
@@ -18,12 +18,12 @@ export interface Machine {
   readonly where: Where;
 }
 
-/** What the machine is called on screen and in requests: `nix@mac`. */
+/** The machine's name on screen and in requests: `nix@mac`. */
 export function machineName(machine: Machine): string {
   return printDestination(machine.store.destination);
 }
 
-/** A name for each machine, in order; a name that occurs again gets `#2`, `#3`… so that all are different. `taken` holds names not to use. */
+/** A name for each machine, in order; repeated names get `#2`, `#3`… so that all are different. `taken` holds names not to use. */
 export function machineNames(machines: readonly Machine[], taken: Iterable<string> = []): string[] {
   const used = new Set(taken);
   return machines.map((machine) => {

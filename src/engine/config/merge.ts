@@ -1,4 +1,4 @@
-// Precedence: turns settings from files, environment and command line, in the order they count, into one typed value.
+// Precedence: merges settings from files, environment and command line, in order of precedence, into one typed value.
 import { EngineError } from "../base/errors.ts";
 import { isForeignSetting } from "./foreign-settings.ts";
 import type { NixConfSetting, Where } from "./nix-conf.ts";
@@ -6,10 +6,10 @@ import { printWhere } from "./nix-conf.ts";
 import type { Settings, Surroundings } from "./settings.ts";
 import { findSetting, SETTING_ROWS, settingKey } from "./settings.ts";
 
-/** The `file` of settings that were given as flags. */
+/** The `file` of settings given as flags. */
 export const COMMAND_LINE = "command line";
 
-/** What the settings of a source count as. Those of a user, unlike those of the machine, are sent on to stores (as Nix does). */
+/** Whose settings a source holds. Those of the user, unlike those of the machine, are forwarded to stores (as in Nix). */
 export type SourceLevel = "machine" | "user";
 
 /** One source of settings with its includes read: a file, `NIX_CONFIG`, or the command line. */
@@ -18,25 +18,24 @@ export interface SettingSource {
   readonly settings: readonly NixConfSetting[];
 }
 
-/** The merged settings and where they come from. */
 export interface MergedSettings {
   readonly settings: Settings;
-  /** Where each setting that is not at its default was set (last), by canonical name. */
+  /** Where each setting that differs from its default was last set, by canonical name. */
   readonly origins: ReadonlyMap<string, Where>;
-  /** Canonical name → printed value of what the user (not the machine's nix.conf) set. */
+  /** Canonical name → printed value of the settings that the user (not the machine's nix.conf) set. */
   readonly userSettings: ReadonlyMap<string, string>;
-  /** Settings of Nix that mean nothing to this program, as the user set them: name (with `extra-`) → text. */
+  /** Nix settings that mean nothing to this program, as the user set them: name (with `extra-`) → text. */
   readonly foreignSettings: ReadonlyMap<string, string>;
   /** In Nix's words: `unknown setting 'x'`. */
   readonly warnings: readonly string[];
 }
 
-/** Experimental features that a machine offers to builds, by default, where they are on (manual, `system-features`). */
+/** Experimental features that, when enabled, a machine also offers to builds by default (manual, `system-features`). */
 const IMPLIED_FEATURES = ["ca-derivations", "recursive-nix"];
 
 /**
- * Merges sources given in rising precedence: the machine's nix.conf, the user's files, NIX_CONFIG, the command line. `extra-NAME` appends to what
- * came before it; any other assignment replaces it.
+ * Merges sources given in rising precedence: the machine's nix.conf, the user's files, NIX_CONFIG, the command line. `extra-NAME` appends to the
+ * earlier value; any other assignment replaces it.
  * @throws EngineError `CONFIG_BAD_VALUE` naming where the setting stands, what was found and what was expected.
  */
 export function mergeSettings(sources: readonly SettingSource[], surroundings: Surroundings): MergedSettings {

@@ -1,4 +1,4 @@
-// Which nix.conf files count, in which order, and how their includes are followed; the reading itself is handed in.
+// Which nix.conf files apply, in which order, and how their includes are followed; the caller supplies the function that reads them.
 import { posix } from "node:path";
 import { EngineError } from "../base/errors.ts";
 import type { FileRead, ReadFile } from "./machine-list.ts";
@@ -9,16 +9,16 @@ import { parseNixConf, printWhere } from "./nix-conf.ts";
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A variable that is set and not empty. */
+/** A variable if it is set and not empty. */
 export function nonEmpty(environment: Environment, name: string): string | null {
   const value = environment[name];
   return value === undefined || value === "" ? null : value;
 }
 
-/** Where configuration, data and state of the user and of the machine lie. */
+/** Where the user's and the machine's configuration, data and state lie. */
 export interface ConfigPlaces {
   readonly confDir: string;
-  /** The user's files, the one that counts most first. */
+  /** The user's files, highest precedence first. */
   readonly userFiles: readonly string[];
   readonly configHome: string;
   readonly dataHome: string;
@@ -29,7 +29,7 @@ export interface ConfigPlaces {
 /** The directories of the XDG base directory specification, each of which must be absolute. */
 const XDG = ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"] as const;
 
-/** What the environment has that is of no use: a relative directory would be made wherever the program happens to be started. */
+/** Variables of no use: a relative directory would be created wherever the program happens to be started. */
 export function relativeDirectories(environment: Environment): string[] {
   return ["HOME", ...XDG].flatMap((name) => {
     const value = nonEmpty(environment, name);
@@ -63,9 +63,9 @@ export function configPlaces(environment: Environment, home: string): ConfigPlac
 }
 
 /**
- * All sources but the command line, in rising precedence: the machine's nix.conf, the user's files (the first named counts most), the file for this
- * program alone (`tsbuild-top/nix.conf` beside the user's `nix/`, so that Nix does not warn of settings it does not know), `NIX_CONFIG`.
- * A file that is missing is an empty one; one that cannot be read is a warning.
+ * All sources except the command line, in rising precedence: the machine's nix.conf, the user's files (the first one listed wins), the file for
+ * this program alone (`tsbuild-top/nix.conf` beside the user's `nix/`, so that Nix does not warn about settings it does not know), `NIX_CONFIG`.
+ * A missing file counts as empty; an unreadable one is a warning.
  * @throws EngineError `CONFIG_SYNTAX`, `CONFIG_INCLUDE_NOT_FOUND`, `CONFIG_INCLUDE_LOOP`
  */
 export function readSources(
@@ -109,7 +109,7 @@ export function readSources(
           hint: "write '!include' if the file may be missing",
         });
       case "unreadable":
-        // `!include` is how secrets are kept from other users: not being allowed to read them is normal.
+        // `!include` keeps secrets from other users: being unable to read them is normal.
         if (!optional) warnings.push(`${where}: cannot read '${path}', its settings are ignored: ${read.reason}`);
         return [];
     }

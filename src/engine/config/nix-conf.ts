@@ -1,8 +1,8 @@
-// The grammar of nix.conf: one text to entries that keep the file and line they stand in; includes are left to the reader.
+// The grammar of nix.conf: parses one text into entries with their file and line; the caller follows includes.
 import { EngineError } from "../base/errors.ts";
 import { splitWords } from "./value-kinds.ts";
 
-/** Where something is written: a file (or `NIX_CONFIG`, `--builders`…) and its line, counted from 1. */
+/** Where something is written: a file (or `NIX_CONFIG`, `--builders`…) and a line, counted from 1. */
 export interface Where {
   readonly file: string;
   readonly line: number;
@@ -13,7 +13,7 @@ export function printWhere(where: Where): string {
   return `${where.file}:${where.line}`;
 }
 
-/** A text without the byte order mark that editors of other systems begin a file with. */
+/** A text without the byte order mark that some editors put at the start of a file. */
 export function withoutMark(text: string): string {
   return text.replace(/^\ufeff/, "");
 }
@@ -21,7 +21,7 @@ export function withoutMark(text: string): string {
 /** One directive of a nix.conf. */
 export type NixConfEntry =
   | { readonly type: "setting"; readonly name: string; readonly value: string; readonly where: Where }
-  /** `include` (the file must exist) or `!include` (it need not). The path is as written, relative to the file's directory. */
+  /** `include` (the file must exist) or `!include` (it may be missing). The path is as written, relative to the file's directory. */
   | { readonly type: "include"; readonly path: string; readonly optional: boolean; readonly where: Where };
 
 /** An entry after its includes have been read. */
@@ -29,7 +29,7 @@ export type NixConfSetting = Extract<NixConfEntry, { type: "setting" }>;
 
 /**
  * Parses a nix.conf (Nix manual, nix.conf; `applyConfig` of Nix): `#` starts a comment anywhere, `name = value` needs blanks around
- * the `=`, words of the value are joined by one blank. A value ends with its line.
+ * the `=`, and the words of the value are joined by single blanks. A value ends with its line.
  * @throws EngineError `CONFIG_SYNTAX` naming file and line.
  */
 export function parseNixConf(text: string, file: string): NixConfEntry[] {

@@ -36,7 +36,7 @@ export interface SettingRow<T> {
   readonly defaultValue: (surroundings: Surroundings) => T;
   /** One or two sentences for the documentation and `--help`. */
   readonly doc: string;
-  /** Older names that mean the same. */
+  /** Older names with the same meaning. */
   readonly aliases: readonly string[];
   /** `nix`: a setting of Nix, same name and meaning. `own`: known to this program only. */
   readonly origin: "nix" | "own";
@@ -269,7 +269,7 @@ type CamelCase<Name extends string> = Name extends `${infer First}-${infer Rest}
   ? `${First}${Capitalize<CamelCase<Rest>>}`
   : Name;
 
-/** Name of a setting as written in files and on the command line. */
+/** A setting's name, as written in files and on the command line. */
 export type SettingName = keyof Table;
 
 /** The values, by name in camel case: `settings.maxJobs`, `settings.buildersUseSubstitutes`. Times are seconds, sizes bytes. */
@@ -282,7 +282,7 @@ export function settingKey(name: string): string {
   return name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Rows by name, for code that goes through all of them. */
+/** Rows by name, for code that iterates over all of them. */
 export const SETTING_ROWS: ReadonlyMap<string, SettingRow<unknown>> = new Map(
   Object.entries(SETTINGS) as [string, SettingRow<unknown>][],
 );

@@ -1,7 +1,7 @@
-// Splits one text into words the way a POSIX shell would, without expanding anything.
+// Splits a text into words as a POSIX shell would, without expanding anything.
 
 /**
- * Words of a text with `'…'`, `"…"` and backslashes taken as a shell takes them (Nix: `shellSplitString`); null when a quote is not closed.
+ * Words of a text with `'…'`, `"…"` and backslashes read as in a shell (Nix: `shellSplitString`); null when a quote is not closed.
  */
 export function shellSplit(text: string): string[] | null {
   const words: string[] = [];

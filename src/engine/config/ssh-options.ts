@@ -1,4 +1,4 @@
-// Reads NIX_SSHOPTS: the options of the ssh program this program honours, and the names of those it does not.
+// Reads NIX_SSHOPTS: the ssh options this program honours, and the names of those it does not.
 import { EngineError } from "../base/errors.ts";
 import { shellSplit } from "./shell-split.ts";
 
@@ -7,22 +7,22 @@ export interface SshOptions {
   readonly user: string | null;
   readonly port: number | null;
   readonly identityFiles: readonly string[];
-  /** `-F`; null: the user's own. */
+  /** `-F`; null: the user's default file. */
   readonly configFile: string | null;
   /** `-J`, as written: `[user@]host[:port]`, separated by commas. */
   readonly proxyJump: string | null;
-  /** `-o` settings of ssh_config by lower-case keyword; the first value given counts, as in ssh. */
+  /** `-o` settings of ssh_config by lower-case keyword; the first value given wins, as in ssh. */
   readonly settings: ReadonlyMap<string, string>;
 }
 
 export interface ParsedSshOptions {
   readonly options: SshOptions;
-  /** The words to hand to OpenSSH's own programs (`ssh -G`). */
+  /** The words to pass to OpenSSH's own programs (`ssh -G`). */
   readonly words: readonly string[];
   readonly warnings: readonly string[];
 }
 
-/** Keywords of ssh_config(5) that are honoured, by this program or by OpenSSH's client, to which machines are then left. */
+/** Keywords of ssh_config(5) honoured by this program, or by OpenSSH's client, which then connects to the machine. */
 export const HONOURED_KEYWORDS: ReadonlySet<string> = new Set([
   "addressfamily",
   "batchmode",
@@ -67,7 +67,7 @@ export const HONOURED_KEYWORDS: ReadonlySet<string> = new Set([
   "userknownhostsfile",
 ]);
 
-/** Keywords that change nothing here: there is no terminal, no forwarding and no shared master connection to set up. */
+/** Keywords with no effect here: there is no terminal, no forwarding and no shared master connection to set up. */
 const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   "checkhostip",
   "clearallforwardings",
@@ -82,7 +82,7 @@ const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   "updatehostkeys",
 ]);
 
-/** Flags of ssh(1) with an argument, and the keyword each stands for; null: not honoured. */
+/** Flags of ssh(1) with an argument, and the equivalent keyword; null: not honoured. */
 const FLAGS_WITH_ARGUMENT: ReadonlyMap<string, string | null> = new Map([
   ["p", "port"],
   ["l", "user"],
@@ -98,11 +98,11 @@ const FLAGS_WITH_ARGUMENT: ReadonlyMap<string, string | null> = new Map([
   ..."DEeLOQRSWw".split("").map((flag) => [flag, null] as const),
 ]);
 
-/** Flags without an argument that change nothing here. */
+/** Flags without an argument that have no effect here. */
 const IDLE_FLAGS = new Set("TtxXYaAknqvNn".split(""));
 
 /**
- * Parses NIX_SSHOPTS: split like a shell does (Nix 2.26 and newer; older Nix splits at blanks, which is the same unless quotes are used).
+ * Parses NIX_SSHOPTS: split like a shell does (Nix 2.26 and newer; older Nix splits at blanks, which differs only for quotes).
  * @throws EngineError `SSH_OPTIONS_MALFORMED` for an unbalanced quote, a missing argument or a bad port.
  */
 export function parseSshOptions(text: string): ParsedSshOptions {
@@ -164,7 +164,7 @@ export function parseSshOptions(text: string): ParsedSshOptions {
   return { options, words, warnings };
 }
 
-/** `Key=Value`, `Key Value` or `Key = "Value"`, as ssh_config(5) allows behind `-o`. */
+/** `Key=Value`, `Key Value` or `Key = "Value"`, as ssh_config(5) allows after `-o`. */
 function splitAssignment(argument: string, text: string): [keyword: string, value: string] {
   const match = /^\s*([A-Za-z0-9]+)\s*[=\s]\s*(.*?)\s*$/s.exec(argument);
   if (match === null) throw malformed(text, `'KEYWORD=VALUE' behind '-o', not '${argument}'`);

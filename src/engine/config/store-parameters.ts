@@ -1,4 +1,4 @@
-// The parameters a store reference may carry after `?`: one table per kind of store, read and printed by the same rows.
+// The parameters of a store reference (after `?`): one table per kind of store; the same rows read and print them.
 import type { ValueKind, ValueOf } from "./value-kinds.ts";
 import { bool, count, integer, list, nullable, optionalPath, optionalText, set } from "./value-kinds.ts";
 
@@ -11,7 +11,7 @@ function row<T>(kind: ValueKind<T>, defaultValue: NoInfer<T>): ParameterRow<T> {
   return { kind, defaultValue };
 }
 
-/** Every store has these (Nix manual, store types). A null priority is the store's own. */
+/** Every store has these (Nix manual, store types). A null priority means the store's own. */
 const COMMON = {
   priority: row(nullable(integer), null),
   "want-mass-query": row(nullable(bool), null),
@@ -34,7 +34,7 @@ const SSH = {
   "base64-ssh-public-host-key": row(optionalText, null),
   /** Program and arguments; empty: `nix-daemon` or `nix-store`, by protocol. */
   "remote-program": row(list, []),
-  /** Given to the remote program as `--store`. */
+  /** Passed to the remote program as `--store`. */
   "remote-store": row(optionalText, null),
   compress: row(bool, false),
 };
@@ -58,9 +58,9 @@ const CACHE = {
   "parallel-compression": row(bool, false),
   "write-nar-listing": row(bool, false),
   "index-debug-info": row(bool, false),
-  /** File with the key that signs what is uploaded. */
+  /** File with the key that signs uploads. */
   "secret-key": row(optionalPath, null),
-  /** Further such files, separated by commas. */
+  /** More such files, separated by commas. */
   "secret-keys": row(optionalText, null),
   "local-nar-cache": row(optionalPath, null),
   profile: row(optionalText, null),
@@ -81,7 +81,7 @@ type ParametersOf<Table extends Record<string, { readonly kind: unknown }>> = {
   readonly [Name in keyof Table & string as CamelCase<Name>]: ValueOf<Table[Name]["kind"]>;
 };
 
-/** Which table a store's parameters come from. */
+/** Which table a store's parameters are in. */
 export type ParameterTable = keyof Tables;
 export type CommonParameters = ParametersOf<Tables["common"]>;
 export type SshParameters = ParametersOf<Tables["ssh"]>;
@@ -94,7 +94,7 @@ export interface Parameters {
   readonly cache: CacheParameters;
 }
 
-/** Parameters that mean something to Nix only and are accepted without a word. */
+/** Parameters that only Nix uses, accepted silently. */
 const FOREIGN = new Set(
   `store log-fd remount-hook check-mount use-roots-daemon lower-store upper-layer build-dir ignore-gc-delete-failure
    narinfo-compression ls-compression log-compression multipart-upload multipart-threshold multipart-chunk-size buffer-size
@@ -103,7 +103,7 @@ const FOREIGN = new Set(
     .filter((name) => name !== ""),
 );
 
-/** Parameters of Nix that would change what is done, and do not here: whoever gives one hears of it. */
+/** Nix parameters that would change the behaviour but are not implemented here: giving one raises a warning. */
 const UNHEEDED: Readonly<Record<ParameterTable, readonly string[]>> = {
   common: ["system-features"],
   ssh: ["max-connections", "max-connection-age"],
@@ -111,7 +111,7 @@ const UNHEEDED: Readonly<Record<ParameterTable, readonly string[]>> = {
   cache: ["index-debug-info", "local-nar-cache"],
 };
 
-/** The given parameters that have no effect on a store of this kind. */
+/** Those of the given parameters that have no effect on a store of this kind. */
 export function unheededParameters(table: ParameterTable, given: Iterable<string>): string[] {
   return [...given].filter((name) => UNHEEDED[table].includes(name));
 }
@@ -124,7 +124,7 @@ function camelCase(name: string): string {
   return name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Parameters as parsed: typed, what was wrong with them (to be shown as warnings), and the bad values (to be refused). */
+/** Parsed parameters: typed values, problems (shown as warnings), and bad values (refused). */
 export interface ParsedParameters<Table extends ParameterTable> {
   readonly parameters: Parameters[Table];
   readonly warnings: readonly string[];
@@ -155,7 +155,7 @@ export function parseParameters<Table extends ParameterTable>(
   return { parameters: values as unknown as Parameters[Table], warnings, bad };
 }
 
-/** Name-value pairs of what differs from the defaults, sorted by name. Secrets are never parameters: keys are given as file names. */
+/** Name-value pairs that differ from the defaults, sorted by name. Secrets are never parameters: keys are given as file names. */
 export function printParameters<Table extends ParameterTable>(
   table: Table,
   parameters: Parameters[Table],

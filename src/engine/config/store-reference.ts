@@ -1,4 +1,4 @@
-// Store references: which store a URI, a word (`auto`, `daemon`) or a directory means, and how it is written back.
+// Store references: which store a URI, a word (`auto`, `daemon`) or a directory means, and how it is printed.
 import { posix } from "node:path";
 import { EngineError } from "../base/errors.ts";
 import { withoutPassword } from "../base/without-password.ts";
@@ -14,7 +14,7 @@ import type {
 } from "./store-parameters.ts";
 import { parseParameters, printParameters, unheededParameters } from "./store-parameters.ts";
 
-/** Where SSH connects to. `host` may be an alias of `~/.ssh/config`; IPv6 addresses stand without brackets. */
+/** Where SSH connects to. `host` may be an alias of `~/.ssh/config`; IPv6 addresses have no brackets. */
 export interface SshDestination {
   readonly user: string | null;
   readonly host: string;
@@ -25,7 +25,7 @@ export interface AutoReference {
   readonly type: "auto";
   readonly parameters: CommonParameters;
 }
-/** A daemon's socket; null is the system's (settings.daemonSocket). */
+/** A daemon's socket; null means the system's (settings.daemonSocket). */
 export interface DaemonReference {
   readonly type: "daemon";
   readonly socket: string | null;
@@ -44,7 +44,7 @@ export interface LocalReference {
   readonly root: string | null;
   readonly parameters: LocalParameters;
 }
-/** A binary cache. `location`: an absolute directory (file), or everything behind `scheme://` without user and password. */
+/** A binary cache. `location`: an absolute directory (file), or everything after `scheme://` without user and password. */
 export interface CacheReference {
   readonly type: "cache";
   readonly scheme: "file" | "http" | "https" | "s3";
@@ -72,7 +72,7 @@ export interface ParsedStoreReference {
 }
 
 /**
- * Parses a store reference. Parameters given by `extra` win over those in the text, as in Nix.
+ * Parses a store reference. Parameters in `extra` win over those in the text, as in Nix.
  * @throws EngineError `STORE_REFERENCE_MALFORMED`, `STORE_REFERENCE_BAD_PARAMETER`, `STORE_REFERENCE_STORE_DIR`
  */
 export function parseStoreReference(
@@ -112,7 +112,7 @@ export function parseStoreReference(
     return parsed.parameters;
   };
   const reference = parseBase(base, text, context, parameters);
-  // What a daemon demands is its own affair.
+  // The daemon decides these itself.
   if (reference.type === "daemon")
     unheeded.push(...written.filter((name) => name === "require-sigs" || name === "root"));
   const idle = unheeded.map((name) => `store '${shown}': parameter '${name}' has no effect here`);
@@ -281,7 +281,7 @@ function printBase(reference: StoreReference): string {
   }
 }
 
-/** `user@host:port`, as behind `ssh://`. */
+/** `user@host:port`, as after `ssh://`. */
 export function printDestination({ user, host, port }: SshDestination): string {
   const shownHost = host.includes(":") ? `[${host.replace("%", "%25")}]` : encodeURIComponent(host);
   const shownUser = user === null ? "" : `${encodeURIComponent(user)}@`;
@@ -296,7 +296,7 @@ function encodeQuery(value: string): string {
   return encodeURIComponent(value).replace(/%(2F|3A|2C|40)/g, (code) => decodeURIComponent(code));
 }
 
-/** Whether Nix runs the remote program right here instead of through SSH: the destination is exactly `localhost`. */
+/** Whether Nix runs the remote program directly on this machine instead of through SSH: the destination is exactly `localhost`. */
 export function runsWithoutSsh({ user, host, port }: SshDestination): boolean {
   return user === null && host === "localhost" && port === null;
 }

@@ -1,8 +1,8 @@
-// What the parameters of a store reference change of the settings, for that store alone.
+// Which settings the parameters of a store reference override, for that store alone.
 import type { LoadedConfig } from "./load.ts";
 import { parseStoreReference, type StoreReference } from "./store-reference.ts";
 
-/** What is odd about the reference of the `store` setting; one that cannot be read is refused by whoever opens it. */
+/** Warnings about the reference of the `store` setting; opening the store refuses one that cannot be read. */
 export function storeWarnings({ settings, context }: LoadedConfig): readonly string[] {
   try {
     return parseStoreReference(settings.store, context).warnings;
@@ -11,7 +11,7 @@ export function storeWarnings({ settings, context }: LoadedConfig): readonly str
   }
 }
 
-/** The configuration as it holds for a store: `?require-sigs=` of a store on this machine's disk wins over the setting (manual, local store). */
+/** The configuration for one store: `?require-sigs=` of a store on this machine's disk overrides the setting (manual, local store). */
 export function settingsForStore(config: LoadedConfig, reference: StoreReference): LoadedConfig {
   if (reference.type !== "local") return config;
   const { requireSigs } = reference.parameters;

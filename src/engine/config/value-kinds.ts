@@ -1,4 +1,4 @@
-// The kinds of values settings and store parameters have: how each is read from text, printed back and appended to.
+// The kinds of values that settings and store parameters have: how each is parsed from text, printed and appended to.
 
 /** One kind of value. `parse` returns undefined when the text does not have the `expected` form; no kind has undefined as a value. */
 export interface ValueKind<T> {
@@ -10,7 +10,7 @@ export interface ValueKind<T> {
   readonly print: (value: T) => string;
   /** What `extra-NAME` does; null where Nix has no such form. */
   readonly append: ((value: T, more: T) => T) | null;
-  /** Switches take no argument on the command line: `--fallback`, `--no-fallback`. */
+  /** Switches have no argument on the command line: `--fallback`, `--no-fallback`. */
   readonly isSwitch: boolean;
 }
 
@@ -150,7 +150,7 @@ export function oneOf<const Words extends readonly string[]>(...words: Words): V
   );
 }
 
-/** Builds per machine: a number, or `auto` for one per core, which stays `auto` until the cores are known. */
+/** Builds per machine: a number, or `auto` for one per core, which remains `auto` until the cores are known. */
 export const jobs: ValueKind<number | "auto"> = kind(
   "integer or auto",
   "'auto' or a whole number, 0 or more",
@@ -158,7 +158,7 @@ export const jobs: ValueKind<number | "auto"> = kind(
   String,
 );
 
-/** The same kind for a value that may be left alone: null is what is there while nothing is written. */
+/** The same kind for a value that may be unset: null when nothing is written. */
 export function nullable<T>({ label, expected, parse, print, isSwitch }: ValueKind<T>): ValueKind<T | null> {
   return { label, expected, parse, print: (value) => (value === null ? "" : print(value)), append: null, isSwitch };
 }
