@@ -1,10 +1,10 @@
-// What is heard of one build: log frames of the worker protocol → started, phase, lines, notices, and back again for a server.
+// The progress of one build: log frames of the worker protocol → started, phase, lines, notices, and back again for a server.
 
 import type { StorePath } from "../formats/store-path.ts";
 import { stripAnsi } from "./ansi.ts";
 import { ACTIVITY, type LogFrame, type LogListener, RESULT } from "./log-frame.ts";
 
-/** What is heard while a build runs. Called synchronously and often; must not throw. */
+/** Receives the progress of a build. Called synchronously and often; must not throw. */
 export interface BuildReporter {
   /** The builder program has been started. */
   started(): void;
@@ -15,9 +15,9 @@ export interface BuildReporter {
   noticed(message: string): void;
 }
 
-/** Makes a log listener out of a build's; lines that arrive together are handed on together. */
+/** Makes a log listener from a build reporter; lines that arrive together are passed on together. */
 export function hearBuild(listener: BuildReporter): LogListener {
-  /** Activities that are nothing but waiting: for a lock that another build of the same outputs holds. */
+  /** Activities that only wait, for a lock held by another build of the same outputs. */
   const waits = new Set<bigint>();
   return (frames) => {
     let lines: string[] = [];
@@ -29,7 +29,7 @@ export function hearBuild(listener: BuildReporter): LogListener {
     for (const frame of frames) {
       const line = logLineOf(frame);
       if (line !== null) {
-        // Nix 2.8 says by this mark, on a line of its own, that an error of its own follows.
+        // Nix 2.8 announces an error of its own by this mark, on a line of its own.
         if (line !== ERROR_MARK) lines.push(serialisedError(line) ?? line);
         continue;
       }
@@ -42,10 +42,10 @@ export function hearBuild(listener: BuildReporter): LogListener {
 
 const ERROR_MARK = "\u0001";
 
-/** Two fields of text with their lengths before them, the first "Error", and the level between: the head of an error as Nix 2.8 writes it. */
+/** The head of an error as Nix 2.8 writes it: two length-prefixed texts, the first "Error", and the level between them. */
 const SERIALISED = /^\u0005\0{7}Error\0{3}[\s\S]{8}\u0005\0{7}Error\0{3}[\s\S]\S?\0{6,7}([^\0]+)\0/;
 
-/** What an error says that Nix 2.8 has written into the log in its own binary form; null for any other line (serialise.cc, `Sink << Error`). */
+/** The message of an error that Nix 2.8 wrote into the log in its binary form; null for any other line (serialise.cc, `Sink << Error`). */
 function serialisedError(line: string): string | null {
   const message = SERIALISED.exec(line)?.[1];
   return message === undefined ? null : `error: ${stripAnsi(message)}`;
@@ -65,7 +65,7 @@ function hearFrame(frame: LogFrame, listener: BuildReporter, waits: Set<bigint>)
   } else if (frame.type === "start" && frame.activity === ACTIVITY.buildWaiting && frame.text !== "") {
     const reason = stripAnsi(frame.text);
     waits.add(frame.id);
-    // "waiting for lock on '…'": what is waited for is said in the notice.
+    // "waiting for lock on '…'": the notice names the lock.
     listener.phase(reason.replace(/ (?:on|to) .*/s, ""));
     listener.noticed(reason);
   } else if (frame.type === "stop" && waits.delete(frame.id)) {
@@ -80,7 +80,7 @@ function hearFrame(frame: LogFrame, listener: BuildReporter, waits: Set<bigint>)
   }
 }
 
-/** The other direction: a listener that says what it hears as frames of an activity with the given id. `stop` ends that activity. */
+/** The reverse: a reporter that sends frames of an activity with the given id. `stop` ends that activity. */
 export function tellBuild(
   drvPath: StorePath,
   id: bigint,

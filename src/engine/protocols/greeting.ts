@@ -4,10 +4,10 @@ import type { ByteReader } from "../formats/wire/reader.ts";
 import { stripAnsi } from "./ansi.ts";
 import type { Pipeline } from "./pipeline.ts";
 
-/** How long more of a wrong greeting is waited for, to show it whole. */
+/** How long to wait for the rest of a wrong greeting, to show all of it. */
 const GREETING_GRACE_MS = 200;
 
-/** Longest part of a wrong greeting that is shown, in bytes; the same when it is no text. */
+/** Longest part of a wrong greeting that is shown, in bytes; the same for binary data. */
 const SHOWN_BYTES = 400;
 const SHOWN_BINARY_BYTES = 16;
 
@@ -46,7 +46,7 @@ async function shown(pipeline: Pipeline, reader: ByteReader, head: Buffer): Prom
   return `${what}${tail === "" ? "" : `, and on standard error: ${tail}`}`;
 }
 
-/** Whether showing it as text helps anybody: at most one character in ten stands for something that is none. */
+/** Whether it is worth showing as text: at most one character in ten is unprintable. */
 function isReadable(text: string): boolean {
   const odd = [...text].filter((char) => char === "\ufffd" || (char < " " && !"\n\r\t".includes(char))).length;
   return odd * 10 <= text.length;

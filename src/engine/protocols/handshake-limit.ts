@@ -1,16 +1,16 @@
-// How long a program at the other end may take to greet: one that never does must not be waited for for ever.
+// How long a program at the other end may take to greet, so that one that never does is not waited for indefinitely.
 import type { Clock } from "../base/clock.ts";
 import { EngineError } from "../base/errors.ts";
 import type { Transport } from "../transports/transport.ts";
 
-/** From the start of the remote command to the end of the handshake, in ms: slow logins and loaded machines have their time. */
+/** From the start of the remote command to the end of the handshake, in ms: enough for slow logins and loaded machines. */
 export const HANDSHAKE_MS = 30_000;
 
-/** A handshake that is being watched. */
+/** The time limit of one handshake. */
 export interface HandshakeLimit {
-  /** The handshake is over. */
+  /** Call when the handshake is over. */
   readonly end: () => void;
-  /** What went wrong if it was the time, else null. */
+  /** The error if the time ran out, else null. */
   readonly failure: () => EngineError | null;
 }
 

@@ -1,4 +1,4 @@
-// Reads a transport ahead of its consumer, within bounds, so that its end is noticed also while nobody asks for bytes.
+// Reads a transport ahead of its consumer, within bounds, so that its end is noticed even while nobody reads.
 
 import { messageOf } from "../base/errors.ts";
 import type { Transport } from "../transports/transport.ts";
@@ -7,8 +7,8 @@ import type { Transport } from "../transports/transport.ts";
 const READ_AHEAD = 256 * 1024;
 
 /**
- * The bytes of a transport as an async iterable for one consumer, read ahead up to 256 KiB. The consumer may stop anywhere; nothing but
- * closing the transport ends the reading. Iterating throws what the transport's input threw.
+ * The bytes of a transport as an async iterable for one consumer, read ahead up to 256 KiB. The consumer may stop anywhere; only closing the
+ * transport ends the reading. Iterating throws the errors of the transport's input.
  */
 export class Inlet implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array, undefined> {
   readonly #source: AsyncIterator<Uint8Array>;
@@ -19,7 +19,7 @@ export class Inlet implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Arra
   #end: { readonly error: unknown } | null = null;
   #waiter: (() => void) | null = null;
 
-  /** `onActivity` is called whenever bytes or the end have arrived, before the consumer gets them. */
+  /** `onActivity` is called whenever bytes or the end arrive, before the consumer receives them. */
   constructor(transport: Pick<Transport, "input">, onActivity: () => void) {
     this.#source = transport.input[Symbol.asyncIterator]();
     this.#onActivity = onActivity;
@@ -30,12 +30,12 @@ export class Inlet implements AsyncIterable<Uint8Array>, AsyncIterator<Uint8Arra
     this.#pull();
   }
 
-  /** Bytes that have arrived and were not asked for yet. */
+  /** Bytes that have arrived but have not been consumed. */
   get queued(): number {
     return this.#queued;
   }
 
-  /** Whether the transport has no more bytes; some may be queued. */
+  /** Whether the transport has ended; some bytes may still be queued. */
   get ended(): boolean {
     return this.#end !== null;
   }

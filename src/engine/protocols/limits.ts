@@ -1,4 +1,4 @@
-// What is believed of a peer: the greatest length of everything that is read from it.
+// What is accepted from a peer: the maximum length of everything read from it.
 
 /** Bytes of one string: messages, environment values, build log lines. */
 export const MAX_STRING_BYTES = 64 * 1024 * 1024;

@@ -1,4 +1,4 @@
-// What a daemon says while it works: the frames of the worker protocol's stderr loop ↔ values (Nix: worker-protocol.hh, logging.hh).
+// What a daemon reports while it works: the frames of the worker protocol's stderr loop ↔ values (Nix: worker-protocol.hh, logging.hh).
 import type { ByteReader } from "../formats/wire/reader.ts";
 import type { ByteWriter } from "../formats/wire/writer.ts";
 import { MAX_FIELDS, MAX_STRING_BYTES } from "./limits.ts";
@@ -16,7 +16,7 @@ export const STDERR = {
   result: 0x52534c54n,
 } as const;
 
-/** Nix's activity types, the ones this program looks at; any other number travels unchanged. */
+/** The Nix activity types this program uses; any other number is passed on unchanged. */
 export const ACTIVITY = {
   copyPath: 100,
   fileTransfer: 101,
@@ -26,7 +26,7 @@ export const ACTIVITY = {
   buildWaiting: 111,
 } as const;
 
-/** Nix's result types, the ones this program looks at. */
+/** The Nix result types this program uses. */
 export const RESULT = { buildLogLine: 101, setPhase: 104, progress: 105, postBuildLogLine: 107 } as const;
 
 /** A field of an activity or result: an integer or a text. */
@@ -34,7 +34,7 @@ export type LogField = bigint | string;
 
 /** A message or a step of an activity. Ids are 64 bits wide (`pid << 32 | n`). */
 export type LogFrame =
-  /** A message at or below the verbosity asked for; ends with a newline. */
+  /** A message at or below the requested verbosity; ends with a newline. */
   | { readonly type: "next"; readonly text: string }
   | {
       readonly type: "start";
@@ -59,10 +59,10 @@ export type StderrMessage =
 
 const LAST: StderrMessage = { type: "last" };
 
-/** Hears what arrives while an operation runs: all frames that came together, in order. Called synchronously; must not throw. */
+/** Receives the frames that arrive during an operation: all that came together, in order. Called synchronously; must not throw. */
 export type LogListener = (frames: readonly LogFrame[]) => void;
 
-/** The next message if the reader holds it whole, else null; never awaits. */
+/** The next message if it is completely buffered, else null; never awaits. */
 export function tryReadStderr(reader: ByteReader): StderrMessage | null {
   const start = reader.position;
   const message = tryMessage(reader);
@@ -112,7 +112,7 @@ function tryText(reader: ByteReader): string | null {
   return reader.tryReadString(MAX_STRING_BYTES, "a log message");
 }
 
-/** Reads the next message. `minor` of the protocol decides how errors look. @throws EngineError `WIRE_BAD_VALUE` for an unknown tag. */
+/** Reads the next message. The protocol's `minor` decides the form of errors. @throws EngineError `WIRE_BAD_VALUE` for an unknown tag. */
 export async function readStderr(reader: ByteReader, minor: number): Promise<StderrMessage> {
   const tag = await reader.readU64();
   switch (tag) {
@@ -146,7 +146,7 @@ export async function readStderr(reader: ByteReader, minor: number): Promise<Std
   }
 }
 
-/** Reads the rest of an error behind its tag: structured since 1.26, a text and an exit status before. */
+/** Reads the rest of an error after its tag: structured since 1.26, a text and an exit status before. */
 export async function readError(reader: ByteReader, minor: number): Promise<ErrorReport> {
   const first = await reader.readString(MAX_STRING_BYTES, "an error message");
   if (minor < 26) {
@@ -175,7 +175,7 @@ async function readField(reader: ByteReader): Promise<LogField> {
   throw reader.fail("WIRE_BAD_VALUE", "expected a field of kind 0 or 1", `${kind}`);
 }
 
-/** Writes a frame as a server of the given minor may: before 1.20 there are only messages, and a started activity becomes one. */
+/** Writes a frame in the form of the given minor: before 1.20 there are only messages, and the start of an activity becomes one. */
 export function writeLogFrame(writer: ByteWriter, frame: LogFrame, minor: number): void {
   if (minor < 20) {
     const text =
@@ -202,7 +202,7 @@ export function writeLogFrame(writer: ByteWriter, frame: LogFrame, minor: number
   }
 }
 
-/** Writes an error, which ends the operation; traces are lost before 1.26. */
+/** Writes an error, which ends the operation; traces are dropped before 1.26. */
 export function writeError(writer: ByteWriter, report: ErrorReport, minor: number): void {
   writer.u64(STDERR.error);
   if (minor < 26) {

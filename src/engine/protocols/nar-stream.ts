@@ -1,11 +1,11 @@
-// A NAR read from a connection: the answer of a queued request, consumed by whoever iterates it.
+// A NAR read from a connection: the answer to a queued request, consumed by iterating it.
 import { copyNar } from "../formats/nar/read.ts";
 import type { Pipeline, SendRequest } from "./pipeline.ts";
 
 /**
- * Asks for a NAR at once and gives its chunks when iterated. `begin` reads what comes before it, and may refuse the NAR with an
- * error of its own before it breaks the connection by throwing. Until the NAR has been consumed no later
- * answer is read, so several are to be iterated in the order they were asked for, each to its end; breaking one off drops the connection.
+ * Requests a NAR at once and yields its chunks when iterated. `begin` reads what precedes the NAR, and may refuse the NAR with a specific
+ * error before it breaks the connection by throwing. No later answer is read until the NAR has been consumed,
+ * so iterate several in the order of the requests, each to its end; breaking one off drops the connection.
  */
 export function requestNar(
   pipeline: Pipeline,
@@ -22,7 +22,7 @@ export function requestNar(
   };
   const answered = pipeline.call(name, send, read);
   answered.catch((error: unknown) => turn.reject(error));
-  // Whoever iterates hears of it; a stream that is never iterated because its connection broke is nobody's failure.
+  // The consumer gets the error; for a stream that is never iterated because its connection broke, nobody does.
   turn.promise.catch(() => undefined);
   return {
     [Symbol.asyncIterator]: () => {
@@ -33,7 +33,7 @@ export function requestNar(
       });
       return {
         next: () => chunks.next(),
-        // Not the generator's own: that does nothing when iteration never began.
+        // Not the generator's own `return`: that does nothing when iteration never began.
         return: async () => {
           if (!complete) pipeline.close();
           consumed.resolve();

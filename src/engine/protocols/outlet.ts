@@ -1,7 +1,7 @@
-// Writes to a transport: what is pushed in one turn of the event loop goes out together, and uploads wait for back-pressure.
+// Writes to a transport: bytes pushed in one turn of the event loop are sent together, and uploads wait for back-pressure.
 import type { Transport } from "../transports/transport.ts";
 
-/** Pieces up to this size in all are sent as one. */
+/** Pieces that add up to at most this size are sent as one. */
 const JOIN_BYTES = 64 * 1024;
 
 /** The writing side of a connection. */
@@ -19,7 +19,7 @@ export class Outlet {
     this.#onFailure = onFailure;
   }
 
-  /** Bytes the transport has not taken yet. */
+  /** Bytes the transport has not accepted yet. */
   get unsent(): number {
     return this.#pendingBytes;
   }
@@ -37,14 +37,14 @@ export class Outlet {
     this.#running ??= this.#run();
   }
 
-  /** Resolves when everything queued has been taken by the transport and more may be written; throws once writing has failed. */
+  /** Resolves when the transport has accepted everything queued and more may be written; throws once writing has failed. */
   async ready(): Promise<void> {
     while (this.#running !== null) await this.#running;
     if (this.#failure !== null) throw this.#failure.error;
   }
 
   async #run(): Promise<void> {
-    // The rest of this turn may bring more to send together.
+    // More to send together may follow in this turn.
     await Promise.resolve();
     try {
       while (this.#pending.length > 0) {
@@ -64,7 +64,7 @@ export class Outlet {
   }
 }
 
-/** Small pieces together, big ones as they are. */
+/** Joins small pieces and passes big ones unchanged. */
 function* joined(pieces: readonly Uint8Array[]): Generator<Uint8Array, void, undefined> {
   let group: Uint8Array[] = [];
   let size = 0;

@@ -7,10 +7,10 @@ import { Inlet } from "./inlet.ts";
 import { Outlet } from "./outlet.ts";
 import { connectionLost, isRemoteError } from "./remote-error.ts";
 
-/** How long the end of a transport, and with it the last of its stderr, is waited for when a message is about it. */
+/** How long to wait for a transport's end, and with it the last of its stderr, for an error message about it. */
 const END_GRACE_MS = 300;
 
-/** Sends one request; may take long for uploads. The next request is sent when it has resolved. */
+/** Sends one request; may take long for uploads. The next request is sent after it resolves. */
 export type SendRequest = (outlet: Outlet) => Promise<void> | null;
 
 interface Call {
@@ -19,7 +19,7 @@ interface Call {
   readonly reject: (error: unknown) => void;
 }
 
-/** One connection to a peer, with its queue. Once broken it stays broken. */
+/** One connection to a peer, with its queue. Once broken, it stays broken. */
 export class Pipeline {
   readonly peer: string;
   readonly reader: ByteReader;
@@ -44,17 +44,17 @@ export class Pipeline {
     this.outlet = new Outlet(transport, (error) => this.#writeFailed(error));
   }
 
-  /** Of no use any more: closed, left in the middle of a message, or ended by the peer. */
+  /** Unusable: closed, left in the middle of a message, or ended by the peer. */
   get broken(): boolean {
     return this.#broken !== null || this.#breaking;
   }
 
-  /** Requests whose answer has not been read. */
+  /** Requests whose answers have not been read. */
   get pending(): number {
     return this.#calls.length;
   }
 
-  /** Drops the connection; every request under way is refused, with `reason` where there is one. */
+  /** Drops the connection; all pending requests reject, with `reason` if given. */
   close(reason?: EngineError): void {
     const during = this.#calls.length === 0 ? "" : ` while '${this.#current()}' was under way`;
     this.#refuse(
@@ -65,8 +65,8 @@ export class Pipeline {
   }
 
   /**
-   * Sends a request and reads its answer with `read`, which runs when all earlier answers have been read. Rejects with what `read` throws;
-   * anything but a RemoteError breaks the connection.
+   * Sends a request and reads its answer with `read`, which runs after all earlier answers have been read. Rejects with the error of `read`;
+   * any error except a RemoteError breaks the connection.
    */
   call<T>(name: string, send: SendRequest, read: () => Promise<T>): Promise<T> {
     if (this.#broken !== null) return Promise.reject(this.#broken);
@@ -78,7 +78,7 @@ export class Pipeline {
     });
   }
 
-  /** Breaks the connection with what went wrong; says how the peer ended where that is the reason. */
+  /** Breaks the connection because of an error, and adds how the peer ended if that is the reason. */
   async breakWith(error: unknown): Promise<EngineError> {
     if (this.#broken !== null) return this.#broken;
     this.#breaking = true;
@@ -88,7 +88,7 @@ export class Pipeline {
     return this.#broken ?? reason;
   }
 
-  /** Turns the failure of a read or write into an error that tells how the peer ended. */
+  /** Turns the failure of a read or write into an error that reports how the peer ended. */
   async explain(error: unknown): Promise<EngineError> {
     const isEnd = !(error instanceof EngineError) || error.code === "WIRE_TRUNCATED";
     if (!isEnd) return error;
@@ -98,7 +98,7 @@ export class Pipeline {
     return connectionLost(this.peer, during, this.transport.stderrTail(), error, reason);
   }
 
-  /** Waits until the peer has sent more than the reader has taken, has ended, or `timeoutMs` are over. */
+  /** Waits until the peer has sent more than the reader has consumed, or has ended, or `timeoutMs` have passed. */
   async nextArrival(timeoutMs: number): Promise<"more" | "end" | "nothing"> {
     const state = (): "more" | "end" | null => (this.#inlet.queued > 0 ? "more" : this.#inlet.ended ? "end" : null);
     const settled = state();
@@ -128,7 +128,7 @@ export class Pipeline {
     if (sent !== null) this.#holdBack(sent);
   }
 
-  /** Later requests wait for this one to be out. */
+  /** Later requests wait until this one has been sent. */
   #holdBack(sent: Promise<void>): void {
     const settled = sent.then(
       () => undefined,
@@ -140,15 +140,15 @@ export class Pipeline {
     this.#sending = turn;
   }
 
-  /** A request could not be made up to its end, so what follows on the wire would be taken for its rest. */
+  /** A request could not be sent completely, so the peer would take the next one for its rest. */
   async #sendFailed(error: unknown): Promise<void> {
     if (this.outlet.failed) return;
     await this.breakWith(error);
   }
 
   /**
-   * The peer takes nothing any more. What it sent before, an error perhaps, tells more than that, so reading goes on for a while: it ends
-   * by itself when the peer is gone.
+   * The peer accepts no more bytes. What it sent before, such as an error, is more informative, so reading continues for a while:
+   * it ends when the peer is gone.
    */
   #writeFailed(error: unknown): void {
     this.#breaking = true;
@@ -184,7 +184,7 @@ export class Pipeline {
     this.#arrival?.();
   }
 
-  /** Something has arrived: with no request under way it can only be the end, or something that is out of step. */
+  /** Something has arrived: with no request pending it can only be the end, or bytes that are out of step. */
   #activity(): void {
     this.#arrival?.();
     const idle = this.#calls.length === 0 && !this.#reading && this.#watching;
@@ -197,7 +197,7 @@ export class Pipeline {
     }
   }
 
-  /** From here on, after the handshake, bytes that answer no request break the connection. */
+  /** From now on, after the handshake, bytes that answer no request break the connection. */
   watch(): void {
     this.#watching = true;
     this.#inlet.start();

@@ -1,9 +1,9 @@
-// The errors a peer can cause: what it says itself, what it sends wrongly, and its end.
+// The errors a peer can cause: errors it reports, malformed data it sends, and its end.
 import { EngineError } from "../base/errors.ts";
 import type { CloseReason } from "../transports/transport.ts";
 import { stripAnsi } from "./ansi.ts";
 
-/** An error as it travels over the worker protocol (Nix: `STDERR_ERROR`). */
+/** An error as sent over the worker protocol (Nix: `STDERR_ERROR`). */
 export interface ErrorReport {
   /** 0 error to 7 vomit; practically always 0. */
   readonly level: number;
@@ -14,7 +14,7 @@ export interface ErrorReport {
 }
 
 /**
- * The peer did what it was asked and answered with an error; the connection stays in step and usable. The message names the peer and repeats
+ * The peer answered a request with an error; the connection stays in step and usable. The message names the peer and repeats
  * the peer's words without colours.
  */
 export class RemoteError extends EngineError {
@@ -31,7 +31,7 @@ export class RemoteError extends EngineError {
   }
 }
 
-/** An error message of Nix as plain words: without colours, `error: ` in front and blanks around. */
+/** A Nix error message as plain text: without colours, leading `error: ` and surrounding blanks. */
 export function plainMessage(message: string): string {
   return stripAnsi(message)
     .trim()
@@ -43,9 +43,9 @@ export function isRemoteError(error: unknown): error is RemoteError {
   return error instanceof RemoteError;
 }
 
-/** The stream ended or broke while something was expected of it. */
+/** The stream ended or broke while something was expected from it. */
 export class ConnectionLostError extends EngineError {
-  /** How the transport ended; null where it had not. */
+  /** How the transport ended; null if it had not. */
   readonly end: CloseReason | null;
 
   constructor(message: string, end: CloseReason | null, cause: unknown) {
@@ -54,7 +54,7 @@ export class ConnectionLostError extends EngineError {
   }
 }
 
-/** Another connection may do better, unless it was the program at the other end that broke. */
+/** A new connection may succeed, unless the program at the other end failed. */
 export function connectionLost(
   peer: string,
   detail: string,
@@ -67,7 +67,7 @@ export function connectionLost(
   return new ConnectionLostError(`${peer}: connection lost: ${detail}${said}`, end, cause);
 }
 
-/** What was asked cannot be said in the protocol version agreed on. */
+/** The agreed protocol version cannot express the request. */
 export function unsupported(peer: string, what: string, why: string, hint?: string): EngineError {
   return new EngineError(
     "protocol",

@@ -7,7 +7,7 @@ import { Inlet } from "./inlet.ts";
 import { Outlet } from "./outlet.ts";
 import { gather } from "./upload.ts";
 
-/** How much may wait for a client that does not read. */
+/** Maximum unsent data for a client that does not read. */
 const MAX_UNSENT_BYTES = 256 * 1024 * 1024;
 
 /** A connection to one client. */
@@ -24,7 +24,7 @@ export class ServerConnection {
     this.peer = peer;
     this.#transport = transport;
     this.signal = this.#hangUp.signal;
-    // A client that half-closes counts as gone, as it does for Nix over pipes: no client of either protocol does so and waits.
+    // A client that half-closes counts as gone, as for Nix over pipes: no client of either protocol half-closes and waits.
     const inlet: Inlet = new Inlet(transport, () => {
       if (inlet.ended) this.#abort();
     });
@@ -33,7 +33,7 @@ export class ServerConnection {
     void transport.closed.then(() => this.#abort());
   }
 
-  /** Sends what a writer holds. A client that takes nothing any more while a build talks on counts as gone. */
+  /** Sends a writer's contents. A client that stops reading while a build keeps logging counts as gone. */
   send(writer: ByteWriter): void {
     this.outlet.push(writer.finish());
     if (this.outlet.unsent <= MAX_UNSENT_BYTES) return;
@@ -41,7 +41,7 @@ export class ServerConnection {
     this.#transport.close();
   }
 
-  /** Sends contents as they are. */
+  /** Sends contents unchanged. */
   async sendContents(contents: AsyncIterable<Uint8Array>): Promise<void> {
     for await (const chunk of gather(contents)) {
       this.outlet.push(chunk);
@@ -49,7 +49,7 @@ export class ServerConnection {
     }
   }
 
-  /** Drops the connection after what is queued has been sent, if the client still takes it. */
+  /** Drops the connection after the queued data has been sent, if the client still accepts it. */
   async finish(): Promise<void> {
     await this.outlet.ready().catch(() => undefined);
     this.#transport.close();
@@ -62,8 +62,8 @@ export class ServerConnection {
 }
 
 /**
- * Lets a handler read a stream that is part of a longer one, and reads what the handler left, so that the connection stays in step whatever
- * the handler does. Rejects with the handler's error, or with the stream's when that broke.
+ * Lets a handler read a stream that is part of a longer one, then reads what the handler left, so that the connection stays in step
+ * regardless of the handler. Rejects with the handler's error, or with the stream's when that broke.
  */
 export async function withStream<T>(
   chunks: AsyncIterator<Uint8Array, unknown, undefined>,
@@ -79,7 +79,7 @@ export async function withStream<T>(
       throw error;
     }
   };
-  // Without `return` the handler may stop reading without ending the stream underneath.
+  // Without `return`, the handler may stop reading without ending the underlying stream.
   const stream: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => ({ next }) };
   const rest = async (): Promise<void> => {
     while (broken === null && (await next()).done !== true);
@@ -96,7 +96,7 @@ export async function withStream<T>(
   return result;
 }
 
-/** The stream of an upload broke, so the connection is out of step, whatever the handler made of it. */
+/** The stream of an upload broke, so the connection is out of step, regardless of the handler's result. */
 export class StreamBroken extends Error {
   constructor(broken: { readonly error: unknown }) {
     super(messageOf(broken.error), { cause: broken.error });

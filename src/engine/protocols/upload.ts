@@ -1,13 +1,13 @@
-// Uploads: chunks of any size into frames of a reasonable one (worker protocol 1.23), or raw, with back-pressure.
+// Uploads: sends chunks of any size in frames of a suitable size (worker protocol 1.23), or raw, with back-pressure.
 import { frameHeader } from "../formats/wire/framed.ts";
 import type { Outlet } from "./outlet.ts";
 
-/** Small chunks are gathered into frames of this size; bigger ones are frames of their own. */
+/** Small chunks are gathered into frames of this size; bigger ones become their own frames. */
 const GATHER_BYTES = 64 * 1024;
-/** At most this much in a frame: Nix reads a frame whole before it works on it, and nothing else happens meanwhile. */
+/** Maximum frame size: Nix reads a whole frame before it processes it, and does nothing else meanwhile. */
 const FRAME_BYTES = 256 * 1024;
 
-/** Gathers small chunks, which NARs of many small files consist of; big ones pass as they are. */
+/** Gathers small chunks, of which NARs with many small files consist; big ones pass unchanged. */
 export async function* gather(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
@@ -15,7 +15,7 @@ export async function* gather(
   let size = 0;
   for await (const chunk of chunks) {
     const isBig = chunk.length >= GATHER_BYTES / 2;
-    // What was gathered goes out before a chunk that passes by itself.
+    // Gathered data is sent before a chunk that passes on its own.
     if (size > 0 && (isBig || size + chunk.length > GATHER_BYTES)) {
       yield Buffer.concat(parts);
       parts = [];
@@ -32,8 +32,8 @@ export async function* gather(
 }
 
 /**
- * Sends chunks as a framed stream. The end mark is sent in any case, also when the source throws or `stopped` becomes true: the server
- * discards what comes up to it and answers with an error, and the connection stays in step.
+ * Sends chunks as a framed stream. The end mark is always sent, even when the source throws or `stopped` becomes true: the server discards
+ * everything up to it and answers with an error, and the connection stays in step.
  */
 export async function sendFramed(
   outlet: Outlet,
@@ -55,7 +55,7 @@ export async function sendFramed(
   }
 }
 
-/** Sends chunks as they are. When the source throws there is no way to stay in step. */
+/** Sends chunks unchanged. If the source throws, the connection cannot stay in step. */
 export async function sendRaw(outlet: Outlet, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
   for await (const chunk of gather(chunks)) {
     outlet.push(chunk);

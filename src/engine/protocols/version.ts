@@ -1,4 +1,4 @@
-// Version numbers of both protocols: how they look on the wire, which one two peers agree on, and what a Nix release can do.
+// Version numbers of both protocols: their form on the wire, the version two peers agree on, and the abilities of a Nix release.
 import { EngineError } from "../base/errors.ts";
 
 /** A protocol version: the number on the wire is `major << 8 | minor` (Nix: `PROTOCOL_VERSION`). */
@@ -7,16 +7,16 @@ export interface ProtocolVersion {
   readonly minor: number;
 }
 
-/** The worker protocol is offered as 1.38, Nix 2.24 to 2.34's, without features; what older daemons lack is left out per version. */
+/** The worker protocol is offered as 1.38 (Nix 2.24 to 2.34) without features; what older daemons lack is left out per version. */
 export const WORKER_MAJOR = 1;
 export const WORKER_NEWEST_MINOR = 38;
-/** Nix 2.0 speaks 1.20; everything since 1.18 is understood. */
+/** Nix 2.0 speaks 1.20; everything since 1.18 is supported. */
 export const WORKER_OLDEST_MINOR = 18;
 
 /** The serve protocol is offered as 2.7 (Nix 2.4 to 2.34): servers of 2.4 to 2.10 ignore a lower offer when they encode results. */
 export const SERVE_MAJOR = 2;
 export const SERVE_NEWEST_MINOR = 7;
-/** Nix 2.1's; 2.0 (2.4) lacks AddToStoreNar, and Nix itself insists on 2.5. */
+/** Nix 2.1's; 2.0 (2.4) lacks AddToStoreNar, and Nix itself requires 2.5. */
 export const SERVE_OLDEST_MINOR = 5;
 
 /** The number on the wire. */
@@ -24,7 +24,7 @@ export function encodeVersion(version: ProtocolVersion): bigint {
   return BigInt(version.major * 256 + version.minor);
 }
 
-/** Reads the number on the wire; anything beyond 16 bits is no version. */
+/** Reads the number on the wire; anything beyond 16 bits is not a version. */
 export function decodeVersion(word: bigint): ProtocolVersion | null {
   if (word < 0n || word > 0xffffn) return null;
   const number = Number(word);
@@ -64,7 +64,7 @@ export function parseNixVersion(text: string): { readonly major: number; readonl
   return match ? { major: Number(match[1]), minor: Number(match[2]) } : null;
 }
 
-/** Whether a daemon's version text names Nix `major.minor` or newer; false when it does not say (before protocol 1.33). */
+/** Whether a daemon's version text names Nix `major.minor` or newer; false when unknown (before protocol 1.33). */
 export function nixVersionAtLeast(text: string | null, major: number, minor: number): boolean {
   const version = text === null ? null : parseNixVersion(text);
   if (version === null) return false;

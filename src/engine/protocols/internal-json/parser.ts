@@ -1,9 +1,9 @@
 // Nix's `--log-format internal-json`: lines `@nix {…}` → messages and activities; any other line passes through (Nix: logging.cc, JSONLogger).
 import type { LogField } from "../log-frame.ts";
 
-/** One line of the log. Ids are 64 bits wide and exact; numbers of activities and results this program does not know survive. */
+/** One line of the log. Ids are exact 64-bit numbers; numbers of activities and results unknown to this program are kept. */
 export type InternalLine =
-  /** A line of something else than Nix's logger, as it came. */
+  /** A line that is not from Nix's logger, as it came. */
   | { readonly type: "foreign"; readonly text: string }
   | { readonly type: "message"; readonly level: number; readonly text: string; readonly rawText: string | null }
   | {
@@ -19,17 +19,17 @@ export type InternalLine =
   | { readonly type: "result"; readonly id: bigint; readonly result: number; readonly fields: readonly LogField[] }
   /** A builder's own `@nix { "action": "setPhase" }`. */
   | { readonly type: "phase"; readonly phase: string }
-  /** Well-formed, but of an action this program does not know. */
+  /** Well-formed, but with an action this program does not know. */
   | { readonly type: "unknown"; readonly action: string; readonly text: string }
-  /** Begins with `@nix ` and is no object this program can read. */
+  /** Begins with `@nix `, but is not an object this program can read. */
   | { readonly type: "malformed"; readonly text: string };
 
 const PREFIX = "@nix ";
 
-/** Longest line that is kept whole; what is longer is cut into foreign lines. */
+/** Longest line that is kept whole; longer ones are cut into foreign lines. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
-/** Reads one line without its end. */
+/** Parses one line without its line end. */
 export function parseInternalLine(line: string): InternalLine {
   if (!line.startsWith(PREFIX)) return { type: "foreign", text: line };
   const value = parseExact(line.slice(PREFIX.length));
@@ -75,9 +75,9 @@ function lineOf(value: Readonly<Record<string, unknown>>, line: string): Interna
   }
 }
 
-/** Parses a JSON object with all bits of its integers (those that need it as bigint); null for anything else. */
+/** Parses a JSON object with exact integers (bigint where a double is not enough); null for anything else. */
 function parseExact(text: string): Readonly<Record<string, unknown>> | null {
-  // The source text of a number is the only way to all of its 64 bits (ECMAScript, JSON.parse source text access).
+  // Only the source text of a number has all of its 64 bits (ECMAScript, JSON.parse source text access).
   const revive = (_key: string, value: unknown, context?: { readonly source?: string }): unknown => {
     if (typeof value !== "number") return value;
     const source = context?.source ?? "";
@@ -85,7 +85,7 @@ function parseExact(text: string): Readonly<Record<string, unknown>> | null {
   };
   try {
     const fast: unknown = JSON.parse(text);
-    // Asking for the source of every number takes several times as long, and few processes have ids that need it.
+    // Reading the source of every number takes several times as long, and few processes have ids that need it.
     const value: unknown = isExact(fast) ? fast : JSON.parse(text, revive);
     return typeof value === "object" && value !== null && !Array.isArray(value)
       ? (value as Readonly<Record<string, unknown>>)
@@ -95,7 +95,7 @@ function parseExact(text: string): Readonly<Record<string, unknown>> | null {
   }
 }
 
-/** Whether every number that is looked at has survived as a double. */
+/** Whether every number that matters has survived as a double. */
 function isExact(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return true;
   const { id, parent, fields } = value as Readonly<Record<string, unknown>>;
@@ -119,7 +119,7 @@ function numberOf(value: unknown, otherwise: number): number {
   return typeof value === "number" ? value : otherwise;
 }
 
-// Most fields are counters that are small; a bigint for each would be garbage at once.
+// Most fields are small counters; a new bigint for each would be garbage at once.
 const SMALL = Array.from({ length: 1024 }, (_, value) => BigInt(value));
 
 function smallOrWhole(value: number): bigint {
@@ -137,7 +137,7 @@ function fieldsOf(value: unknown): readonly LogField[] {
   return fields;
 }
 
-/** Splits a stream of bytes into lines and reads them; chunks may end anywhere, also within a character. */
+/** Splits a stream of bytes into lines and parses them; chunks may end anywhere, even within a character. */
 export class InternalJsonParser {
   #rest: Buffer = Buffer.alloc(0);
 
@@ -146,7 +146,7 @@ export class InternalJsonParser {
     let text = this.#rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#rest, chunk]);
     const lines: InternalLine[] = [];
     let start = 0;
-    // Bytes kept from before hold no line end.
+    // Bytes kept from before contain no line end.
     for (let end = text.indexOf(10, this.#rest.length); end >= 0; end = text.indexOf(10, start)) {
       lines.push(parseInternalLine(text.toString("utf8", start, end)));
       start = end + 1;
@@ -160,7 +160,7 @@ export class InternalJsonParser {
     return lines;
   }
 
-  /** The last line, where it has no end. */
+  /** The last line, if it has no line end. */
   end(): InternalLine[] {
     if (this.#rest.length === 0) return [];
     const line = parseInternalLine(this.#rest.toString("utf8"));

@@ -34,15 +34,15 @@ import { SERVE_COMMANDS, type ServeCommand } from "./commands.ts";
 import { greetServer } from "./handshake.ts";
 import { StderrLines } from "./stderr-lines.ts";
 
-/** A NAR on its way out; iterated once. */
+/** An outgoing NAR; iterated once. */
 type Contents = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
-/** How long standard error must be quiet after a build before its log is taken for complete, in ms. */
+/** How long standard error must be quiet after a build before its log counts as complete, in ms. */
 const LOG_QUIET_MS = 5;
 
 /** How to open a serve connection. */
 export interface ServeOptions {
-  /** Whom it leads to, for messages: `ssh://mac`. */
+  /** The peer's name for messages: `ssh://mac`. */
   readonly peer: string;
   readonly clock: Clock;
   /** Aborting it during the handshake drops the connection. */
@@ -55,8 +55,8 @@ export type BuildPathsAnswer =
   | { readonly type: "failed"; readonly exitStatus: number; readonly message: string };
 
 /**
- * A connection to a serving process. Requests made without waiting for the one before are sent back to back and answered in order. There are
- * no errors in band: what the process cannot do ends it, and every request under way rejects with its last words on standard error.
+ * A connection to a serving process. Requests made without waiting for earlier ones are sent back to back and answered in order. There are
+ * no errors in band: the process exits on anything it cannot do, and every pending request rejects with its last words on standard error.
  */
 export class ServeConnection {
   readonly minor: number;
@@ -70,7 +70,7 @@ export class ServeConnection {
   }
 
   /**
-   * Shakes hands. On failure the transport is closed.
+   * Performs the handshake. On failure the transport is closed.
    * @throws EngineError `PROTOCOL_BAD_GREETING` (shows what came instead), `PROTOCOL_VERSION_UNSUPPORTED`, `PROTOCOL_NO_GREETING`, `PROTOCOL_CONNECTION_LOST`; the
    * signal's reason.
    */
@@ -97,22 +97,22 @@ export class ServeConnection {
     }
   }
 
-  /** Of no use any more: closed, or ended by the peer. */
+  /** Unusable: closed, or ended by the peer. */
   get broken(): boolean {
     return this.#pipeline.broken;
   }
 
-  /** Requests sent or queued whose answers have not come. */
+  /** Requests sent or queued that have not been answered. */
   get pending(): number {
     return this.#pipeline.pending;
   }
 
-  /** Drops the connection, which stops whatever the process does for it. */
+  /** Drops the connection, which stops everything the process does for it. */
   close(reason?: EngineError): void {
     this.#pipeline.close(reason);
   }
 
-  /** Which of the paths are valid. `lock` keeps them as long as the connection lives; `substitute` fetches missing ones first. */
+  /** Which of the paths are valid. `lock` keeps them while the connection lives; `substitute` fetches missing ones first. */
   queryValidPaths(
     paths: Iterable<StorePath>,
     options: { readonly lock: boolean; readonly substitute: boolean },
@@ -124,7 +124,7 @@ export class ServeConnection {
     return this.#ask("queryValidPaths", write, readStorePaths);
   }
 
-  /** Information on those of the paths that are valid; registration time and `ultimate` are not told. */
+  /** Information on the valid ones of the paths; the protocol does not send registration time and `ultimate`. */
   queryPathInfos(paths: Iterable<StorePath>): Promise<Map<StorePath, PathInfo>> {
     const read = async (reader: ByteReader): Promise<Map<StorePath, PathInfo>> => {
       const infos = new Map<StorePath, PathInfo>();
@@ -136,7 +136,7 @@ export class ServeConnection {
     return this.#ask("queryPathInfos", (writer) => writeStorePaths(writer, paths), read);
   }
 
-  /** Every path the given ones need, themselves included; outputs of derivations among them with `includeOutputs`. */
+  /** Every path the given ones need, including themselves; with `includeOutputs` also outputs of derivations. */
   queryClosure(paths: Iterable<StorePath>, includeOutputs: boolean): Promise<StorePath[]> {
     const write = (writer: ByteWriter): void => {
       writer.bool(includeOutputs);
@@ -146,8 +146,8 @@ export class ServeConnection {
   }
 
   /**
-   * The NAR of a valid path; the request is sent at once, and a path that is not valid ends the process. Iterate several in the order they
-   * were asked for, each to its end; breaking one off closes the connection.
+   * The NAR of a valid path; the request is sent at once, and a path that is not valid ends the process. Iterate several in the order of the
+   * requests, each to its end; breaking one off closes the connection.
    */
   dumpStorePath(path: StorePath): AsyncIterable<Uint8Array> {
     const request = new ByteWriter().u64(SERVE_COMMANDS.dumpStorePath).string(path).finish();
@@ -168,7 +168,7 @@ export class ServeConnection {
     return this.#pipeline.call("addToStoreNar", send, () => this.#readDone("addToStoreNar"));
   }
 
-  /** Adds paths by ImportPaths, which computes hashes there and takes no signatures. */
+  /** Adds paths by ImportPaths, which computes hashes on the remote side and accepts no signatures. */
   importPaths(paths: AsyncIterable<ImportedPath> | Iterable<ImportedPath>): Promise<void> {
     const send = async (outlet: Outlet): Promise<void> => {
       outlet.push(this.#request("importPaths", () => undefined));
@@ -196,8 +196,8 @@ export class ServeConnection {
   }
 
   /**
-   * Builds one derivation whose inputs are valid. The log is standard error as it comes: no phases, Nix's own messages among the lines.
-   * @throws EngineError `PROTOCOL_UNSUPPORTED` for any mode but `normal`, which the protocol cannot express.
+   * Builds one derivation whose inputs are valid. The log is standard error as it comes: no phases, with Nix's own messages among the lines.
+   * @throws EngineError `PROTOCOL_UNSUPPORTED` for any mode except `normal`: the protocol has no others.
    */
   async buildDerivation(
     drvPath: StorePath,
@@ -250,7 +250,7 @@ export class ServeConnection {
   ): Promise<T> {
     const heard = async (reader: ByteReader): Promise<T> => {
       if (listener === undefined) return read(reader);
-      // The process says nothing when the builder starts; that its turn has come is the best that is known.
+      // The process does not report when the builder starts; that the request's turn has come is the closest.
       listener.started();
       this.#stderr.listen((lines) => listener.logged(lines));
       try {
@@ -271,7 +271,7 @@ export class ServeConnection {
   }
 }
 
-/** A path of ImportPaths. */
+/** A path for ImportPaths. */
 export interface ImportedPath extends ExportTrailer {
   readonly nar: () => Contents;
 }
@@ -289,7 +289,7 @@ async function* packImports(
   yield writer.u64(0).finish();
 }
 
-/** The other side reads as many bytes as it was told of, and would wait for those that do not come. */
+/** The remote side reads exactly as many bytes as announced, and would wait for missing ones. */
 async function* exactly({ path, narSize }: PathInfo, nar: Contents): AsyncGenerator<Uint8Array, void, undefined> {
   let sent = 0n;
   for await (const chunk of nar) {

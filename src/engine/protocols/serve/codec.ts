@@ -1,4 +1,4 @@
-// Values only the serve protocol has ↔ bytes: build limits, path information as it is queried, and exported paths.
+// Values only the serve protocol has ↔ bytes: build limits, queried path information, and exported paths.
 import { printHash } from "../../formats/hash.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
@@ -16,17 +16,17 @@ export interface ServeBuildOptions {
   readonly timeout: number;
   /** Bytes, 0n none. */
   readonly maxLogSize: bigint;
-  /** Whether the build directory of a failed build stays (≥ 2.7). */
+  /** Whether to keep the build directory of a failed build (≥ 2.7). */
   readonly keepFailed: boolean;
 }
 
-/** Writes limits. Repeats are never asked for: Nix since 2.13 ends the connection over them. */
+/** Writes limits. Never requests repeats: Nix since 2.13 ends the connection over them. */
 export function writeBuildOptions(writer: ByteWriter, minor: number, options: ServeBuildOptions): void {
   writer.u64(options.maxSilentTime).u64(options.timeout).u64(options.maxLogSize).u64(0).u64(0);
   if (minor >= 7) writer.bool(options.keepFailed);
 }
 
-/** Reads limits; `repeats` is what Nix before 2.13 might ask for. */
+/** Reads limits; `repeats` may come from Nix before 2.13. */
 export async function readBuildOptions(
   reader: ByteReader,
   minor: number,
@@ -40,7 +40,7 @@ export async function readBuildOptions(
   return { options: { maxSilentTime, timeout, maxLogSize, keepFailed }, repeats };
 }
 
-/** Writes one item of QueryPathInfos; there is no download, so its size is that of the NAR. */
+/** Writes one item of QueryPathInfos; there is no download, so the download size is the NAR's. */
 export function writeQueriedInfo(writer: ByteWriter, info: PathInfo): void {
   writer.string(info.path).string(info.deriver ?? "");
   writeStorePaths(writer, info.references);
@@ -49,7 +49,7 @@ export function writeQueriedInfo(writer: ByteWriter, info: PathInfo): void {
   writer.string(info.contentAddress ?? "").strings(info.signatures);
 }
 
-/** Reads one item of QueryPathInfos, null for the empty path that ends them. Registration time and `ultimate` are not told. */
+/** Reads one item of QueryPathInfos, null for the empty path that ends them. Registration time and `ultimate` are not sent. */
 export async function readQueriedInfo(reader: ByteReader): Promise<PathInfo | null> {
   const text = await reader.readString(MAX_NAME_BYTES, "a store path");
   if (text === "") return null;
@@ -74,24 +74,24 @@ export async function readQueriedInfo(reader: ByteReader): Promise<PathInfo | nu
   };
 }
 
-/** What follows the NAR of an exported path (Nix: export-import.cc). */
+/** The data after the NAR of an exported path (Nix: export-import.cc). */
 export interface ExportTrailer {
   readonly path: StorePath;
   readonly references: readonly StorePath[];
   readonly deriver: StorePath | null;
 }
 
-/** `NIXE`, between the NAR of an exported path and what is said of it. */
+/** `NIXE`, between the NAR of an exported path and its trailer. */
 const EXPORT_MAGIC = 0x4558494en;
 
-/** Writes what follows an exported NAR; no signature. */
+/** Writes the trailer of an exported NAR; no signature. */
 export function writeExportTrailer(writer: ByteWriter, trailer: ExportTrailer): void {
   writer.u64(EXPORT_MAGIC).string(trailer.path);
   writeStorePaths(writer, trailer.references);
   writer.string(trailer.deriver ?? "").u64(0);
 }
 
-/** Reads what follows an exported NAR; an old-style signature is skipped. @throws EngineError `WIRE_BAD_VALUE`. */
+/** Reads the trailer of an exported NAR; an old-style signature is skipped. @throws EngineError `WIRE_BAD_VALUE`. */
 export async function readExportTrailer(reader: ByteReader): Promise<ExportTrailer> {
   const magic = await reader.readU64();
   if (magic !== EXPORT_MAGIC)

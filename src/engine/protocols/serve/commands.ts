@@ -1,6 +1,6 @@
 // The commands of the serve protocol: their numbers (Nix: serve-protocol.hh). All of them exist since 2.5.
 
-/** Name → number on the wire. 5 (ExportPaths) is gone since Nix 2.32 and never sent or served. */
+/** Name → number on the wire. Nix 2.32 removed 5 (ExportPaths), which is never sent or served. */
 export const SERVE_COMMANDS = {
   queryValidPaths: 1,
   queryPathInfos: 2,
@@ -18,7 +18,7 @@ export type ServeCommand = keyof typeof SERVE_COMMANDS;
 const NAMES = new Map<number, ServeCommand>();
 for (const name of Object.keys(SERVE_COMMANDS) as ServeCommand[]) NAMES.set(SERVE_COMMANDS[name], name);
 
-/** The command behind a number, undefined for unknown ones. */
+/** The command with a number, undefined for unknown ones. */
 export function commandOf(code: bigint): ServeCommand | undefined {
   return code > 1000n ? undefined : NAMES.get(Number(code));
 }

@@ -1,4 +1,4 @@
-// How a serve connection begins: magic numbers and versions, on both sides. Nothing but versions is exchanged, and no error in band.
+// How a serve connection begins: magic numbers and versions, on both sides. Nothing else is exchanged, and no error in band.
 import { EngineError } from "../../base/errors.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
 import { ByteWriter } from "../../formats/wire/writer.ts";
@@ -18,7 +18,7 @@ const CLIENT_MAGIC = 0x390c9debn;
 const SERVER_MAGIC = 0x5452eecbn;
 
 /**
- * The client's side; returns the minor agreed on.
+ * The client's side; returns the agreed minor.
  * @throws EngineError `PROTOCOL_BAD_GREETING`, `PROTOCOL_VERSION_UNSUPPORTED`, `PROTOCOL_CONNECTION_LOST`.
  */
 export async function greetServer(pipeline: Pipeline): Promise<number> {
@@ -28,7 +28,7 @@ export async function greetServer(pipeline: Pipeline): Promise<number> {
   return negotiate(mine, decodeVersion(await pipeline.reader.readU64()), SERVE_OLDEST_MINOR, pipeline.peer).minor;
 }
 
-/** The server's side; returns the minor agreed on. @throws EngineError `PROTOCOL_BAD_GREETING` or `PROTOCOL_VERSION_UNSUPPORTED`. */
+/** The server's side; returns the agreed minor. @throws EngineError `PROTOCOL_BAD_GREETING` or `PROTOCOL_VERSION_UNSUPPORTED`. */
 export async function greetServeClient(
   reader: ByteReader,
   outlet: Outlet,

@@ -26,17 +26,17 @@ import { greetServeClient } from "./handshake.ts";
 export interface ServeServerOptions {
   /** `--write`: whether paths may be added and built. */
   readonly allowWrite: boolean;
-  /** Whether paths are taken without a signature; the rights of whoever logged in. */
+  /** Whether paths are accepted without a signature, by the rights of the user who logged in. */
   readonly trusted: boolean;
-  /** Takes text for standard error, where logs and errors go in this protocol. */
+  /** Writes text to standard error, where this protocol puts logs and errors. */
   readonly log: (text: string) => void;
-  /** Newest minor to agree to; 7 unless a test wants less. */
+  /** Newest minor to agree to; 7 unless a test needs less. */
   readonly maxMinor?: number;
-  /** Whom it leads to, for messages. Default `client`. */
+  /** The client's name for messages. Default `client`. */
   readonly peer?: string;
 }
 
-/** Largest NAR of ImportPaths, which names a path only behind its NAR, so that it has to be kept in memory. */
+/** Largest NAR of ImportPaths, which names a path only after its NAR, so that the NAR must be kept in memory. */
 const MAX_IMPORT_BYTES = 512 * 1024 * 1024;
 
 /** One client. */
@@ -49,8 +49,8 @@ interface Serving {
 }
 
 /**
- * Serves one client until it hangs up, which aborts what runs for it. Resolves then. What cannot be done is said on standard error and ends
- * the connection, as the protocol has it.
+ * Serves one client until it hangs up, which aborts the work done for it. Resolves then. What cannot be done is reported on standard error and
+ * ends the connection, as the protocol requires.
  * @throws EngineError in that case, for the exit status.
  */
 export async function serveServe(
@@ -233,7 +233,7 @@ async function closureOf(
   includeOutputs: boolean,
 ): Promise<ReadonlySet<StorePath>> {
   const closure = new Set(roots);
-  // A set grows while it is iterated, and what is added is visited, too.
+  // A Set can grow during iteration, which then also visits the additions.
   for (const path of closure) {
     const info = await handler.queryPathInfo(path, call);
     if (info === null) throw new EngineError("store", "STORE_PATH_NOT_VALID", `path '${path}' is not valid`);

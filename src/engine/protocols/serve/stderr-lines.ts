@@ -1,14 +1,14 @@
-// A serve connection's log: the raw text of standard error, in lines, for whichever build is under way.
+// A serve connection's log: the raw text of standard error, in lines, for the build in progress.
 import type { Clock } from "../../base/clock.ts";
 import { messageOf } from "../../base/errors.ts";
 
 /** Longest line that is kept whole, in bytes; longer ones are cut into several. */
 const MAX_LINE_BYTES = 1024 * 1024;
 
-/** Hears lines without their ends. */
+/** Receives lines without line ends. */
 export type LineListener = (lines: readonly string[]) => void;
 
-/** Splits the text into lines and gives them to the current listener; what nobody listens to is dropped. */
+/** Splits the text into lines for the current listener; lines without a listener are dropped. */
 export class StderrLines {
   readonly #clock: Clock;
   #rest: Buffer = Buffer.alloc(0);
@@ -21,15 +21,15 @@ export class StderrLines {
     void this.#read(stderr);
   }
 
-  /** From here on lines go to `listener`. */
+  /** From now on lines go to `listener`. */
   listen(listener: LineListener | null): void {
     this.#listener = listener;
     this.#rest = Buffer.alloc(0);
   }
 
   /**
-   * Waits for lines on their way: until nothing came for `quietMs`, at most four times that. Standard error and the answers are different
-   * streams, and there is no mark at the end of a log. Then the last line is given out, even without its end.
+   * Waits for lines in transit: until nothing has come for `quietMs`, but at most four times as long. Standard error and the answers are
+   * different streams, and no mark ends a log. Then passes on the last line, even without a line end.
    */
   async drain(quietMs: number): Promise<void> {
     for (let turn = 0; turn < 4 && !this.#ended; turn++) {

@@ -1,4 +1,4 @@
-// A derivation with plain paths as inputs on the wire (Nix: `BasicDerivation`, writeDerivation); alike in both protocols.
+// A derivation with plain paths as inputs on the wire (Nix: `BasicDerivation`, writeDerivation); the same in both protocols.
 
 import { messageOf } from "../../base/errors.ts";
 import type { BasicDerivation, DerivationOutput } from "../../derivation/derivation.ts";
@@ -11,7 +11,7 @@ import type { ByteWriter } from "../../formats/wire/writer.ts";
 import { MAX_ITEMS, MAX_NAME_BYTES, MAX_STRING_BYTES } from "../limits.ts";
 import { readStorePaths, writeStorePaths } from "./paths.ts";
 
-/** Writes the derivation. Arguments and environment go as the bytes they are. */
+/** Writes the derivation. Arguments and environment are sent as raw bytes. */
 export function writeBasicDerivation(writer: ByteWriter, derivation: BasicDerivation): void {
   writer.list(derivation.outputs, ([name, output]) => {
     writer.string(name);

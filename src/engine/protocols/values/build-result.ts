@@ -1,4 +1,4 @@
-// Build results on the wire: the same fields in both protocols, each there from some version on.
+// Build results on the wire: the same fields in both protocols, each since a certain version.
 import { BUILD_STATUSES, type BuildResult } from "../../derivation/build-result.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
@@ -6,7 +6,7 @@ import type { ByteWriter } from "../../formats/wire/writer.ts";
 import { MAX_ITEMS, MAX_NAME_BYTES, MAX_STRING_BYTES } from "../limits.ts";
 import { outputNameOf, parseRealisation, printRealisation } from "./realisation.ts";
 
-/** Which fields a result carries. */
+/** Which fields a result contains. */
 export interface BuildResultLayout {
   readonly times: boolean;
   readonly cpu: boolean;
@@ -23,10 +23,10 @@ export function serveResultLayout(minor: number): BuildResultLayout {
   return { times: minor >= 3, cpu: false, builtOutputs: minor >= 6 };
 }
 
-/** A derivation's hash that is not known; clients take only name and path from an id (Nix 2.35 sends a dummy, too). */
+/** Stands for an unknown derivation hash; clients use only name and path of an id (Nix 2.35 sends a dummy, too). */
 const UNKNOWN_HASH = "0".repeat(64);
 
-/** Writes a result. `derivationHash` (64 hex digits, hash modulo) makes the ids of the built outputs true, null is unknown. */
+/** Writes a result. `derivationHash` (64 hex digits, hash modulo) makes the ids of the built outputs correct; null means unknown. */
 export function writeBuildResult(
   writer: ByteWriter,
   layout: BuildResultLayout,
@@ -39,7 +39,7 @@ export function writeBuildResult(
   }
   if (layout.cpu) {
     for (const micros of [result.cpuUserMicros, result.cpuSystemMicros]) {
-      // Nix refuses negative durations, signed though they are.
+      // Nix refuses negative durations, although the field is signed.
       if (micros === null || micros < 0n) writer.u64(0);
       else writer.u64(1).i64(micros);
     }
@@ -52,7 +52,7 @@ export function writeBuildResult(
   }
 }
 
-/** Reads a result; a status this program does not know becomes `MiscFailure`, a built output that makes no sense is left out. */
+/** Reads a result; a status this program does not know becomes `MiscFailure`, a malformed built output is left out. */
 export async function readBuildResult(reader: ByteReader, layout: BuildResultLayout): Promise<BuildResult> {
   const status = await reader.readU64();
   const errorMessage = await reader.readString(MAX_STRING_BYTES, "an error message");

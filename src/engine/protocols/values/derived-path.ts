@@ -1,4 +1,4 @@
-// What to make valid, as text on the wire: `drv!out1,out2`, `drv!*`, or a plain path (both protocols write `!` where users write `^`).
+// The targets to make valid, as text on the wire: `drv!out1,out2`, `drv!*`, or a plain path (both protocols write `!` where users write `^`).
 import { isStorePath, type StorePath } from "../../formats/store-path.ts";
 
 /** A plain path, or outputs of a derivation. */
@@ -7,8 +7,8 @@ export type DerivedPath =
   | { readonly type: "built"; readonly drvPath: StorePath; readonly outputs: "all" | readonly string[] };
 
 /**
- * The text of the wire. Before worker protocol 1.30 (`explicit` false) a bare `.drv` means all of its outputs, and `drv!*` is not understood;
- * the serve protocol is of that kind, too.
+ * The text on the wire. Before worker protocol 1.30 (`explicit` false) a bare `.drv` means all of its outputs, and `drv!*` is not understood;
+ * this also applies to the serve protocol.
  */
 export function printDerivedPath(target: DerivedPath, explicit: boolean): string {
   if (target.type === "opaque") return target.path;
@@ -16,7 +16,7 @@ export function printDerivedPath(target: DerivedPath, explicit: boolean): string
   return explicit ? `${target.drvPath}!*` : target.drvPath;
 }
 
-/** Reads the text of the wire, null when it is no such thing. Without `explicit` a bare `.drv` means all of its outputs. */
+/** Parses the text on the wire, null when malformed. Without `explicit` a bare `.drv` means all of its outputs. */
 export function parseDerivedPath(text: string, explicit: boolean): DerivedPath | null {
   const separator = text.indexOf("!");
   if (separator < 0) {

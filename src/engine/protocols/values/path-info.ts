@@ -7,7 +7,7 @@ import type { ByteWriter } from "../../formats/wire/writer.ts";
 import { MAX_NAME_BYTES } from "../limits.ts";
 import { readNames, readOptionalStorePath, readStorePath, readStorePaths, writeStorePaths } from "./paths.ts";
 
-/** Writes everything but the path (Nix: `UnkeyedValidPathInfo`); the NAR hash goes as bare hexadecimal. */
+/** Writes everything except the path (Nix: `UnkeyedValidPathInfo`); the NAR hash is bare hexadecimal. */
 export function writeUnkeyedPathInfo(writer: ByteWriter, info: PathInfo): void {
   writer.string(info.deriver ?? "").string(Buffer.from(info.narHash).toString("hex"));
   writeStorePaths(writer, info.references);
@@ -19,7 +19,7 @@ export function writeUnkeyedPathInfo(writer: ByteWriter, info: PathInfo): void {
     .string(info.contentAddress ?? "");
 }
 
-/** Reads what {@link writeUnkeyedPathInfo} writes; references come out sorted. */
+/** Reads what {@link writeUnkeyedPathInfo} writes; the references are sorted afterwards. */
 export async function readUnkeyedPathInfo(reader: ByteReader, path: StorePath): Promise<PathInfo> {
   const deriver = await readOptionalStorePath(reader);
   const narHash = await readNarHash(reader);

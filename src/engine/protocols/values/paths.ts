@@ -1,4 +1,4 @@
-// Store paths on the wire: a path, a path or nothing, and sets of paths, alike in both protocols.
+// Store paths on the wire: a path, an optional path, and sets of paths; the same in both protocols.
 import { isStorePath, type StorePath } from "../../formats/store-path.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
 import type { ByteWriter } from "../../formats/wire/writer.ts";
@@ -15,7 +15,7 @@ export async function readOptionalStorePath(reader: ByteReader): Promise<StorePa
   return text === "" ? null : checked(reader, text);
 }
 
-/** Reads a set of store paths in the order sent; `store path set` in Nix's words. */
+/** Reads a set of store paths, in the order sent (Nix: `store path set`). */
 export function readStorePaths(reader: ByteReader): Promise<StorePath[]> {
   return reader.readList(MAX_ITEMS, () => readStorePath(reader), "store paths");
 }

@@ -1,8 +1,8 @@
-// Realisations, Nix's record of what a content-addressed output turned out to be, as the JSON that travels since worker protocol 1.31.
+// Realisations, Nix's record of the path of a content-addressed output, as the JSON on the wire since worker protocol 1.31.
 import { baseNameOf, isStorePath, STORE_DIR, type StorePath } from "../../formats/store-path.ts";
 import { MAX_NAME_BYTES } from "../limits.ts";
 
-/** What an output turned out to be. `id` is `sha256:<hex of the derivation's hash modulo>!<output name>` (Nix: `DrvOutput`). */
+/** The path of a realised output. `id` is `sha256:<hex of the derivation's hash modulo>!<output name>` (Nix: `DrvOutput`). */
 export interface Realisation {
   readonly id: string;
   readonly path: StorePath;
@@ -19,7 +19,7 @@ export function printRealisation(realisation: Realisation): string {
   });
 }
 
-/** Reads the JSON text, null when it is none. Dependent realisations are left out: Nix ignores them since 2.34 and they are always empty. */
+/** Parses the JSON text, null when malformed. Dependent realisations are ignored, as in Nix since 2.34, and always empty. */
 export function parseRealisation(text: string): Realisation | null {
   let value: unknown;
   try {
@@ -36,7 +36,7 @@ export function parseRealisation(text: string): Realisation | null {
   return { id, path, signatures: names };
 }
 
-/** The output name of an id, null when it is not of the form `sha256:<hex>!<name>`. */
+/** The output name of an id, null if it does not have the form `sha256:<hex>!<name>`. */
 export function outputNameOf(id: string): string | null {
   const separator = id.indexOf("!");
   return separator > 0 && separator + 1 < id.length ? id.slice(separator + 1) : null;

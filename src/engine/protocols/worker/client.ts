@@ -30,10 +30,10 @@ import { readDone, readNothing, WorkerQueries } from "./queries.ts";
 
 /** How to open a worker connection. */
 export interface WorkerOptions {
-  /** Whom it leads to, for messages: `ssh-ng://mac`. */
+  /** The peer's name for messages: `ssh-ng://mac`. */
   readonly peer: string;
   readonly clock: Clock;
-  /** Newest minor to offer; 38 unless a test wants less. */
+  /** Newest minor to offer; 38 unless a test needs less. */
   readonly offeredMinor?: number;
   /** Aborting it during the handshake drops the connection. */
   readonly signal?: AbortSignal | undefined;
@@ -46,13 +46,13 @@ export interface NarUpload {
 }
 
 /**
- * A connection to a daemon. Requests made without waiting for the one before are sent back to back and answered in order; the daemon works on
- * one at a time. A method rejects with RemoteError when the daemon refuses, after which the connection is as good as before; with
- * `PROTOCOL_UNSUPPORTED` when the version agreed on lacks it; with anything else when the connection broke (see {@link broken}).
+ * A connection to a daemon. Requests made without waiting for earlier ones are sent back to back and answered in order; the daemon processes
+ * one at a time. A method rejects with RemoteError when the daemon refuses, after which the connection remains usable; with
+ * `PROTOCOL_UNSUPPORTED` when the agreed version lacks the operation; with any other error when the connection broke (see {@link broken}).
  */
 export class WorkerConnection extends WorkerQueries {
   /**
-   * Shakes hands. On failure the transport is closed.
+   * Performs the handshake. On failure the transport is closed.
    * @throws EngineError `PROTOCOL_BAD_GREETING` (shows what came instead), `PROTOCOL_VERSION_UNSUPPORTED`, `PROTOCOL_NO_GREETING`, `PROTOCOL_CONNECTION_LOST`;
    * RemoteError when the daemon refuses the client; the signal's reason.
    */
@@ -80,32 +80,32 @@ export class WorkerConnection extends WorkerQueries {
     }
   }
 
-  /** Of no use any more: closed, ended by the daemon, or out of step. */
+  /** Unusable: closed, ended by the daemon, or out of step. */
   get broken(): boolean {
     return this.pipeline.broken;
   }
 
-  /** Requests sent or queued whose answers have not come. */
+  /** Requests sent or queued that have not been answered. */
   get pending(): number {
     return this.pipeline.pending;
   }
 
-  /** Whether there is AddMultipleToStore. */
+  /** Whether AddMultipleToStore is available. */
   get canAddMultiple(): boolean {
     return this.minor >= 32;
   }
 
-  /** Whether AddMultipleToStore passes over paths that are valid already: daemons before Nix 2.18 take their NARs for the next path, and fail. */
+  /** Whether AddMultipleToStore skips paths that are already valid: daemons before Nix 2.18 parse their NARs as the next path, and fail. */
   get skipsValid(): boolean {
     return nixVersionAtLeast(this.nixVersion, 2, 18);
   }
 
-  /** Drops the connection, which stops whatever the daemon does for it; requests under way reject with `PROTOCOL_CLOSED`. */
+  /** Drops the connection, which stops everything the daemon does for it; pending requests reject with `PROTOCOL_CLOSED`. */
   close(reason?: EngineError): void {
     this.pipeline.close(reason);
   }
 
-  /** Adds a path whose references are valid. Signatures are only left unchecked for trusted clients. */
+  /** Adds a path whose references are valid. Only trusted clients may skip the check of signatures. */
   addToStoreNar(request: NarRequest, nar: Contents, onLog?: LogListener): Promise<void> {
     return this.conversation.perform({
       operation: "addToStoreNar",
@@ -120,7 +120,7 @@ export class WorkerConnection extends WorkerQueries {
   }
 
   /**
-   * Adds `count` paths, references before referrers, in one operation. Use it only where {@link canAddMultiple}. The NARs are asked for one
+   * Adds `count` paths, references before referrers, in one operation. Use it only if {@link canAddMultiple}. The NARs are read one
    * after the other.
    */
   addMultipleToStore(
@@ -138,7 +138,7 @@ export class WorkerConnection extends WorkerQueries {
     });
   }
 
-  /** Adds a file, a text or a tree by its contents (≥ 1.25) and returns what became of it. `r:` and `git:` methods take a NAR. */
+  /** Adds a file, a text or a tree by its contents (≥ 1.25) and returns the resulting path. `r:` and `git:` methods need a NAR. */
   addToStore(request: ContentRequest, contents: Contents, onLog?: LogListener): Promise<PathInfo> {
     return this.conversation.perform({
       operation: "addToStore",
@@ -154,7 +154,7 @@ export class WorkerConnection extends WorkerQueries {
   }
 
   /**
-   * The NAR of a valid path; the request is sent at once. Iterate several in the order they were asked for, each to its end; breaking one
+   * The NAR of a valid path; the request is sent at once. Iterate several in the order of the requests, each to its end; breaking one
    * off closes the connection.
    */
   narFromPath(path: StorePath): AsyncIterable<Uint8Array> {
@@ -167,7 +167,7 @@ export class WorkerConnection extends WorkerQueries {
       await this.conversation.hear(undefined, null);
       const head = Buffer.from(await this.pipeline.reader.peek(8));
       if (head.length < 8 || head.readBigUInt64LE() !== STDERR.error) return;
-      // Since Nix 2.33 a path that is not valid is refused in the place of its NAR, and the daemon ends the connection.
+      // Since Nix 2.33 the daemon refuses an invalid path in place of its NAR, and ends the connection.
       await this.pipeline.reader.readU64();
       const report = await readError(this.pipeline.reader, this.minor);
       const error = new RemoteError(this.pipeline.peer, report);
@@ -180,7 +180,7 @@ export class WorkerConnection extends WorkerQueries {
     return this.ask("addSignatures", (writer) => writer.string(path).strings(signatures), readDone);
   }
 
-  /** Keeps a build log where `nix log` finds it; needs trust. */
+  /** Stores a build log where `nix log` finds it; needs trust. */
   addBuildLog(drvPath: StorePath, log: Contents): Promise<void> {
     return this.conversation.perform({
       operation: "addBuildLog",
@@ -206,7 +206,7 @@ export class WorkerConnection extends WorkerQueries {
     return this.ask("buildDerivation", write, (reader) => readBuildResult(reader, layout), onLog);
   }
 
-  /** Makes the targets valid by any means; the failure of one is a RemoteError. */
+  /** Makes the targets valid by any means; a target's failure is a RemoteError. */
   buildPaths(targets: readonly DerivedPath[], mode: BuildMode, onLog?: LogListener): Promise<void> {
     const write = (writer: ByteWriter): void => {
       this.writeTargets(writer, targets);
@@ -216,8 +216,8 @@ export class WorkerConnection extends WorkerQueries {
   }
 
   /**
-   * Makes the targets valid and tells how each ended (≥ 1.34), by its text (`drv!out`, `drv!*`, a path; see printDerivedPath). Targets the
-   * daemon never started are missing.
+   * Makes the targets valid and reports how each ended (≥ 1.34), by its text (`drv!out`, `drv!*`, a path; see printDerivedPath). Targets that
+   * the daemon never started are missing.
    */
   buildPathsWithResults(
     targets: readonly DerivedPath[],
@@ -245,7 +245,7 @@ export class WorkerConnection extends WorkerQueries {
   }
 }
 
-/** The stream of AddMultipleToStore: a count, and then path, information and NAR of each. */
+/** The stream of AddMultipleToStore: a count, then path, information and NAR of each. */
 async function* packUploads(
   count: number,
   uploads: AsyncIterable<NarUpload> | Iterable<NarUpload>,

@@ -7,11 +7,11 @@ import { MAX_ITEMS, MAX_NAME_BYTES, MAX_STRING_BYTES } from "../limits.ts";
 import { readUnkeyedPathInfo } from "../values/path-info.ts";
 import { readOptionalStorePath, readStorePath, readStorePaths } from "../values/paths.ts";
 
-/** `normal` builds what is missing, `repair` replaces what is broken, `check` builds again and compares. The index is the number on the wire. */
+/** `normal` builds what is missing, `repair` replaces what is corrupt, `check` rebuilds and compares. The index is the number on the wire. */
 export const BUILD_MODES = ["normal", "repair", "check"] as const;
 export type BuildMode = (typeof BUILD_MODES)[number];
 
-/** Settings for the rest of a connection (SetOptions); each replaces the daemon's own, there is no "leave as it is". */
+/** Settings for the rest of a connection (SetOptions); each replaces the daemon's own, none can be left unset. */
 export interface ClientOptions {
   readonly keepFailed: boolean;
   readonly keepGoing: boolean;
@@ -26,11 +26,11 @@ export interface ClientOptions {
   /** NIX_BUILD_CORES, 0 all. */
   readonly buildCores: number;
   readonly useSubstitutes: boolean;
-  /** Settings by name; those a user without trust may not make are ignored there. */
+  /** Settings by name; the daemon ignores those that an untrusted user may not set. */
   readonly overrides: ReadonlyMap<string, string>;
 }
 
-/** Writes options. Log type and trace are obsolete; `useBuildHook` is always on. */
+/** Writes options. Log type and trace are obsolete; `useBuildHook` is always true. */
 export function writeClientOptions(writer: ByteWriter, options: ClientOptions): void {
   writer.bool(options.keepFailed).bool(options.keepGoing).bool(options.tryFallback).u64(options.verbosity);
   writer.u64(options.maxBuildJobs).u64(options.maxSilentTime).bool(true);
@@ -75,7 +75,7 @@ export async function readClientOptions(reader: ByteReader): Promise<ClientOptio
   };
 }
 
-/** What the collector is to do; the index is the number on the wire. */
+/** The garbage collector's actions; the index is the number on the wire. */
 export const GC_ACTIONS = ["returnLive", "returnDead", "deleteDead", "deleteSpecific"] as const;
 export type GcAction = (typeof GC_ACTIONS)[number];
 
@@ -88,7 +88,7 @@ export interface GcRequest {
   readonly maxFreed: bigint | null;
 }
 
-/** What the collector did. Paths are plain text, since leftovers in the store need not be well-formed store paths. */
+/** The garbage collector's result. Paths are plain text, since leftovers in the store need not be well-formed store paths. */
 export interface GcResult {
   readonly paths: readonly string[];
   readonly bytesFreed: bigint;
@@ -96,7 +96,7 @@ export interface GcResult {
 
 const NO_LIMIT = 2n ** 64n - 1n;
 
-/** Writes a collector's request; liveness is never ignored. */
+/** Writes a garbage collection request; never ignores liveness. */
 export function writeGcRequest(writer: ByteWriter, request: GcRequest): void {
   writer.u64(GC_ACTIONS.indexOf(request.action)).strings(request.paths).bool(false);
   writer
@@ -106,7 +106,7 @@ export function writeGcRequest(writer: ByteWriter, request: GcRequest): void {
     .u64(0);
 }
 
-/** Reads a collector's request; `ignoreLiveness` is told apart because it must be refused. */
+/** Reads a garbage collection request; `ignoreLiveness` is separate because it must be refused. */
 export async function readGcRequest(
   reader: ByteReader,
 ): Promise<{ readonly request: GcRequest; readonly ignoreLiveness: boolean }> {
@@ -118,7 +118,7 @@ export async function readGcRequest(
   return { request: { action, paths, maxFreed: maxFreed === NO_LIMIT ? null : maxFreed }, ignoreLiveness };
 }
 
-/** Reads a map of output names to paths, null where unknown. */
+/** Reads a map from output names to paths, null where unknown. */
 export async function readOutputMap(reader: ByteReader): Promise<Map<string, StorePath | null>> {
   const readItem = async (): Promise<[string, StorePath | null]> => {
     const name = await reader.readString(MAX_NAME_BYTES, "an output name");
@@ -132,7 +132,7 @@ export async function readBuildMode(reader: ByteReader): Promise<BuildMode> {
   return BUILD_MODES[await reader.readNumber(BUILD_MODES.length - 1, "a build mode")]!;
 }
 
-/** How contents are added by AddToStore (≥ 1.25): `text:sha256`, `fixed:sha256`, `fixed:r:sha256`, `fixed:git:sha1`. */
+/** How AddToStore addresses contents (≥ 1.25): `text:sha256`, `fixed:sha256`, `fixed:r:sha256`, `fixed:git:sha1`. */
 export interface ContentRequest {
   readonly name: string;
   readonly method: string;

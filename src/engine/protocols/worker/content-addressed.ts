@@ -1,4 +1,4 @@
-// Whether a derivation's outputs are named by their contents, so that whoever asks for it cannot pass something off as something else.
+// Whether a derivation's outputs are named by their contents, so that a client cannot pass one output off as another.
 import type { BasicDerivation } from "../../derivation/derivation.ts";
 
 /** True when no output is input-addressed or deferred (Nix: `DerivationType::isCA`). */

@@ -1,4 +1,4 @@
-// One worker connection below the operations: request, the log while the daemon works, answer; uploads in whatever form the version has.
+// One worker connection below the operations: request, log during the daemon's work, answer; uploads in the form of the version.
 import type { ByteReader } from "../../formats/wire/reader.ts";
 import { ByteWriter, paddingOf } from "../../formats/wire/writer.ts";
 import { type LogFrame, type LogListener, readStderr, tryReadStderr } from "../log-frame.ts";
@@ -9,22 +9,22 @@ import { gather, sendFramed, sendRaw } from "../upload.ts";
 import type { WorkerAgreement } from "./handshake.ts";
 import { operationSince, WORKER_OPERATIONS, type WorkerOperation } from "./operations.ts";
 
-/** A NAR or other contents on their way out; iterated once. */
+/** An outgoing NAR or other contents; iterated once. */
 export type Contents = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
-/** How long a repeated error may be followed by the end of the connection that it announces. */
+/** How long after a repeated error the connection may take to end, as the repetition announces. */
 const DOUBLE_ERROR_GRACE_MS = 250;
 
-/** Frames handed to a listener at once, at most. */
+/** Maximum number of frames per call of a listener. */
 const BATCH = 512;
 
-/** Bytes the daemon may be given at once when it pulls an upload (1.21, 1.22). */
+/** Maximum bytes per request when the daemon pulls an upload (1.21, 1.22). */
 const MAX_PULL = 1024 * 1024;
 
-/** One operation: what is asked, how it is answered, what is heard meanwhile. */
+/** One operation: its request, its answer, and the listener for the log in between. */
 export interface Operation<T> {
   readonly operation: WorkerOperation;
-  /** Adds the arguments to a writer that holds the operation's number. */
+  /** Adds the arguments to a writer that already holds the operation's number. */
   readonly write?: (writer: ByteWriter) => void;
   readonly read: (reader: ByteReader) => Promise<T>;
   readonly onLog?: LogListener | undefined;
@@ -34,12 +34,12 @@ export interface Operation<T> {
 /** `framed` since 1.23, `pulled` by the server in 1.21 and 1.22, `raw` before. */
 type Framing = "framed" | "pulled" | "raw";
 
-/** The framing NARs are uploaded in at a minor version. */
+/** The framing of NAR uploads at a minor version. */
 export function narFraming(minor: number): Framing {
   return minor >= 23 ? "framed" : minor >= 21 ? "pulled" : "raw";
 }
 
-/** Speaks operations over a pipeline after the handshake. */
+/** Performs operations over a pipeline after the handshake. */
 export class Conversation {
   readonly agreement: WorkerAgreement;
   readonly pipeline: Pipeline;
@@ -52,7 +52,7 @@ export class Conversation {
 
   /**
    * Performs an operation. Rejects with RemoteError when the daemon refuses (the connection stays usable), with `PROTOCOL_UNSUPPORTED` when
-   * the version lacks the operation (nothing is sent), otherwise with what broke the connection.
+   * the version lacks the operation (nothing is sent), otherwise with the error that broke the connection.
    */
   async perform<T>(operation: Operation<T>): Promise<T> {
     const refusal = this.refusalOf(operation.operation);
@@ -74,7 +74,7 @@ export class Conversation {
     return this.#performUpload(operation, request, upload.contents, upload.framing);
   }
 
-  /** Why an operation cannot be asked for in the version agreed on, null when it can. */
+  /** Why the agreed version does not allow an operation, null when it does. */
   refusalOf(operation: WorkerOperation): Error | null {
     const since = operationSince(operation);
     if (this.agreement.minor >= since) return null;
@@ -118,7 +118,7 @@ export class Conversation {
         }
       });
     } catch (error) {
-      // What broke the upload here explains the daemon's complaint about its end.
+      // The error that broke the upload here explains the daemon's complaint about its end.
       throw failureOf(failure) ?? error;
     }
   }
@@ -157,8 +157,8 @@ export class Conversation {
   }
 
   /**
-   * A daemon that fails while it reads arguments says so twice and ends the connection, and the second time may be taken for the answer to
-   * the next request; told apart by the end that follows.
+   * A daemon that fails while reading arguments reports the error twice and ends the connection. The second report may be taken for the answer
+   * to the next request; only the end that follows tells them apart.
    */
   async #refused(message: string, first: boolean, error: RemoteError): Promise<Error> {
     const repeated = first && message === this.#lastError && this.pipeline.reader.buffered === 0;
@@ -172,7 +172,7 @@ function failureOf(failure: { readonly error: unknown } | null): unknown {
   return failure === null ? null : failure.error;
 }
 
-/** Passes chunks on and ends where the source throws, after telling so. */
+/** Passes chunks on; when the source throws, reports the error and ends. */
 async function* guarded(
   contents: Contents,
   onError: (error: unknown) => void,

@@ -1,4 +1,4 @@
-// How a worker connection begins: magic numbers, versions, features, and what the daemon says of itself, on both sides.
+// How a worker connection begins: magic numbers, versions, features, and what the daemon reports about itself, on both sides.
 import { EngineError } from "../../base/errors.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
 import { ByteWriter } from "../../formats/wire/writer.ts";
@@ -21,7 +21,7 @@ import {
 const CLIENT_MAGIC = 0x6e697863n;
 const SERVER_MAGIC = 0x6478696fn;
 
-/** What both sides know of each other after the handshake. */
+/** What both sides know about each other after the handshake. */
 export interface WorkerAgreement {
   readonly minor: number;
   /** Features both sides named; this program offers none. */
@@ -33,7 +33,7 @@ export interface WorkerAgreement {
 }
 
 /**
- * The client's side, up to (not including) the log that ends the start. Everything is offered as 1.`minor` without features.
+ * The client's side, up to (not including) the log that ends the handshake. Offers 1.`minor` without features.
  * @throws EngineError `PROTOCOL_BAD_GREETING`, `PROTOCOL_VERSION_UNSUPPORTED`, `PROTOCOL_CONNECTION_LOST`.
  */
 export async function greetDaemon(pipeline: Pipeline, offeredMinor: number): Promise<WorkerAgreement> {
@@ -44,7 +44,7 @@ export async function greetDaemon(pipeline: Pipeline, offeredMinor: number): Pro
   const { minor } = negotiate(mine, decodeVersion(await reader.readU64()), WORKER_OLDEST_MINOR, peer);
   const writer = new ByteWriter(32);
   if (minor >= 38) writer.strings([]);
-  // CPU affinity and reserved space: obsolete, but still expected.
+  // CPU affinity and reserved space: obsolete, but still required.
   outlet.push(writer.u64(0).u64(0).finish());
   if (minor >= 38) await readNames(reader, "features", MAX_FIELDS);
   const nixVersion = minor >= 33 ? await reader.readString(MAX_NAME_BYTES, "the daemon's version") : null;
@@ -52,17 +52,17 @@ export async function greetDaemon(pipeline: Pipeline, offeredMinor: number): Pro
   return { minor, features: [], nixVersion, trusted: trust === 1n ? true : trust === 2n ? false : null };
 }
 
-/** What a server says of itself. */
+/** What a server reports about itself. */
 export interface WorkerGreeting {
   readonly nixVersion: string;
   readonly trusted: boolean;
-  /** Newest minor to agree to, 38 where nothing is to be held back. */
+  /** Newest minor to agree to, 38 when nothing is held back. */
   readonly maxMinor: number;
 }
 
 /**
- * The server's side, up to and including the empty start log. Returns the minor agreed on.
- * @throws EngineError `PROTOCOL_BAD_GREETING` or `PROTOCOL_VERSION_UNSUPPORTED`; nothing can be said in band then.
+ * The server's side, up to and including the empty log that ends the handshake. Returns the agreed minor.
+ * @throws EngineError `PROTOCOL_BAD_GREETING` or `PROTOCOL_VERSION_UNSUPPORTED`; neither can be reported in band.
  */
 export async function greetClient(
   reader: ByteReader,
@@ -86,7 +86,7 @@ export async function greetClient(
     await readNames(reader, "features", MAX_FIELDS);
     outlet.push(writer.strings([]).finish());
   }
-  // CPU affinity, followed by the CPU's number where it is set, and reserved space.
+  // CPU affinity, followed by the CPU's number if it is set, and reserved space.
   if ((await reader.readU64()) !== 0n) await reader.readU64();
   await reader.readU64();
   if (minor >= 33) writer.string(greeting.nixVersion);

@@ -1,4 +1,4 @@
-// The operations of the worker protocol: their numbers and the version that brought each (Nix: worker-protocol.hh).
+// The operations of the worker protocol: their numbers and the version that introduced each (Nix: worker-protocol.hh).
 
 /** Name → number on the wire. */
 export const WORKER_OPERATIONS = {
@@ -41,8 +41,8 @@ export const WORKER_OPERATIONS = {
 export type WorkerOperation = keyof typeof WORKER_OPERATIONS;
 
 /**
- * Operations that old daemons do not know, by the minor that shows they do. Sending an unknown number ends the connection, so they are
- * never sent below it. AddBuildLog came with Nix 2.6, which only 1.33 (2.7) makes sure of; AddPermRoot came with 2.20, that is 1.37.
+ * Operations that old daemons do not know, by the minor that guarantees them. An unknown number ends the connection, so they are never sent
+ * below it. AddBuildLog came with Nix 2.6, but only 1.33 (2.7) guarantees it; AddPermRoot came with 2.20, that is 1.37.
  */
 const SINCE: Partial<Record<WorkerOperation, number>> = {
   addToStore: 25,
@@ -57,7 +57,7 @@ const SINCE: Partial<Record<WorkerOperation, number>> = {
   addPermRoot: 37,
 };
 
-/** The lowest minor of the negotiated version at which the operation may be sent. */
+/** The lowest agreed minor at which the operation may be sent. */
 export function operationSince(operation: WorkerOperation): number {
   return SINCE[operation] ?? 0;
 }
@@ -65,7 +65,7 @@ export function operationSince(operation: WorkerOperation): number {
 const NAMES = new Map<number, WorkerOperation>();
 for (const name of Object.keys(WORKER_OPERATIONS) as WorkerOperation[]) NAMES.set(WORKER_OPERATIONS[name], name);
 
-/** The operation behind a number, undefined for numbers this program does not know. */
+/** The operation with a number, undefined for numbers this program does not know. */
 export function operationOf(code: bigint): WorkerOperation | undefined {
   return code > 1000n ? undefined : NAMES.get(Number(code));
 }

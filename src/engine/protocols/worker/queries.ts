@@ -1,4 +1,4 @@
-// The operations of a Nix daemon that only ask or keep house: one request, one short answer (Nix: worker-protocol.hh, remote-store.cc).
+// The operations of a Nix daemon that only query or maintain: one request, one short answer (Nix: worker-protocol.hh, remote-store.cc).
 import type { PathInfo } from "../../formats/path-info.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import type { ByteReader } from "../../formats/wire/reader.ts";
@@ -21,7 +21,7 @@ import {
 import type { Conversation } from "./conversation.ts";
 import type { WorkerOperation } from "./operations.ts";
 
-/** Answer of QueryMissing. */
+/** The answer of QueryMissing. */
 export interface MissingPaths {
   readonly willBuild: readonly StorePath[];
   readonly willSubstitute: readonly StorePath[];
@@ -76,7 +76,7 @@ export class WorkerQueries {
     );
   }
 
-  /** Information on those of the paths that are valid, asked for back to back. */
+  /** Information on the valid ones of the paths, queried back to back. */
   async queryPathInfos(paths: Iterable<StorePath>): Promise<Map<StorePath, PathInfo>> {
     const infos = await Promise.all(Array.from(paths, (path) => this.queryPathInfo(path)));
     return new Map(infos.filter((info) => info !== null).map((info) => [info.path, info]));
@@ -117,7 +117,7 @@ export class WorkerQueries {
     return this.ask("queryDerivationOutputMap", (writer) => writer.string(drvPath), readOutputMap);
   }
 
-  /** What an output (`sha256:<hex>!<name>`) turned out to be, null while unknown. */
+  /** The path of an output (`sha256:<hex>!<name>`), null while unknown. */
   queryRealisation(id: string): Promise<StorePath | null> {
     const read = async (reader: ByteReader): Promise<StorePath | null> => {
       if (this.minor < 31) return (await readStorePaths(reader))[0] ?? null;
@@ -135,7 +135,7 @@ export class WorkerQueries {
     return this.ask("registerDrvOutput", write, readNothing);
   }
 
-  /** Keeps a path (valid or not) from the garbage collector as long as this connection lives. */
+  /** Keeps a path (valid or not) from the garbage collector while this connection lives. */
   addTempRoot(path: StorePath): Promise<void> {
     return this.ask("addTempRoot", (writer) => writer.string(path), readDone);
   }
@@ -149,7 +149,7 @@ export class WorkerQueries {
     return this.ask("addIndirectRoot", (writer) => writer.string(link), readDone);
   }
 
-  /** Makes a link to the path and a root of it (Nix ≥ 2.20, trusted clients); returns the link. */
+  /** Makes a link to the path and registers it as a root (Nix ≥ 2.20, trusted clients); returns the link. */
   addPermRoot(path: StorePath, link: string): Promise<string> {
     const read = (reader: ByteReader): Promise<string> => reader.readString(MAX_NAME_BYTES, "a link");
     return this.ask("addPermRoot", (writer) => writer.string(path).string(link), read);
@@ -181,7 +181,7 @@ export class WorkerQueries {
     return this.ask("collectGarbage", (writer) => writeGcRequest(writer, request), read, onLog);
   }
 
-  /** Checks the store; true when errors were found that remain. What is wrong comes as notices. */
+  /** Checks the store; true when errors remain. The errors arrive as notices. */
   verifyStore(checkContents: boolean, repair: boolean, onLog?: LogListener): Promise<boolean> {
     return this.ask(
       "verifyStore",

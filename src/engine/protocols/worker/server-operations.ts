@@ -19,10 +19,10 @@ import type { WorkerOperation } from "./operations.ts";
 import { receiveFramed, receiveMany, receiveNar } from "./server-uploads.ts";
 import type { Session } from "./session.ts";
 
-/** Writes the answer that follows the log; may return contents to be sent behind it. */
+/** Writes the answer that follows the log; may return contents to be sent after it. */
 export type Answer = (writer: ByteWriter) => unknown;
 
-/** The work of an operation. What it throws is told to the client, and the connection goes on. */
+/** The work of an operation. Its errors are reported to the client, and the connection continues. */
 export type Work = (call: ServedCall) => Promise<Answer | NarAnswer>;
 
 /** A NAR as the answer. */
@@ -30,13 +30,13 @@ export interface NarAnswer {
   readonly nar: AsyncIterable<Uint8Array>;
 }
 
-/** Reads the arguments of an operation. What it throws ends the connection, since where the next request begins is not known then. */
+/** Reads the arguments of an operation. Its errors end the connection, because the start of the next request is then unknown. */
 type ReadRequest = (reader: ByteReader, session: Session) => Promise<Work>;
 
 const DONE: Answer = (writer) => writer.u64(1);
 const NOTHING: Answer = () => undefined;
 
-/** Every operation that is served. */
+/** All operations that are served. */
 export const SERVED: Readonly<Record<WorkerOperation, ReadRequest>> = {
   isValidPath: onPath((path, call, { handler }) =>
     answer(handler.isValidPath(path, call), (w, valid) => w.bool(valid)),
@@ -59,7 +59,7 @@ export const SERVED: Readonly<Record<WorkerOperation, ReadRequest>> = {
       writer.list(outputs, ([name, output]) => writer.string(name).string(output ?? "")),
     ),
   ),
-  /** Superseded by QueryMissing and the next; nothing is known to be substitutable. */
+  /** Superseded by QueryMissing, like the next one; reports nothing as substitutable. */
   querySubstitutablePathInfo: onPath(async () => (writer) => writer.bool(false)),
   querySubstitutablePathInfos: async (reader, { minor }) => {
     const readItem = async (): Promise<void> => {
@@ -116,7 +116,7 @@ export const SERVED: Readonly<Record<WorkerOperation, ReadRequest>> = {
 
   addToStoreNar: async (reader, session) => {
     const asked = await readNarRequest(reader);
-    // As Nix does: a client without trust gets its signatures checked, whatever it asks for.
+    // As in Nix: the signatures of an untrusted client's paths are checked, whatever it requests.
     const request = session.trusted
       ? asked
       : { repair: false, checkSignatures: true, info: { ...asked.info, ultimate: false } };
@@ -313,7 +313,7 @@ async function readRealisation(reader: ByteReader): Promise<Realisation> {
 async function readOldRealisation(reader: ByteReader): Promise<Realisation> {
   const id = await reader.readString(MAX_NAME_BYTES, "an output id");
   const text = await reader.readString(MAX_NAME_BYTES, "an output's path");
-  // Sent as a base name by some releases and as a whole path by others.
+  // Some releases send a base name, others a full path.
   return {
     id,
     path: text.startsWith("/") ? checked(reader, text) : parseStorePath(`${STORE_DIR}/${text}`),

@@ -12,10 +12,10 @@ import type { NarRequest } from "./codec.ts";
 import { narFraming } from "./conversation.ts";
 import type { Session } from "./session.ts";
 
-/** How much is pulled at once from clients of 1.21 and 1.22. */
+/** How much to pull at once from clients of 1.21 and 1.22. */
 const PULL_BYTES = 65536;
 
-/** Gives a framed stream to `use` and reads it to its end mark. */
+/** Passes a framed stream to `use` and reads it to its end mark. */
 export function receiveFramed<T>(
   session: Session,
   use: (contents: AsyncIterable<Uint8Array>) => Promise<T>,
@@ -23,7 +23,7 @@ export function receiveFramed<T>(
   return withStream(readFramed(session.connection.reader), use);
 }
 
-/** Adds the path whose NAR follows. */
+/** Adds the path whose NAR comes next. */
 export function receiveNar(session: Session, request: NarRequest, call: ServedCall): Promise<void> {
   const add = (nar: AsyncIterable<Uint8Array>): Promise<void> => session.handler.addToStoreNar(request, nar, call);
   switch (narFraming(session.minor)) {
@@ -47,7 +47,7 @@ async function* pull(session: Session): AsyncGenerator<Uint8Array, void, undefin
   }
 }
 
-/** Adds the paths of one AddMultipleToStore, each after the one before. */
+/** Adds the paths of one AddMultipleToStore, one after the other. */
 export function receiveMany(
   session: Session,
   options: { readonly repair: boolean; readonly checkSignatures: boolean },
@@ -64,7 +64,7 @@ export function receiveMany(
   });
 }
 
-/** A malformed NAR inside a stream that has its own end leaves the connection in step, so it is an error like any other. */
+/** A malformed NAR inside a stream with its own end leaves the connection in step, so it is an ordinary error. */
 async function inStep<T>(received: Promise<T>): Promise<T> {
   try {
     return await received;

@@ -15,19 +15,19 @@ import { Session } from "./session.ts";
 export interface WorkerServerOptions {
   /** Whether the client may add unsigned paths and name output paths (Nix: `trusted-users`). */
   readonly trusted: boolean;
-  /** What is said of this program's version; clients judge by it what they may ask for. */
+  /** The Nix version this program reports; clients decide by it what they may request. */
   readonly nixVersion: string;
-  /** Newest minor to agree to; 38 unless a test wants less. */
+  /** Newest minor to agree to; 38 unless a test needs less. */
   readonly maxMinor?: number;
-  /** Whom it leads to, for messages. Default `client`. */
+  /** The client's name for messages. Default `client`. */
   readonly peer?: string;
-  /** Id of the first activity. Those of several servers must differ: Nix takes the process id shifted by 32 bits. */
+  /** Id of the first activity. Must differ between servers: Nix uses the process id shifted by 32 bits. */
   readonly firstActivity: bigint;
 }
 
 /**
- * Serves one client until it hangs up, which aborts what runs for it. Resolves then.
- * @throws EngineError when the client speaks something else or breaks the protocol; the transport is closed in any case.
+ * Serves one client until it hangs up, which aborts the work done for it. Resolves then.
+ * @throws EngineError when the client speaks another protocol or breaks this one; the transport is closed in any case.
  */
 export async function serveWorker(
   transport: Transport,
@@ -41,7 +41,7 @@ export async function serveWorker(
     const session = new Session(connection, handler, minor, options.trusted, options.firstActivity);
     while (!(await connection.reader.atEnd())) await serveOne(session);
   } catch (error) {
-    // Whatever broke because the client is gone is no error.
+    // An error caused by the client's departure is not an error.
     if (!connection.signal.aborted) throw error;
   } finally {
     await connection.finish();
@@ -53,7 +53,7 @@ async function serveOne(session: Session): Promise<void> {
   try {
     work = await readRequest(session);
   } catch (error) {
-    // The arguments were not read to their end, so the client is told and dropped.
+    // The arguments were not read to their end, so the client gets the error and is dropped.
     tellError(session, error);
     throw error;
   }

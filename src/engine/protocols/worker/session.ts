@@ -1,4 +1,4 @@
-// One client of a worker server: what was agreed with it, what it has set, and the log of the operation under way.
+// One client of a worker server: what was agreed with it, its options, and the log of the current operation.
 import type { StorePath } from "../../formats/store-path.ts";
 import { ByteWriter } from "../../formats/wire/writer.ts";
 import { tellBuild } from "../build-log.ts";
@@ -7,10 +7,10 @@ import { type LogFrame, writeLogFrame } from "../log-frame.ts";
 import type { ServerConnection } from "../server-connection.ts";
 import type { ClientOptions } from "./codec.ts";
 
-/** Overrides a user without trust may make (Nix: `ClientSettings::apply`). */
+/** Overrides an untrusted user may set (Nix: `ClientSettings::apply`). */
 const HARMLESS = new Set(["timeout", "max-silent-time", "build-poll-interval", "connect-timeout"]);
 
-/** A client and what it may do. */
+/** A client and its rights. */
 export class Session {
   readonly connection: ServerConnection;
   readonly handler: StoreHandler;
@@ -19,7 +19,7 @@ export class Session {
   options: ClientOptions | null = null;
   #nextActivity: bigint;
 
-  /** `firstActivity` is the id of the first activity told; a real Nix uses its process id shifted by 32 bits. */
+  /** `firstActivity` is the id of the first activity reported; a real Nix uses its process id shifted by 32 bits. */
   constructor(
     connection: ServerConnection,
     handler: StoreHandler,
@@ -62,7 +62,7 @@ export class Session {
     return { call, end };
   }
 
-  /** Takes options over, without the overrides this client may not make; returns the names of those. */
+  /** Applies options, without the overrides this client may not set; returns their names. */
   setOptions(options: ClientOptions): readonly string[] {
     const refused: string[] = [];
     const overrides = new Map<string, string>();
