@@ -1,22 +1,22 @@
-// A queue of byte chunks between one writer and one reader: bounded by waiting for room, or by forgetting the oldest.
+// A queue of byte chunks between one writer and one reader, bounded by waiting for room or by dropping the oldest.
 
 type QueueState =
   | { readonly type: "open" }
   | { readonly type: "ended" }
   | { readonly type: "failed"; readonly error: Error };
 
-/** Chunks in, the same chunks out, in order. To be iterated once. */
+/** Chunks in, the same chunks out, in order. Iterated once. */
 export class ByteQueue implements AsyncIterable<Uint8Array> {
   readonly #keepAtMost: number;
   #chunks: Uint8Array[] = [];
-  /** Index of the oldest unread chunk: taking from the front of a long array one by one would be quadratic. */
+  /** Index of the oldest unread chunk: shifting a long array one by one would be quadratic. */
   #head = 0;
   #bytes = 0;
   #state: QueueState = { type: "open" };
   #wakeReader: (() => void) | null = null;
   #waitingForRoom: { readonly limit: number; readonly resolve: () => void }[] = [];
 
-  /** `keepAtMost`: bytes after which the oldest chunks are forgotten, for text nobody may ever read. */
+  /** `keepAtMost`: bytes after which the oldest chunks are dropped, for text that may never be read. */
   constructor(keepAtMost = Number.POSITIVE_INFINITY) {
     this.#keepAtMost = keepAtMost;
   }
@@ -30,7 +30,7 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
     return this.#state.type === "open";
   }
 
-  /** Counts bytes that are on their way: they take room before they are pushed. */
+  /** Counts bytes in transit: they take room before they are pushed. */
   announce(bytes: number): void {
     if (this.#state.type === "open") this.#bytes += bytes;
   }
@@ -44,21 +44,21 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
     this.#wake();
   }
 
-  /** What was pushed can still be read, then the iteration ends. */
+  /** Chunks already pushed can still be read, then the iteration ends. */
   end(): void {
     if (this.#state.type === "open") this.#state = { type: "ended" };
     this.#releaseAll();
     this.#wake();
   }
 
-  /** What was pushed can still be read, then the iteration throws. */
+  /** Chunks already pushed can still be read, then the iteration throws. */
   fail(error: Error): void {
     if (this.#state.type === "open") this.#state = { type: "failed", error };
     this.#releaseAll();
     this.#wake();
   }
 
-  /** Forgets what was pushed and ends. */
+  /** Drops unread chunks and ends. */
   discard(): void {
     this.#chunks = [];
     this.#head = 0;
@@ -74,7 +74,7 @@ export class ByteQueue implements AsyncIterable<Uint8Array> {
     return new Promise((resolve) => this.#waitingForRoom.push({ limit, resolve }));
   }
 
-  /** Lets everybody go who waits for room, whatever there is. */
+  /** Releases all writers that wait for room, even if there is none. */
   releaseWriters(): void {
     this.#releaseAll();
   }

@@ -6,12 +6,12 @@ import { abortable, makeOpener } from "./opener.ts";
 import { StreamTransport } from "./stream-transport.ts";
 import type { Transport, TransportOpener } from "./transport.ts";
 
-/** After its program has exited, text still in the pipe of standard error is awaited this long: a grandchild may hold it open for ever. */
+/** How long to read on from standard error after the program has exited: a grandchild may hold the pipe open indefinitely. */
 const STDERR_LINGER_MS = 200;
 
-/** What to run, and how it is ended. */
+/** What to run, and how to end it. */
 export interface ChildOptions {
-  /** Program and arguments; the program is looked up in PATH. */
+  /** Program and arguments; the program is searched for in PATH. */
   readonly command: readonly [string, ...string[]];
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
@@ -22,7 +22,7 @@ export interface ChildOptions {
   readonly stopGraceMs: number;
 }
 
-/** An opener that starts the program anew for each transport. */
+/** An opener that starts a new process of the program for each transport. */
 export function childProcessOpener(options: ChildOptions): TransportOpener {
   return makeOpener({ name: options.command.join(" "), openOne: (signal) => openChildProcess(options, signal) });
 }
@@ -42,7 +42,7 @@ export function openChildProcess(options: ChildOptions, signal: AbortSignal): Pr
     output: stdin,
     stderr,
     drop: () => {
-      // Node's pipes are socket pairs, so the whole socket must go: a half-closed one would not be noticed.
+      // Node's pipes are socket pairs, so the whole socket must be destroyed: the program would not notice a half-closed one.
       stdin.destroy();
       stdout.destroy();
       stopAfterGrace(child, options);
@@ -84,7 +84,7 @@ function stopAfterGrace(child: ChildProcess, options: ChildOptions): void {
     try {
       process.kill(-pid, "SIGTERM");
     } catch {
-      // The group is gone already.
+      // The group has already ended.
     }
   });
   child.once("exit", cancel);

@@ -1,4 +1,4 @@
-// From where a store is to how it is reached: a unix socket, a program on this machine, or SSH.
+// How each place of a store is reached: by a unix socket, a program on this machine, or SSH.
 import type { Clock } from "../base/clock.ts";
 import { childProcessOpener } from "./child-process.ts";
 import { makeOpener } from "./opener.ts";
@@ -23,26 +23,26 @@ export type TransportPlace =
   | { readonly type: "childProcess"; readonly command: readonly [string, ...string[]] }
   | { readonly type: "ssh"; readonly target: SshTarget; readonly service: SshService };
 
-/** What to talk to on the other side of an SSH connection. */
+/** What to connect to on the other side of an SSH connection. */
 export type SshService =
   | { readonly type: "nix"; readonly nix: RemoteNix }
   | { readonly type: "command"; readonly command: string }
-  /** A unix socket over there, such as the Nix daemon's: no shell, no PATH. */
+  /** A unix socket on the remote machine, such as the Nix daemon's: no shell, no PATH. */
   | { readonly type: "socket"; readonly path: string };
 
-/** What the transports of a run are given. */
+/** What the transports of a run need. */
 export interface TransportsOptions {
   readonly clock: Clock;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly notice: (notice: SshNotice) => void;
   readonly limits?: SshLimits;
-  /** OpenSSH's client; default `ssh` of PATH, null to do without. */
+  /** OpenSSH's client; default `ssh` of PATH, null to use none. */
   readonly sshProgram?: string | null;
-  /** Milliseconds a local program is given to end by itself before SIGTERM. Default 2000. */
+  /** Milliseconds before a local program that does not exit gets SIGTERM. Default 2000. */
   readonly stopGraceMs?: number;
 }
 
-/** Makes openers; those of one machine share their SSH connections. One object for a run. */
+/** Makes openers; those of one machine share their SSH connections. One object per run. */
 export class Transports {
   readonly #options: TransportsOptions;
   readonly #network: SshNetwork;
@@ -60,8 +60,8 @@ export class Transports {
   }
 
   /**
-   * An opener for a place. Nothing is opened or checked yet. Exactly `localhost` with a `remote-program` runs that program here without
-   * SSH, as Nix does (ssh.cc, `fakeSSH`); without one it is an SSH host like any other.
+   * An opener for a place. Nothing is opened or checked yet. For exactly `localhost` with a `remote-program`, runs that program here without
+   * SSH, as Nix does (ssh.cc, `fakeSSH`); without a `remote-program` it is an SSH host like any other.
    */
   opener(place: TransportPlace): TransportOpener {
     switch (place.type) {
@@ -94,7 +94,7 @@ export class Transports {
     return host;
   }
 
-  /** Ends every SSH connection of this run. Openers of sockets and programs are closed by their owners. */
+  /** Ends every SSH connection of this run. The owners of openers for sockets and programs close them. */
   close(): void {
     for (const host of this.#hosts.values()) host.close();
     this.#hosts.clear();

@@ -1,13 +1,12 @@
-// Makes a transport opener from a function that opens one transport: keeps track of what is open, so that it can all be ended together.
+// Makes a transport opener from a function that opens one transport: tracks what is open, so that it can all be ended together.
 import { EngineError } from "../base/errors.ts";
 import type { Transport, TransportOpener } from "./transport.ts";
 
-/** What an opener is made of. */
 export interface OpenerParts {
   readonly name: string;
-  /** Opens one transport; must give up when the signal says so. */
+  /** Opens one transport; must stop when the signal aborts. */
   readonly openOne: (signal: AbortSignal) => Promise<Transport>;
-  /** As {@link TransportOpener.heard}; null is answered when absent. */
+  /** As {@link TransportOpener.heard}, which returns null without it. */
   readonly heard?: () => number | null;
   /** Called once when the opener is closed, after its transports. */
   readonly onClose?: () => void;
@@ -20,7 +19,7 @@ export function makeOpener(parts: OpenerParts): TransportOpener {
   return {
     name: parts.name,
     open: async (signal) => {
-      // A signal of its own for each opening, so that listeners do not pile up on the shared one.
+      // A separate signal for each opening, so that listeners do not pile up on the shared one.
       const both = AbortSignal.any(signal === undefined ? [closing.signal] : [signal, closing.signal]);
       both.throwIfAborted();
       const transport = await parts.openOne(both);
@@ -45,7 +44,7 @@ export function makeOpener(parts: OpenerParts): TransportOpener {
 }
 
 /**
- * The value of `promise`, or the signal's reason as soon as it is aborted; a value that comes later is handed to `discard`.
+ * The value of `promise`, or the signal's reason as soon as it aborts; a value that arrives later goes to `discard`.
  */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal, discard: (late: T) => void): Promise<T> {
   return new Promise<T>((resolve, reject) => {

@@ -6,13 +6,13 @@ import type { CloseReason, Transport } from "./transport.ts";
 export interface RemoteNix {
   /** `worker`: `nix-daemon --stdio` (ssh-ng://); `serve`: `nix-store --serve --write` (ssh://). */
   readonly protocol: "worker" | "serve";
-  /** Words of `remote-program` in the store's URI; empty for Nix's own name. */
+  /** Words of `remote-program` in the store's URI; empty for Nix's default. */
   readonly program: readonly string[];
   /** `remote-store` of the URI: the store to open there, null for its default. */
   readonly store: string | null;
 }
 
-/** The words of the command, unquoted: as Nix 2.34 makes them (SSHStore::openConnection, LegacySSHStore::openConnection). */
+/** The words of the command, unquoted, as in Nix 2.34 (SSHStore::openConnection, LegacySSHStore::openConnection). */
 export function remoteNixWords(remote: RemoteNix): [string, ...string[]] {
   const [defaultProgram, ...flags] =
     remote.protocol === "worker"
@@ -23,19 +23,19 @@ export function remoteNixWords(remote: RemoteNix): [string, ...string[]] {
   return [program ?? defaultProgram, ...programArguments, ...flags, ...store];
 }
 
-/** The command as one line for the login shell of the other side. */
+/** The command as one line for the login shell of the remote machine. */
 export function remoteNixCommand(remote: RemoteNix): string {
   return remoteNixWords(remote).map(shellQuote).join(" ");
 }
 
-/** A word for a POSIX shell. A leading `~/` stays bare, so that a program in the remote home directory can be named. */
+/** Quotes a word for a POSIX shell. A leading `~/` stays bare, so that it can name a program in the remote home directory. */
 export function shellQuote(word: string): string {
   if (/^[A-Za-z0-9@%+=:,./_-]+$/.test(word)) return word;
   if (/^~\/[A-Za-z0-9@%+=:,./_-]+$/.test(word)) return word;
   return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** How shells say that a command does not exist: bash and ksh, dash and busybox, zsh, fish. */
+/** How shells report that a command does not exist: bash and ksh, dash and busybox, zsh, fish. */
 const NOT_FOUND = [
   /command not found: (?<program>\S+)/,
   /(?:^|\s)(?<program>\S+): command not found/m,
@@ -43,7 +43,7 @@ const NOT_FOUND = [
   /Unknown command:? (?<program>\S+)/,
 ];
 
-/** The program a shell could not find, by what it printed; null when it does not say so. */
+/** The program a shell could not find, from its message; null when it reports no such thing. */
 export function programNotFound(stderr: string): string | null {
   for (const pattern of NOT_FOUND) {
     const program = pattern.exec(stderr)?.groups?.program;
@@ -53,9 +53,9 @@ export function programNotFound(stderr: string): string | null {
 }
 
 /**
- * Says why a remote command ended before it could be talked to: what to throw when a handshake meets the end of its input.
- * `host` is the machine as the user named it, `command` what was run there. A missing Nix gives REMOTE_NIX_NOT_FOUND with the manual's advice (Nix manual, Remote
- * Builds); anything else REMOTE_COMMAND_ENDED with the last line it printed.
+ * Why a remote command ended before its handshake: the error to throw when a handshake meets the end of its input.
+ * `host` is the machine as the user named it, `command` what was run there. A missing Nix gives REMOTE_NIX_NOT_FOUND with the manual's advice
+ * (Nix manual, Remote Builds); anything else REMOTE_COMMAND_ENDED with the last line it printed.
  */
 export function explainRemoteEnd(host: string, reason: CloseReason, stderrTail: string, command: string): Error {
   const start = `cannot connect to '${host}'`;
@@ -80,8 +80,8 @@ export function explainRemoteEnd(host: string, reason: CloseReason, stderrTail: 
 }
 
 /**
- * To be called on a transport to a command that reads nothing. Where the account's forced command runs a Nix server instead, that waits for a greeting
- * for ever: what is written here is none, and ends it.
+ * Call it on a transport to a command that reads nothing. If the account's forced command runs a Nix server instead, that server waits for a greeting
+ * indefinitely: these bytes are not a greeting, and end it.
  */
 export function endForcedServer(transport: Transport): void {
   transport.write(new Uint8Array(64)).catch(() => undefined);

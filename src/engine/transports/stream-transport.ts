@@ -1,26 +1,26 @@
-// A transport over Node streams: what sockets, child processes and SSH channels have in common.
+// A transport over Node streams: the common part of sockets, child processes and SSH channels.
 import type { Readable, Writable } from "node:stream";
 import { EngineError } from "../base/errors.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { CloseReason, Transport } from "./transport.ts";
 
-/** Bytes of the side channel that are kept for messages. */
+/** Bytes of the side channel kept for messages. */
 const STDERR_TAIL_BYTES = 4096;
-/** Unread side-channel text beyond this is forgotten, oldest first: it is drained even when nobody reads it, else it would block the peer. */
+/** Unread side-channel text beyond this is dropped, oldest first: it is drained even when nobody reads it, else it would block the peer. */
 const STDERR_KEEP_BYTES = 1024 * 1024;
 
 /** The streams of a transport and how to drop them. */
 export interface StreamEnds {
-  /** What messages call the peer: `'mac'`, `nix-daemon`, a socket path. */
+  /** The peer's name in messages: `'mac'`, `nix-daemon`, a socket path. */
   readonly name: string;
   readonly input: Readable;
   readonly output: Writable;
   readonly stderr: Readable | null;
-  /** Drops the connection at once. Called once at most, by `close` or `fail`. */
+  /** Drops the connection at once. `close` or `fail` call it, at most once. */
   drop(): void;
 }
 
-/** The transport itself; whoever made the streams tells it by `settle` how they ended. */
+/** The transport itself; the creator of the streams calls `settle` to report how they ended. */
 export class StreamTransport implements Transport {
   readonly input: AsyncIterable<Uint8Array>;
   readonly stderr: AsyncIterable<Uint8Array>;
@@ -82,7 +82,7 @@ export class StreamTransport implements Transport {
     this.#ends.drop();
   }
 
-  /** Says how the streams ended; only the first word counts. Bytes that already came can still be read, except after `closedHere`. */
+  /** Reports how the streams ended; only the first call counts. Bytes that have already arrived can still be read, except after `closedHere`. */
   settle(reason: CloseReason): void {
     if (this.#reason !== null) return;
     this.#reason = reason;
@@ -164,7 +164,7 @@ function deferred(): { promise: Promise<void>; resolve: () => void; reject: (err
   return { promise: quiet(promise), resolve, reject };
 }
 
-/** A writer that does not wait must not bring the process down when its connection ends; one that waits still sees the error. */
+/** A writer that does not wait must not crash the process when its connection ends; one that waits still sees the error. */
 function quiet<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => undefined);
   return promise;

@@ -1,4 +1,4 @@
-// A transport: a pair of byte streams to a peer, without any knowledge of what is said over it.
+// A transport: a pair of byte streams to a peer, without any knowledge of the protocol on it.
 
 /** Why a transport ended. */
 export type CloseReason =
@@ -6,24 +6,24 @@ export type CloseReason =
   | { readonly type: "closedThere"; readonly exitCode: number | null; readonly signal: string | null }
   | { readonly type: "failed"; readonly error: Error };
 
-/** A byte pair to a peer. Reading and writing go on independently of each other. */
+/** A pair of byte streams to a peer. Reading and writing are independent of each other. */
 export interface Transport {
   /**
-   * Bytes from the peer; ends when the peer has closed its side or the transport was closed here, throws the error of one that `failed`.
-   * To be iterated once.
+   * Bytes from the peer; ends when the peer has closed its side or the transport was closed here, throws the error if it `failed`.
+   * Iterated once.
    */
   readonly input: AsyncIterable<Uint8Array>;
   /** Queues bytes for the peer; resolves when more may be written (back-pressure). Rejects once the transport is closed. */
   write(bytes: Uint8Array): Promise<void>;
   /**
-   * Text the peer printed beside the protocol (standard error of the remote program), as it came, in order; to be iterated once.
+   * Text the peer printed beside the protocol (standard error of the remote program), unchanged and in order; iterated once.
    * Transports without such a channel end at once.
    */
   readonly stderr: AsyncIterable<Uint8Array>;
-  /** The last bytes (at most 4 KiB) printed on that side channel: what to show when the connection fails. */
+  /** The last bytes (at most 4 KiB) of that side channel, to show when the connection fails. */
   stderrTail(): string;
   /**
-   * Drops the connection at once, whatever is under way: a Nix server behind it stops its builder (Nix, daemon.cc: each connection's process ends with it).
+   * Drops the connection at once, whatever is in progress: a Nix server behind it stops its builder (daemon.cc: each connection's process ends with it).
    * Never half-closes. Safe to call again.
    */
   close(): void;
@@ -33,15 +33,15 @@ export interface Transport {
 
 /** Opens a new transport to one fixed place. Throws EngineError of family `transport`. */
 export interface TransportOpener {
-  /** What it leads to, for messages: `ssh-ng://nix@mac`, `unix:///nix/var/nix/daemon-socket/socket`. */
+  /** Its destination, for messages: `ssh-ng://nix@mac`, `unix:///nix/var/nix/daemon-socket/socket`. */
   readonly name: string;
-  /** Runs `remote command` (or connects a socket) and returns the byte pair to it. */
+  /** Runs `remote command` (or connects to a socket) and returns a transport to it. */
   open(signal?: AbortSignal): Promise<Transport>;
   /**
-   * Bytes that have come so far over the connections under these transports, keep-alives included: whatever changes it is a sign of life of
-   * the other side. Null where that is not known.
+   * Bytes received so far over the connections under these transports, keep-alives included: any change is a sign of life from
+   * the other side. Null when unknown.
    */
   heard(): number | null;
-  /** Ends every transport opened here and what they share. */
+  /** Ends every transport opened here and everything they share. */
   close(): void;
 }

@@ -1,4 +1,4 @@
-// A transport over a unix socket: how the Nix daemon of this machine is reached.
+// A transport over a unix socket: how to reach the Nix daemon of this machine.
 import { connect } from "node:net";
 import { EngineError } from "../base/errors.ts";
 import { abortable, makeOpener } from "./opener.ts";
@@ -31,7 +31,7 @@ export function openUnixSocket(path: string, signal: AbortSignal): Promise<Trans
         failure = error;
       });
       socket.once("close", () => {
-        // A peer that goes while we write shows as EPIPE or ECONNRESET: it closed, nothing broke.
+        // A peer that disappears while we write shows as EPIPE or ECONNRESET: it closed, nothing broke.
         if (failure === null || failure.code === "EPIPE" || failure.code === "ECONNRESET") {
           transport.settle({ type: "closedThere", exitCode: null, signal: null });
           return;

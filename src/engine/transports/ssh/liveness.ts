@@ -1,22 +1,22 @@
-// Notices a connection that has died without a word: nothing arrives although something was asked.
+// Notices a connection that has died silently: nothing arrives although the peer owes an answer.
 import type { Clock } from "../../base/clock.ts";
 
-/** What can be seen of a connection. */
+/** The observable state of a connection. */
 export interface SignsOfLife {
   /** Bytes received so far. */
   readonly received: number;
-  /** Bytes handed to the system so far, up to a constant. */
+  /** Bytes passed to the system so far, up to a constant. */
   readonly sent: number;
-  /** Bytes waiting here to be handed to the system. */
+  /** Bytes waiting here to be passed to the system. */
   readonly backlog: number;
 }
 
-/** What to watch and when to give up. */
+/** What to watch, and when to give up. */
 export interface LivenessOptions {
   readonly clock: Clock;
-  /** Milliseconds between two looks; somebody must ask the peer for an answer at least as often. 0 or less: never give up. */
+  /** Milliseconds between two checks; the peer must be asked for an answer at least as often. 0 or less: never give up. */
   readonly intervalMs: number;
-  /** Looks in a row without a sign of life that are borne. */
+  /** Consecutive checks without a sign of life before giving up. */
   readonly count: number;
   readonly signs: () => SignsOfLife;
   /** Called once. */
@@ -24,9 +24,9 @@ export interface LivenessOptions {
 }
 
 /**
- * Looks every interval. Anything that arrived is a sign of life; so is a backlog that moves, because on a slow link the answer waits behind
- * it; an empty one says nothing, because the system takes a few bytes even for a dead link. Looks are counted, not time, so that a process
- * that was stopped itself does not blame its peer. The returned function ends the watch.
+ * Checks every interval. Any received byte is a sign of life; so is a backlog that shrinks, because on a slow link the answer waits behind
+ * it; an empty one proves nothing, because the system accepts a few bytes even for a dead link. Counts checks, not time, so that a process
+ * that was itself stopped does not blame its peer. The returned function ends the watch.
  */
 export function watchLiveness(options: LivenessOptions): () => void {
   const { clock, intervalMs, count, signs } = options;

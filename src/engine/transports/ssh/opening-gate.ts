@@ -1,11 +1,11 @@
-// How many logins may be under way at once, per host and in all: sshd drops logins at random beyond its MaxStartups.
+// Limits concurrent logins, per host and in all: sshd drops logins at random beyond its MaxStartups.
 
 interface Waiting {
   readonly host: string;
   readonly resolve: (release: () => void) => void;
 }
 
-/** A gate that lets only so many through at a time; first come, first served among those whose host has room. */
+/** A gate that admits a limited number at a time; first come, first served among those whose host has room. */
 export class OpeningGate {
   readonly #perHost: number;
   readonly #atOnce: number;
@@ -18,7 +18,7 @@ export class OpeningGate {
     this.#atOnce = atOnce;
   }
 
-  /** Waits for a place; the function it resolves to gives the place back and must be called once. Rejects with the signal's reason. */
+  /** Waits for a place; resolves to a function that releases it and must be called once. Rejects with the signal's reason. */
   async enter(host: string, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
     return await new Promise<() => void>((resolve, reject) => {

@@ -4,18 +4,18 @@ import { Duplex } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 
 const STDERR_TAIL = 1024;
-/** Between closing its pipes, on which most commands end with a last word, and SIGTERM. */
+/** Time between closing the command's pipes, on which most commands exit with a last message, and SIGTERM. */
 const STOP_GRACE_MS = 300;
 
 /** The running command as a stream. Destroying it closes the pipes and asks the command's process group to end. */
 export class ProxyCommandStream extends Duplex {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #clock: Clock;
-  /** Resolves when the command is gone and everything it printed is here. */
+  /** Resolves when the command has exited and everything it printed has been read. */
   readonly ended: Promise<void>;
   #stderrTail = "";
 
-  /** Runs `command` by `sh -c "exec …"`, as ssh does. */
+  /** Runs `command` as `sh -c "exec …"`, as ssh does. */
   constructor(command: string, environment: Readonly<Record<string, string | undefined>>, clock: Clock) {
     super();
     this.#clock = clock;
@@ -65,7 +65,7 @@ export class ProxyCommandStream extends Duplex {
         try {
           process.kill(-pid, "SIGTERM");
         } catch {
-          // Gone already.
+          // Already gone.
         }
       });
       this.#child.once("exit", cancel);

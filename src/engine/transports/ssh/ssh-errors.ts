@@ -1,7 +1,7 @@
-// Every way an SSH connection fails: its code, its words, and whether trying again in this run can help.
+// Every way an SSH connection fails: its code, its message, and whether trying again in this run can help.
 import { EngineError, messageOf, withHint } from "../../base/errors.ts";
 
-/** Failures that stay as they are until somebody changes a file: host keys, login keys, configuration, a machine without Nix. */
+/** Failures that last until somebody changes a file: host keys, login keys, configuration, a machine without Nix. */
 const PERMANENT = new Set([
   "SSH_BAD_HOST",
   "SSH_CONFIG_BAD",
@@ -22,7 +22,7 @@ const PERMANENT = new Set([
   "UNIX_SOCKET_DENIED",
 ]);
 
-/** True for failures that trying again in this run cannot mend; false for refusals, time-outs and lost links, which pass. */
+/** True for failures that a retry in this run cannot fix; false for refusals, time-outs and lost links, which pass. */
 export function isPermanentFailure(error: unknown): boolean {
   return error instanceof EngineError && PERMANENT.has(error.code);
 }
@@ -34,12 +34,12 @@ interface RawError {
   readonly message: string;
 }
 
-/** The beginning of every message: the manual's words. */
+/** The beginning of every message, as in the manual. */
 export function cannotConnect(name: string): string {
   return `cannot connect to '${name}'`;
 }
 
-/** A failure of the connection before it was ready. `where` is `host:port` as really tried. */
+/** A connection failure before it was ready. `where` is `host:port` as actually tried. */
 export function connectFailure(name: string, where: string, error: unknown): EngineError {
   if (error instanceof EngineError) return error;
   const raw: RawError = error instanceof Error ? error : { message: messageOf(error) };
@@ -97,20 +97,20 @@ function dropped(make: (code: string, reason: string, hint?: string) => EngineEr
   );
 }
 
-/** A login of which every way has failed. */
+/** A login for which every way has failed. */
 export interface RejectedLogin {
   readonly name: string;
   readonly where: string;
   readonly user: string;
   /** Key files and the agent, in the order tried. */
   readonly tried: readonly string[];
-  /** Methods the server goes on accepting, null when it did not say. */
+  /** Methods the server still accepts, null when it did not say. */
   readonly accepted: readonly string[] | null;
   /** Why other keys could not be tried. */
   readonly problems: readonly EngineError[];
 }
 
-/** SSH_KEY_REJECTED; when nothing could be tried at all, the reason for that or SSH_NO_IDENTITY. */
+/** SSH_KEY_REJECTED; if nothing could be tried at all, the reason for that, or SSH_NO_IDENTITY. */
 export function loginRejected(login: RejectedLogin): EngineError {
   const { name, where, user, accepted } = login;
   const keys = [...new Set(login.tried)];
@@ -133,12 +133,12 @@ export function loginRejected(login: RejectedLogin): EngineError {
   );
 }
 
-/** A connection that was ready and is gone. */
+/** A connection that was ready and was lost. */
 export function linkLost(name: string, reason: string, cause?: unknown): EngineError {
   return new EngineError("transport", "SSH_LINK_LOST", `the connection to '${name}' was lost: ${reason}`, { cause });
 }
 
-/** Nothing came back for `ms` milliseconds while connecting. */
+/** No answer for `ms` milliseconds while connecting. */
 export function connectTimeout(name: string, where: string, ms: number): EngineError {
   return new EngineError(
     "transport",

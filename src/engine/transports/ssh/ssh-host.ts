@@ -4,7 +4,6 @@ import { abortable } from "../opener.ts";
 import type { Transport } from "../transport.ts";
 import type { SshChannel, SshLink } from "./ssh-link.ts";
 
-/** What a host is made of. */
 export interface SshHostOptions {
   /** The machine as the user named it. */
   readonly name: string;
@@ -14,7 +13,7 @@ export interface SshHostOptions {
 
 interface Connection {
   readonly link: Promise<SshLink>;
-  /** The same once it is logged in. */
+  /** The same connection once it is logged in. */
   up: SshLink | null;
   /** Channels open, being opened or not yet confirmed closed. */
   used: number;
@@ -29,7 +28,7 @@ export class SshHost {
   readonly #options: SshHostOptions;
   readonly #closing = new AbortController();
   #connections: Connection[] = [];
-  /** Bytes of connections that are gone. */
+  /** Bytes received over connections that have ended. */
   #heardBefore = 0;
 
   constructor(options: SshHostOptions) {
@@ -42,7 +41,7 @@ export class SshHost {
     return this.#connections.length;
   }
 
-  /** Bytes that have come over all connections so far; null where one does not say. */
+  /** Bytes received over all connections so far; null when one does not report it. */
   get heard(): number | null {
     let sum = this.#heardBefore;
     for (const { up } of this.#connections) {
@@ -52,22 +51,22 @@ export class SshHost {
     return sum;
   }
 
-  /** Why it is reached through the ssh program; null while no connection is up, or where it is not. */
+  /** Why the ssh program is used; null while no connection is up, or when it is not used. */
   get via(): string | null {
     return this.#connections.find(({ up }) => up !== null)?.up?.via ?? null;
   }
 
-  /** Runs a command line by the account's login shell. Throws EngineErrors that begin `cannot connect to '…'`. */
+  /** Runs a command line in the account's login shell. Throws EngineErrors that begin `cannot connect to '…'`. */
   open(command: string, signal?: AbortSignal): Promise<Transport> {
     return this.#open((link) => link.exec(command), signal);
   }
 
-  /** Connects to a unix socket over there, without any shell. Throws like `open`. */
+  /** Connects to a unix socket on the host, without any shell. Throws like `open`. */
   openSocket(path: string, signal?: AbortSignal): Promise<Transport> {
     return this.#open((link) => link.openSocket(path), signal);
   }
 
-  /** Ends every connection and everything on them. */
+  /** Ends every connection and all its channels. */
   close(): void {
     this.#closing.abort(
       new EngineError("transport", "TRANSPORT_CLOSED", `the connections to '${this.name}' were closed here`),
@@ -94,14 +93,14 @@ export class SshHost {
       } catch (error) {
         connection.used--;
         if (!(error instanceof EngineError) || error.code !== "SSH_CHANNEL_REFUSED") throw error;
-        // The server allows fewer channels than we thought: what is open now is what it bears. With none open, it bears none.
+        // The server allows fewer channels than expected: as many as are open now. With none open, it allows none.
         if (connection.used === 0) throw error;
         connection.limit = Math.min(connection.limit, connection.used);
         continue;
       }
       void channel.released.then(() => {
         connection.used--;
-        // A refusal may have come from a remote program that outlived its channel: what is free again is tried again.
+        // A remote program that outlived its channel may have caused the refusal: try again as channels become free.
         connection.limit = Math.min(connection.limit + 1, this.#options.channelsPerConnection);
       });
       return channel.transport;

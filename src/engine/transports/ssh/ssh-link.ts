@@ -2,10 +2,10 @@
 import type { Duplex } from "node:stream";
 import type { Transport } from "../transport.ts";
 
-/** A channel and the moment its place on the connection is free again. */
+/** A channel, and when its place on the connection is free again. */
 export interface SshChannel {
   readonly transport: Transport;
-  /** Resolves when the server has confirmed the end of the channel, or the connection is gone. */
+  /** Resolves when the server has confirmed the end of the channel, or the connection has ended. */
   readonly released: Promise<void>;
 }
 
@@ -13,17 +13,17 @@ export interface SshChannel {
 export interface SshLink {
   /** Starts a command. Throws SSH_CHANNEL_REFUSED (MaxSessions), SSH_EXEC_REFUSED or SSH_LINK_LOST. */
   exec(command: string): Promise<SshChannel>;
-  /** Connects to a unix socket on the other side, without any shell (OpenSSH's direct-streamlocal). Throws like `exec`. */
+  /** Connects to a unix socket on the remote machine, without any shell (OpenSSH's direct-streamlocal). Throws like `exec`. */
   openSocket(path: string): Promise<SshChannel>;
-  /** Connects to a TCP port as seen from the other side (ProxyJump). Throws SSH_JUMP_REFUSED or SSH_LINK_LOST. */
+  /** Connects to a TCP port as seen from the remote machine (ProxyJump). Throws SSH_JUMP_REFUSED or SSH_LINK_LOST. */
   openTcp(host: string, port: number): Promise<Duplex>;
   /** Drops the connection and every channel on it at once. */
   close(): void;
-  /** Settles when the connection is gone, with the reason. Never rejects. */
+  /** Settles with the reason when the connection has ended. Never rejects. */
   readonly closed: Promise<Error>;
   readonly isOpen: boolean;
-  /** Bytes that have come over it; null where that is not known. */
+  /** Bytes received over it; null when unknown. */
   readonly received: number | null;
-  /** Why it goes through the ssh program, in words; null: it does not. */
+  /** Why it uses the ssh program, in words; null: it does not. */
   readonly via: string | null;
 }

@@ -1,4 +1,4 @@
-// How a login gets from an ssh configuration to a server: directly, through jump hosts (shared by all who need them) or a command.
+// How a login gets from an ssh configuration to a server: directly, through jump hosts (shared by everything behind them) or a command.
 import { createConnection } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
@@ -18,23 +18,23 @@ import type { SshLink } from "./ssh-link.ts";
 import { worthAnotherTry } from "./ssh-way.ts";
 import { hasOtherLogins, pinnedLines, whyProgram } from "./ssh-way-facts.ts";
 
-/** Jump hosts that need jump hosts that need … : a configuration that goes on like this goes in a circle. */
+/** Maximum length of a chain of jump hosts: a longer one is a loop in the configuration. */
 const MAX_HOPS = 8;
-/** How long the last words of a ProxyCommand are waited for. */
+/** How long to wait for the last words of a ProxyCommand. */
 const LAST_WORDS_MS = 500;
 
 /** What all SSH connections of a run share. */
 export interface SshNetworkOptions {
   readonly clock: Clock;
   readonly local: LocalFacts;
-  /** OpenSSH's client, asked for configurations by `ssh -G`; null to read the files ourselves. */
+  /** OpenSSH's client, asked for configurations with `ssh -G`; null to read the files ourselves. */
   readonly sshProgram: string | null;
   readonly limits: SshLimits;
-  /** Told about what does not stop a connection; each text once. */
+  /** Receives news that does not prevent a connection; each text once. */
   readonly notice: (notice: SshNotice) => void;
 }
 
-/** One login on the way: the last leg leads to the target, the others to jump hosts. */
+/** One login on the route: the last leg leads to the target, the others to jump hosts. */
 interface Leg {
   readonly target: SshTarget;
   readonly config: LoadedSshConfig;
@@ -45,13 +45,13 @@ interface JumpHost {
   users: number;
 }
 
-/** Opens SSH connections. One for a whole run, so that logins are counted together and jump hosts are shared. */
+/** Opens SSH connections. One per run, so that logins are counted together and jump hosts are shared. */
 export class SshNetwork {
   readonly options: SshNetworkOptions;
   readonly #gate: OpeningGate;
   readonly #jumpHosts = new Map<string, JumpHost>();
   readonly #said = new Set<string>();
-  /** Hosts that only the ssh program reached, and why: the next login is not tried in vain first, which servers count. */
+  /** Hosts that only the ssh program reached, and why: the next login skips the vain attempt, which servers count. */
   readonly #onlyProgram = new Map<string, string>();
 
   constructor(options: SshNetworkOptions) {
@@ -61,9 +61,9 @@ export class SshNetwork {
 
   /** Logs in. Throws EngineErrors that begin `cannot connect to '…'`, or the signal's reason. */
   async connect(target: SshTarget, signal: AbortSignal): Promise<SshLink> {
-    // The whole route is known before anything is opened: jump hosts that wait for one another in a circle would wait for ever.
+    // Work out the whole route before opening anything: jump hosts in a loop would wait for one another indefinitely.
     const route = this.#route(target, null, 0);
-    // Loaded while the ssh program is asked for its configuration; a failure is met where it is used.
+    // Loads while the ssh program prints its configuration; a failure surfaces at the use.
     import("./ssh.ts").catch(() => undefined);
     const legs = await route;
     signal.throwIfAborted();
@@ -81,7 +81,7 @@ export class SshNetwork {
       const hope = worthAnotherTry(error, await hasOtherLogins(legs));
       const opening = hope === null ? null : this.#throughProgram(legs, hope, signal);
       if (hope === null || opening === null) throw error;
-      // Where it fails too, our own words say more.
+      // If it fails too, our own message says more.
       const link = await opening.catch(() => {
         throw error;
       });
@@ -90,7 +90,7 @@ export class SshNetwork {
     }
   }
 
-  /** A connection made by the ssh program, jump hosts included; null where there is none. */
+  /** A connection made by the ssh program, jump hosts included; null without that program. */
   #throughProgram(legs: readonly Leg[], reason: string, given: AbortSignal): Promise<SshLink> | null {
     const leg = legs.at(-1);
     const program = leg?.config.program ?? null;
@@ -127,7 +127,7 @@ export class SshNetwork {
     return connect();
   }
 
-  /** The legs to a target. Like `ssh -J`, only `-F` is handed on to hops, and the hops before one replace its own ProxyJump. */
+  /** The legs to a target. As in `ssh -J`, hops inherit only `-F`, and the hops before one replace its own ProxyJump. */
   async #route(target: SshTarget, jumps: readonly string[] | null, depth: number): Promise<Leg[]> {
     const { local, sshProgram } = this.options;
     if (depth > MAX_HOPS) {
@@ -177,7 +177,7 @@ export class SshNetwork {
     });
     const where = config.port === 22 ? config.host : `${config.host}:${config.port}`;
 
-    // Before our own place at the gate: a jump host needs one too, and waiting for it inside could block everybody.
+    // Before taking our own place at the gate: a jump host needs one too, and waiting for it inside could block all logins.
     const jump = legs.length > 1 ? await this.#enterJumpHost(name, legs.slice(0, -1), signal) : null;
     let leaveGate: () => void = () => undefined;
     try {
@@ -187,8 +187,8 @@ export class SshNetwork {
       const cancelDeadline = clock.after(timeoutMs, () => deadline.abort(connectTimeout(name, where, timeoutMs)));
       try {
         const both = AbortSignal.any([signal, deadline.signal]);
-        // Loaded with the first login: the SSH library costs 40 ms, which a run without SSH should not pay. And before the stream is open:
-        // its first bytes must find their reader.
+        // Loaded with the first login: the SSH library costs 40 ms, which a run without SSH should not pay. It must come before the stream opens:
+        // the reader must be there for the first bytes.
         const { sshLogin } = await import("./ssh.ts");
         const stream = await this.#openStream(name, where, config, jump, both);
         const opening = sshLogin({
@@ -240,7 +240,7 @@ export class SshNetwork {
     return await openTcp(name, where, config, signal);
   }
 
-  /** The connection to the jump host at the end of `legs`, shared with every other machine behind it. */
+  /** The connection to the jump host at the end of `legs`, shared by every machine behind it. */
   async #enterJumpHost(
     name: string,
     legs: readonly Leg[],
@@ -249,7 +249,7 @@ export class SshNetwork {
     const key = JSON.stringify(legs.map((leg) => [leg.target, leg.config.proxy]));
     let shared = this.#jumpHosts.get(key);
     if (shared === undefined) {
-      // Not the caller's signal: others may be waiting for the same jump host.
+      // Not the caller's signal: others may also wait for this jump host.
       const link = this.#connectLast(legs, new AbortController().signal);
       const made: JumpHost = { link, users: 0 };
       shared = made;
@@ -281,7 +281,7 @@ export class SshNetwork {
     }
   }
 
-  /** A key that is new is written down as ssh writes it, so that it is compared from then on. */
+  /** Adds a new key to known_hosts as ssh does, so that it is compared from then on. */
   #judge(question: HostKeyQuestion, key: Buffer): HostKeyAnswer {
     const answer = checkHostKey(question, key);
     if (answer.type !== "believedNew") return answer;
@@ -297,7 +297,7 @@ export class SshNetwork {
   }
 }
 
-/** A TCP connection, without Nagle's delay and watched by the kernel too. */
+/** A TCP connection, without Nagle's delay and with the kernel's keep-alive. */
 function openTcp(name: string, where: string, config: SshHostConfig, signal: AbortSignal): Promise<Duplex> {
   const socket = createConnection({
     host: config.host,
@@ -317,7 +317,7 @@ function openTcp(name: string, where: string, config: SshHostConfig, signal: Abo
   return abortable(opening, signal, drop);
 }
 
-/** A failed login through a ProxyCommand is explained by what the command printed, which may come a little later. */
+/** Explains a failed login through a ProxyCommand by the command's output, which may come a little later. */
 async function withLastWords(
   stream: ProxyCommandStream,
   name: string,
@@ -345,7 +345,7 @@ async function withLastWords(
   }
 }
 
-/** A jump host's failure as the reason of the machine behind it. Its code stays: a rejected key there is as permanent as here. */
+/** A jump host's failure as the reason for the machine behind it. Its code is kept: a rejected key there is just as permanent. */
 function prefixed(name: string, error: unknown): unknown {
   if (!(error instanceof EngineError)) return error;
   const { hint } = error;

@@ -1,4 +1,4 @@
-// What the ssh program says when it cannot log in, as one of our failures: code, words and what to do.
+// Translates the ssh program's messages about a failed login to this program's failures: code, message and hint.
 import { EngineError } from "../../base/errors.ts";
 import { cannotConnect } from "./ssh-errors.ts";
 
@@ -31,7 +31,7 @@ const KINDS: readonly (readonly [RegExp, string, string | null])[] = [
   [/Bad configuration option|bad configuration options/i, "SSH_CONFIG_BAD", null],
 ];
 
-/** The failure behind what the program printed. @param said its standard error, or why it could not be started */
+/** The failure behind the program's output. @param said its standard error, or why it could not be started */
 export function masterFailure(name: string, said: string): EngineError {
   const lines = said
     .split("\n")

@@ -1,4 +1,4 @@
-// A link through OpenSSH's own program, for what only it can do: one master connection of ours, and a client of it for each channel.
+// A link through OpenSSH's own program, for what only it can do: one master connection of our own, and one client of it per channel.
 //
 // The user's own ControlMaster is never used: it may be gone at any time, and its MaxSessions is shared with others.
 import { type ChildProcess, spawn } from "node:child_process";
@@ -15,7 +15,7 @@ import { linkLost } from "./ssh-errors.ts";
 import type { SshChannel, SshLink } from "./ssh-link.ts";
 import { masterFailure } from "./ssh-program-errors.ts";
 
-/** Everything the program is told. */
+/** Everything the program needs. */
 export interface SshProgramOptions {
   /** The machine as the user named it. */
   readonly name: string;
@@ -23,31 +23,31 @@ export interface SshProgramOptions {
   readonly reason: string;
   /** `ssh`, or a path. */
   readonly program: string;
-  /** Flags that say who and where, with the destination last: what `ssh -G` was asked with. */
+  /** Flags for user and host, with the destination last: the ones `ssh -G` got. */
   readonly words: readonly string[];
-  /** Lines of the host keys that alone are believed (`ssh-ed25519 AAAA…`); empty: known_hosts decides. */
+  /** Lines of the only trusted host keys (`ssh-ed25519 AAAA…`); empty: known_hosts decides. */
   readonly pinned: readonly string[];
   readonly compress: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly keepAliveIntervalMs: number;
   readonly keepAliveCount: number;
-  /** Aborted when the login takes too long or nobody wants it any more; its reason is what is thrown. */
+  /** Aborted when the login takes too long or is no longer needed; its reason is thrown. */
   readonly signal: AbortSignal;
 }
 
-/** The name a pinned key is kept under, whatever the machine is called. */
+/** The name that a pinned key is listed under, for every machine. */
 const PINNED_ALIAS = "pinned";
-/** Between two looks for what the program writes to disk (ms). */
+/** Time between two checks for what the program writes to disk (ms). */
 const LOOK_MS = 10;
-/** How long the master's end is waited for when a channel of its has ended as if it were gone (ms). */
+/** How long to wait for the master's end when a channel has ended as if the master were gone (ms). */
 const LAST_WORD_MS = 500;
-/** Text of the master's standard error that is kept. */
+/** How much of the master's standard error is kept. */
 const MAX_SAID = 16 * 1024;
 
 /**
- * The master ends with this program, however that dies: its death closes the pipe that a helper of the shell reads. The directory goes with it, and its
- * own status is passed on. The shell itself says nothing: that its child was ended it would tell a pipe nobody reads any more, and die of that.
+ * The master ends with this program, even when that is killed: its death closes the pipe that a helper of the shell reads. The directory is removed,
+ * and the master's status is passed on. The shell itself prints nothing: it would report its child's end to a pipe without a reader, and die of it.
  */
 const WATCHED =
   'directory=$1; shift; exec 3<&0; "$@" </dev/null 3<&- & child=$!; exec 2>/dev/null; (read -r _ <&3; kill "$child") & watcher=$!; wait "$child"; status=$?; kill "$watcher"; rm -rf "$directory"; exit "$status"';
@@ -67,7 +67,7 @@ export async function sshProgramLogin(options: SshProgramOptions): Promise<SshLi
 class SshProgramLink implements SshLink {
   readonly ready: Promise<void>;
   readonly closed: Promise<Error>;
-  /** What goes over the master is the program's affair; it watches over the connection itself. */
+  /** Unknown: only the ssh program counts the bytes, and it watches the connection itself. */
   readonly received = null;
   readonly via: string;
   readonly #options: SshProgramOptions;
@@ -111,11 +111,11 @@ class SshProgramLink implements SshLink {
     writeFileSync(log, "", { mode: 0o600 });
     const { program, environment, words } = this.#options;
     const host = words.at(-1) ?? "";
-    // Where the master refuses, the client would log in by itself.
+    // If the master refuses, the client would log in on its own.
     const flags = ["-F", "none", "-S", this.#socket, "-T", "-v", "-E", log, "-o", "ProxyCommand=false"];
     const child = spawn(program, [...flags, "--", host, command], { env: { ...environment }, stdio: "pipe" });
     const { stdin, stdout, stderr } = child;
-    // Node reads on by itself once a child has exited, and drops what nobody has listened for until then.
+    // Once a child has exited, Node keeps reading and drops output that nobody has listened for yet.
     stdout.on("readable", () => undefined);
     const transport = new StreamTransport({
       name: `'${this.#options.name}'`,
@@ -134,7 +134,7 @@ class SshProgramLink implements SshLink {
         transport.fail(error);
         resolve();
       });
-      // `close` comes when its output has been read as well.
+      // `close` comes after all its output has been read.
       child.once("close", (exitCode, signal) => {
         void this.#endOf(exitCode, signal).then((reason) => {
           this.#transports.delete(transport);
@@ -208,7 +208,7 @@ class SshProgramLink implements SshLink {
       const wasUp = this.#phase === "up";
       this.#end(wasUp ? linkLost(this.#options.name, lastLine(this.#said) || "closed by the other side") : failure);
     });
-    // The master makes its socket once it has logged in.
+    // The master creates its socket after the login.
     while (!existsSync(this.#socket)) {
       const failure = await Promise.race([ended, this.#pause()]);
       if (failure !== null) throw failure;
@@ -249,7 +249,7 @@ class SshProgramLink implements SshLink {
 
   async #endOf(exitCode: number | null, signal: NodeJS.Signals | null): Promise<CloseReason> {
     if (exitCode === 255) {
-      // The client's own word for a connection that is gone, which the master may say a moment later; a remote program may say it, too.
+      // 255 is the client's status for a lost connection, which the master may report a moment later; a remote program may exit with it, too.
       let patience: () => void = () => undefined;
       const waited = new Promise<null>((resolve) => {
         patience = this.#options.clock.after(LAST_WORD_MS, () => resolve(null));
@@ -269,7 +269,7 @@ class SshProgramLink implements SshLink {
     try {
       if (pid !== undefined && this.#master.exitCode === null) process.kill(-pid, "SIGTERM");
     } catch {
-      // The group is gone already.
+      // The group has already ended.
     }
     rmSync(this.#directory, { recursive: true, force: true });
     this.#resolveClosed(reason);

@@ -1,4 +1,4 @@
-// A small SSH server for one client on loopback: it opens to one key and runs nothing but what it is handed a function for.
+// A small SSH server for one client on loopback: it accepts one key and runs only the function it is given.
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type AddressInfo, createServer } from "node:net";
 import ssh2, { type Connection, type ServerChannel } from "ssh2";
@@ -6,14 +6,14 @@ import { StreamTransport } from "../stream-transport.ts";
 import type { Transport } from "../transport.ts";
 import { readyCipherKeys } from "./keys/ssh-cipher-keys.ts";
 
-/** One command a client asked for. */
+/** One command from a client. */
 export interface SshCommand {
   readonly command: string;
   /** The client's end; closing it ends the command. */
   readonly transport: Transport;
   /** Writes to the client's standard error. */
   complain(text: string): void;
-  /** Ends the command with a status. */
+  /** Ends the command with an exit status. */
   exit(status: number): void;
 }
 
@@ -22,7 +22,7 @@ export interface SshServerOptions {
   readonly hostKey: string;
   /** Public key of the only client, as a line of authorized_keys. */
   readonly clientKey: string;
-  /** Runs a command; what it cannot run it refuses by a status. Must not throw. */
+  /** Runs a command; refuses one that it cannot run by an exit status. Must not throw. */
   readonly onCommand: (command: SshCommand) => void;
 }
 
@@ -45,7 +45,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
     connection.on("error", () => undefined).on("close", () => connections.delete(connection));
     connection.on("authentication", (attempt) => {
       const isKey = attempt.method === "publickey" && timingSafeEqual(digest(attempt.key.data), allowed);
-      // Without a signature the client only asks whether the key would do.
+      // Without a signature the client only asks whether the key would be accepted.
       if (
         isKey &&
         (attempt.signature === undefined ||
@@ -60,7 +60,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
       );
     });
   });
-  // Small answers must not wait for acknowledgements: half of each exchange would be spent so.
+  // Small answers must not wait for acknowledgements: that would take half of each exchange.
   const listener = createServer({ noDelay: true }, (socket) => server.injectSocket(socket));
   await new Promise<void>((resolve, reject) => {
     listener.once("error", reject);

@@ -1,4 +1,4 @@
-// Looks at the files that decide whether a route is left to the ssh program: certificates and security keys beside the keys, known_hosts.
+// Reads the files that decide whether a route needs the ssh program: certificates and security keys beside the keys, known_hosts.
 import { readFile, stat } from "node:fs/promises";
 import type { LoadedSshConfig } from "./config/ssh-config-load.ts";
 import type { SshTarget } from "./config/ssh-settings.ts";
@@ -12,7 +12,7 @@ export interface WayLeg {
   readonly config: LoadedSshConfig;
 }
 
-/** Why only the ssh program can go a route, for any of its hosts; empty: this program can, or there is no such program. */
+/** Why a route needs the ssh program, for any of its hosts; empty: this program can connect, or there is no ssh program. */
 export async function whyProgram(legs: readonly WayLeg[]): Promise<string[]> {
   if (legs.at(-1)?.config.program === null) return [];
   const found = await Promise.all(legs.map(reasonsOf));
@@ -31,7 +31,7 @@ async function reasonsOf({ target, config }: WayLeg): Promise<string[]> {
   const certificates: string[] = [];
   for (const { path, explicit } of config.identityFiles) {
     if (await isFile(`${path}-cert.pub`)) certificates.push(`${path}-cert.pub`);
-    // One of ssh's default names may wait for a touch; it is used when it is asked for, or when nothing else lets us in.
+    // A default key of ssh may need a touch, so it is used only when named by the user, or when nothing else works.
     if (explicit && (await isSecurityKey(path))) securityKeys.push(path);
   }
   const { revokedHostKeys } = config;
@@ -46,7 +46,7 @@ async function reasonsOf({ target, config }: WayLeg): Promise<string[]> {
   });
 }
 
-/** The lines of the key that the machine list names. */
+/** The lines of the key in the machine list. */
 export function pinnedLines({ publicHostKey }: SshTarget): string[] {
   if (publicHostKey === null) return [];
   const text = Buffer.from(publicHostKey, "base64").toString("latin1");
@@ -63,7 +63,7 @@ async function isFile(path: string): Promise<boolean> {
   );
 }
 
-/** `sk-ssh-ed25519@openssh.com …` in the public half, which always lies beside such a key. */
+/** Whether the public half, which always lies beside such a key, is `sk-ssh-ed25519@openssh.com …`. */
 async function isSecurityKey(path: string): Promise<boolean> {
   const text = await readFile(`${path}.pub`, "latin1").catch(() => "");
   return /^sk-/.test(text);

@@ -1,17 +1,17 @@
-// Which connections are left to the ssh program: what the configuration asks for that only OpenSSH can do, and which failures it may mend.
+// Which connections need the ssh program: settings that only OpenSSH honours, and failures that it may avoid.
 import type { EngineError } from "../../base/errors.ts";
 import { type KnownHost, matchesHost } from "./keys/known-hosts.ts";
 
-/** What is known of one host on the way. */
+/** What is known about one host of the route. */
 export interface SshWayFacts {
   /** Settings in use that this program does not know: `CertificateFile`, `PKCS11Provider`… */
   readonly settings: readonly string[];
-  /** Key files named by the user that a security key holds. */
+  /** Key files named by the user that need a security key. */
   readonly securityKeys: readonly string[];
   /** Certificates that lie beside key files (`id_ed25519-cert.pub`). */
   readonly certificates: readonly string[];
   readonly knownHosts: readonly KnownHost[];
-  /** The name its key is kept under. */
+  /** The name its key is listed under. */
   readonly knownName: string;
   /** The machine list names the key itself. */
   readonly isPinned: boolean;
@@ -31,11 +31,11 @@ export function programReasons(facts: SshWayFacts): string[] {
   ];
 }
 
-/** Failures that the ssh program may not meet: it knows more algorithms, kinds of keys, and ways to log in. */
+/** Failures that the ssh program may avoid: it knows more algorithms, kinds of keys, and ways to log in. */
 const MENDABLE = new Set(["SSH_NO_COMMON_ALGORITHM", "SSH_NO_IDENTITY", "SSH_KEY_UNREADABLE"]);
 
 /**
- * Why the ssh program is worth a try after a failure, null where it would fail as well.
+ * Why the ssh program is worth a try after a failure, null if it would fail as well.
  * @param hasOtherLogins whether the configuration has ways to log in that this program lacks: GSSAPI, security keys, or an agent, which may hold certificates
  */
 export function worthAnotherTry({ code }: EngineError, hasOtherLogins: boolean): string | null {

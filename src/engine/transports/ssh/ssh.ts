@@ -20,17 +20,17 @@ import { watchLiveness } from "./liveness.ts";
 import { cannotConnect, connectFailure, linkLost, loginRejected } from "./ssh-errors.ts";
 import type { SshChannel, SshLink } from "./ssh-link.ts";
 
-/** Unread bytes of one channel at which the peer has plainly ignored its window (2 MiB, announced again when half used). */
+/** Unread bytes of one channel at which the peer has clearly ignored its window (2 MiB, renewed when half used). */
 const MAX_UNREAD = 16 * 1024 * 1024;
 
-/** Everything a login needs; how the stream was made and what the files said is decided elsewhere. */
+/** Everything a login needs; how to open the stream and what the files mean is decided elsewhere. */
 export interface SshLoginOptions {
   /** The machine as the user named it. */
   readonly name: string;
-  /** `host:port` as really connected to, for messages. */
+  /** The actual `host:port` of the connection, for messages. */
   readonly where: string;
   readonly user: string;
-  /** Connected to the server; belongs to the link from here on. */
+  /** Connected to the server; belongs to the link from now on. */
   readonly stream: Duplex;
   readonly login: IdentityChoice;
   readonly algorithms: SshAlgorithms;
@@ -39,11 +39,11 @@ export interface SshLoginOptions {
   readonly clock: Clock;
   readonly keepAliveIntervalMs: number;
   readonly keepAliveCount: number;
-  /** Aborted when the login takes too long or nobody wants it any more; its reason is what is thrown. */
+  /** Aborted when the login takes too long or is no longer needed; its reason is thrown. */
   readonly signal: AbortSignal;
 }
 
-/** Shakes hands and logs in. Throws EngineErrors of the SSH_ family. */
+/** Performs the handshake and logs in. Throws EngineErrors of the SSH_ family. */
 export async function sshLogin(options: SshLoginOptions): Promise<SshLink> {
   const link = new Ssh2Link(options);
   await link.ready;
@@ -141,7 +141,7 @@ class Ssh2Link implements SshLink {
       this.#client.connect({
         sock: stream,
         username: user,
-        // Time-outs are ours: the library's would also end a link that is only busy.
+        // Time-outs are ours: the library's would also end a link that is merely busy.
         readyTimeout: 0,
         keepaliveInterval: this.#options.keepAliveIntervalMs,
         keepaliveCountMax: Number.MAX_SAFE_INTEGER,
@@ -155,7 +155,7 @@ class Ssh2Link implements SshLink {
         hostVerifier: (key: Buffer) => this.#verify(key),
         authHandler: (methods, _partial, next) => {
           const left = methods as readonly string[] | null;
-          // The library takes `false` for "no more", which its types leave out.
+          // The library accepts `false` for "no more", which its types omit.
           (next as (method: AnyAuthMethod | false) => void)(this.#nextMethod(left) ?? false);
         },
       });
@@ -183,7 +183,7 @@ class Ssh2Link implements SshLink {
     }
   }
 
-  /** The next way to log in; without any key left, `none`, by which some networks (Tailscale) let in whom they know already. */
+  /** The next way to log in; after the last key `none`, which some networks (Tailscale) accept from a client they already know. */
   #nextMethod(left: readonly string[] | null): AnyAuthMethod | null {
     const username = this.#options.user;
     const mayTryKeys = left === null || left.includes("publickey");
@@ -209,7 +209,7 @@ class Ssh2Link implements SshLink {
   }
 
   #onError(error: Error & { readonly level?: string }): void {
-    // An agent that cannot be asked or a key that cannot sign is passed over by the library; the next way is tried.
+    // The library skips an agent that does not answer or a key that cannot sign, and tries the next way.
     if (error.level === "agent" || /^Error (?:while )?signing/.test(error.message)) return;
     const { name, where } = this.#options;
     this.#end(
@@ -241,7 +241,7 @@ class Ssh2Link implements SshLink {
   ): Promise<ClientChannel> {
     return new Promise<ClientChannel>((resolve, reject) => {
       const { name } = this.#options;
-      // A link that goes in the middle of the request would leave it unanswered for ever: the library forgets it.
+      // The library forgets a request whose link is lost meanwhile, which would leave it unanswered.
       void this.closed.then(reject);
       if (this.#phase !== "up") return;
       try {
@@ -279,7 +279,7 @@ class Ssh2Link implements SshLink {
       stderr: channel.stderr,
       drop: () => {
         channel.close();
-        // What is still to come is thrown away, so that the end is seen.
+        // Discard the remaining data, so that the end is seen.
         channel.removeAllListeners("readable");
         channel.resume();
       },
@@ -290,7 +290,7 @@ class Ssh2Link implements SshLink {
     channel.on("exit", (code: number | null, signal?: string) => {
       exit = { code, signal: signal ?? null };
     });
-    // The library says `close` of the channel itself only after everything was read; its side channel is always read, so that one is prompt.
+    // The library emits `close` on the channel only after everything was read; its side channel is always read, so its `close` is prompt.
     channel.stderr.once("close", () => {
       transport.settle({ type: "closedThere", exitCode: exit.code, signal: exit.signal });
       this.#transports.delete(transport);
@@ -308,7 +308,7 @@ class Ssh2Link implements SshLink {
       count: keepAliveCount,
       signs: () => ({
         received: this.#bytesIn,
-        // A stream that does not count its bytes shows movement by the length of its backlog.
+        // A stream that does not count its bytes shows progress by the length of its backlog.
         sent: (stream instanceof Socket ? stream.bytesWritten : 0) - stream.writableLength,
         backlog: stream.writableLength,
       }),
@@ -316,7 +316,7 @@ class Ssh2Link implements SshLink {
     });
   }
 
-  /** The library does not hold a server to its window; without this a hostile one could fill the memory. */
+  /** The library does not hold a server to its window, so a hostile one could fill the memory. */
   #refuseFlood(): void {
     for (const channel of this.#transports.values()) {
       if (channel.readableLength > MAX_UNREAD) {
@@ -345,7 +345,7 @@ class ChosenKeysAgent extends ssh2.BaseAgent {
         callback(error);
         return;
       }
-      // The agent's client of the library gives parsed keys, which its types say only in part.
+      // The library's agent client returns parsed keys, which its types only partly describe.
       const offered = ((keys ?? []) as ParsedKey[]).filter((key) => {
         const blob = key.getPublicSSH();
         return (only === null || only.some((one) => one.equals(blob))) && !except.some((one) => one.equals(blob));
@@ -365,7 +365,7 @@ class ChosenKeysAgent extends ssh2.BaseAgent {
   }
 }
 
-/** Sends what is written in one turn of the event loop in one system call: ssh2 writes each packet by itself, in pieces. */
+/** Sends everything written in one turn of the event loop in one system call: ssh2 writes each packet separately, in pieces. */
 function sendTogether(socket: Socket): void {
   const write = socket.write;
   let corked = false;

@@ -1,36 +1,36 @@
 // A small reader of ssh_config(5) for machines without OpenSSH's client: Host, Match host/originalhost/user/localuser/all, Include.
 //
-// Where the client exists `ssh -G` is asked instead, which knows everything.
+// Where the client exists, `ssh -G` answers instead; it knows everything.
 import { matchesPattern } from "../keys/known-hosts.ts";
 import { splitWords } from "./ssh-config.ts";
 
-/** What the reader is given of the outside. */
+/** How the reader gets at files. */
 export interface ConfigFileSource {
   /** Text of a file, null when it cannot be read. */
   readonly read: (path: string) => string | null;
-  /** Files an Include names: `~`, relative names and wildcards resolved, sorted. `from` is the including file. */
+  /** Files that an Include names, sorted, with `~`, relative names and wildcards resolved. `from` is the including file. */
   readonly expand: (pattern: string, from: string) => readonly string[];
 }
 
-/** The host that is asked about. */
+/** The host to look up. */
 export interface ConfigQuestion {
   readonly host: string;
   readonly user: string | null;
   readonly localUser: string;
 }
 
-/** What the files say of one host, and what in them was not understood. */
+/** The files' settings for one host, and what was not understood in them. */
 export interface ConfigAnswer {
   readonly keywords: Map<string, string[]>;
   /** `file:line: what`, for warnings. */
   readonly ignored: readonly string[];
 }
 
-/** Keywords of which every occurrence counts; of all others the first does. */
+/** Keywords that accumulate over all their occurrences; for all others the first counts. */
 const CUMULATIVE = new Set(["identityfile", "certificatefile", "sendenv", "setenv"]);
 const MAX_DEPTH = 16;
 
-/** Reads `files` in order, after `first`: settings that win over all files. */
+/** Reads `files` in order, after `first`: settings that override all files. */
 export function readSshConfigFiles(
   files: readonly string[],
   first: readonly { readonly keyword: string; readonly value: string }[],
@@ -103,7 +103,7 @@ function matchesAny(patterns: readonly string[], text: string): boolean {
   return matched;
 }
 
-/** True or false, or null for a criterion this reader does not know (`exec`, `canonical`, …): such a block is passed over. */
+/** True or false, or null for a criterion this reader does not know (`exec`, `canonical`, …): such a block is skipped. */
 function matchesCriteria(
   words: readonly string[],
   facts: ConfigQuestion & { user: string; currentHost: string },

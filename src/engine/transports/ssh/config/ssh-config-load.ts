@@ -1,4 +1,4 @@
-// Asks for a host's ssh configuration: `ssh -G` where OpenSSH's client is installed, our own small reader elsewhere.
+// Loads a host's ssh configuration: from `ssh -G` where OpenSSH's client is installed, else by our own small reader.
 import { execFile } from "node:child_process";
 import { globSync, readFileSync, statSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
@@ -15,14 +15,14 @@ import {
 import { readSshConfigFiles } from "./ssh-config-file.ts";
 import { checkSshDestination, type SshNotice, type SshOption, type SshTarget, sshName } from "./ssh-settings.ts";
 
-/** `ssh -G` runs the user's own `Match exec` commands; it may not run for ever. */
+/** `ssh -G` runs the user's own `Match exec` commands, which must not run indefinitely. */
 const SSH_G_TIMEOUT_MS = 10_000;
 const MAX_OUTPUT = 1024 * 1024;
 const MAX_CONFIG_FILE = 1024 * 1024;
-/** ssh's default key files that need no hardware, in its order. */
+/** ssh's default key files that need no hardware, in ssh's order. */
 const FALLBACK_IDENTITIES = ["id_rsa", "id_ecdsa", "id_ed25519"];
 
-/** How the configuration is asked for. */
+/** How to load the configuration. */
 export interface ConfigLoadOptions {
   readonly local: LocalFacts;
   /** OpenSSH's client, usually `ssh`; null to use our own reader. */
@@ -37,7 +37,7 @@ export function localFacts(environment: Readonly<Record<string, string | undefin
   return { home, user, uid, hostName: hostname(), environment };
 }
 
-/** An account that is in no user database, as containers have them, is known by the environment alone. */
+/** Only the environment knows an account that is in no user database, as in containers. */
 function accountOf(
   uid: number,
   { HOME, USER, LOGNAME }: Readonly<Record<string, string | undefined>>,
@@ -49,13 +49,13 @@ function accountOf(
   }
 }
 
-/** The configuration of a host, and how OpenSSH's own program is asked for the same. */
+/** The configuration of a host, and how to ask OpenSSH's own program for the same. */
 export interface LoadedSshConfig extends SshHostConfig {
-  /** The program that said so, and the words that lead it to the host; null where there is none. */
+  /** The program it came from, and the words that lead the program to the host; null without a program. */
   readonly program: { readonly path: string; readonly words: readonly string[] } | null;
-  /** Settings in use that only that program honours. */
+  /** Settings in use that only OpenSSH honours. */
   readonly onlyOpenSsh: readonly string[];
-  /** Whether ways to log in may be left that this program does not know. */
+  /** Whether there may be more ways to log in, unknown to this program. */
   readonly hasOtherLogins: boolean;
 }
 
@@ -91,7 +91,7 @@ export async function loadSshConfig(target: SshTarget, options: ConfigLoadOption
   };
 }
 
-/** What `ssh` is told of a target; the destination is the last word. */
+/** The arguments of `ssh` for a target; the destination is the last word. */
 function programWords(target: SshTarget, first: readonly SshOption[]): string[] {
   const file = target.settings.configFile;
   return [...(file === null ? [] : ["-F", file]), ...first.flatMap(asArgument), "--", target.destination.host];
@@ -134,7 +134,7 @@ async function askSsh(
   );
 }
 
-/** `-o Keyword=value`; file names with blanks need quotes, which ssh takes off again. */
+/** `-o Keyword=value`; file names with blanks need quotes, which ssh removes again. */
 function asArgument(option: SshOption): [string, string] {
   const isFile = /^(?:identityfile|identityagent|certificatefile|pkcs11provider|revokedhostkeys)$/i.test(
     option.keyword,

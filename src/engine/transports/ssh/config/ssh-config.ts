@@ -1,4 +1,4 @@
-// The ssh configuration of one host as values: keywords in ssh_config(5)'s words → what this program needs of them.
+// The ssh configuration of one host as values: the keywords of ssh_config(5) → what this program needs from them.
 import { createHash } from "node:crypto";
 import { EngineError } from "../../../base/errors.ts";
 import { isConfiguredUser, isSshHost } from "../../../formats/ssh-names.ts";
@@ -6,18 +6,18 @@ import type { StrictHostKeyChecking } from "../keys/host-key-check.ts";
 import { cannotConnect } from "../ssh-errors.ts";
 import { parseSshAddress } from "./ssh-settings.ts";
 
-/** Keywords (lower case) → values in the order given; most have one. What `ssh -G` prints, or our own reading of the files. */
+/** Keywords (lower case) → values in order; most have one. The output of `ssh -G`, or our own reading of the files. */
 export type SshKeywords = ReadonlyMap<string, readonly string[]>;
 
 /** How the host is reached. */
 export type SshProxy =
   | { readonly type: "direct" }
-  /** Hops in order, the one next to us first. */
+  /** Hops in order, the one nearest to us first. */
   | { readonly type: "jump"; readonly hops: readonly string[] }
   /** A shell command whose standard input and output lead to the host. */
   | { readonly type: "command"; readonly command: string };
 
-/** Everything that is used of a host's ssh configuration; paths and tokens are expanded. */
+/** All that is used of a host's ssh configuration; paths and tokens are expanded. */
 export interface SshHostConfig {
   readonly host: string;
   readonly port: number;
@@ -25,21 +25,21 @@ export interface SshHostConfig {
   readonly hostKeyAlias: string | null;
   readonly identityFiles: readonly IdentityFile[];
   readonly identitiesOnly: boolean;
-  /** Socket of the agent to ask, null for none. */
+  /** Socket of the agent to use, null for none. */
   readonly agentSocket: string | null;
   readonly proxy: SshProxy;
   readonly userKnownHosts: readonly string[];
   readonly globalKnownHosts: readonly string[];
   readonly strict: StrictHostKeyChecking;
   readonly hashKnownHosts: boolean;
-  /** File of host keys that are refused; null: none. */
+  /** File of revoked host keys; null: none. */
   readonly revokedHostKeys: string | null;
   readonly keepAliveIntervalMs: number | null;
   readonly keepAliveCount: number | null;
   readonly connectTimeoutMs: number | null;
   readonly addressFamily: 0 | 4 | 6;
   readonly compression: boolean;
-  /** Algorithms the user allows, null where the configuration does not say. */
+  /** Algorithms the user allows, null when the configuration sets none. */
   readonly ciphers: readonly string[] | null;
   readonly macs: readonly string[] | null;
   readonly kex: readonly string[] | null;
@@ -49,11 +49,11 @@ export interface SshHostConfig {
 /** A key file to log in with. */
 export interface IdentityFile {
   readonly path: string;
-  /** Asked for by the user, not one of ssh's default names. */
+  /** Named by the user, not one of ssh's default names. */
   readonly explicit: boolean;
 }
 
-/** The invoking user and machine: what tokens stand for. */
+/** The invoking user and machine, for tokens. */
 export interface LocalFacts {
   readonly home: string;
   readonly user: string;
@@ -65,10 +65,10 @@ export interface LocalFacts {
 /** Default key files in ssh's order, without the hardware-backed ones, which need a touch. */
 const DEFAULT_IDENTITIES = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_xmss", "id_dsa"];
 
-/** Tokens that stand for a host's name. */
+/** Tokens for a host's name. */
 const HOST_TOKENS = "hnkH";
 
-/** Settings without effect here, which change how a host is reached or trusted, or who we are there. */
+/** Settings not implemented here that change how a host is reached or trusted, or as which user. */
 const UNSUPPORTED = [
   "ProxyUseFdpass",
   "KnownHostsCommand",
@@ -80,7 +80,7 @@ const UNSUPPORTED = [
   "BindInterface",
 ] as const;
 
-/** The keywords `ssh -G` prints, one a line: `keyword value`. */
+/** The keywords `ssh -G` prints, one per line: `keyword value`. */
 export function parseSshDump(text: string): SshKeywords {
   const keywords = new Map<string, string[]>();
   for (const line of text.split("\n")) {
@@ -96,7 +96,7 @@ export function parseSshDump(text: string): SshKeywords {
 
 /**
  * Reads the keywords of one host. `name` is the machine as the user named it, `original` the host part of that. Throws SSH_CONFIG_BAD for
- * values that cannot be used.
+ * unusable values.
  */
 export function readSshKeywords(
   keywords: SshKeywords,
@@ -198,7 +198,7 @@ function expandTokens(text: string, tokens: Readonly<Record<string, string>>): s
   return text.replace(/%(?<token>.)/g, (whole, token: string) => tokens[token] ?? whole);
 }
 
-/** Words of a value, with double quotes around those that hold blanks. */
+/** Words of a value, with double quotes around those that contain blanks. */
 export function splitWords(text: string): string[] {
   return [...text.matchAll(/"(?<quoted>[^"]*)"|(?<bare>[^\s"]+)/g)].map(
     (match) => match.groups?.quoted ?? match.groups?.bare ?? "",
@@ -240,7 +240,7 @@ function proxyOf(
   return { type: "direct" };
 }
 
-/** A shell reads the command: what stands for a host or user in it must be one by ssh's rules, wherever it comes from. Throws SSH_BAD_HOST. */
+/** A shell reads the command, so the values of host and user tokens must be valid by ssh's rules, no matter their source. Throws SSH_BAD_HOST. */
 function checkShellTokens(name: string, command: string, tokens: Readonly<Record<string, string>>): void {
   for (const [, token = ""] of command.matchAll(/%(.)/g)) {
     const value = tokens[token] ?? "";

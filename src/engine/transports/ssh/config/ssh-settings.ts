@@ -1,4 +1,4 @@
-// What the user can say about an SSH connection, and the pieces every file of the SSH transport shares.
+// The user's settings for an SSH connection, and the pieces that every file of the SSH transport shares.
 import { isIPv6 } from "node:net";
 import { EngineError } from "../../../base/errors.ts";
 import { withoutPassword } from "../../../base/without-password.ts";
@@ -6,34 +6,34 @@ import type { SshOptions } from "../../../config/ssh-options.ts";
 import type { SshDestination } from "../../../config/store-reference.ts";
 import { isSshHost, isSshUser } from "../../../formats/ssh-names.ts";
 
-/** One `keyword value` of ssh_config(5), as `-o Keyword=value` gives it. The keyword's case does not matter. */
+/** One `keyword value` of ssh_config(5), as in `-o Keyword=value`. The keyword's case does not matter. */
 export interface SshOption {
   readonly keyword: string;
   readonly value: string;
 }
 
 /**
- * Settings beside the user's own ssh configuration: what NIX_SSHOPTS says. Every flag of ssh that makes sense here is an option of
- * ssh_config(5) too: `-p` Port, `-l` User, `-i` IdentityFile, `-J` ProxyJump, `-C` Compression=yes, `-4`/`-6` AddressFamily, `-c` Ciphers.
+ * Settings besides the user's own ssh configuration: those of NIX_SSHOPTS. Every flag of ssh that makes sense here is also an option of
+ * ssh_config(5): `-p` Port, `-l` User, `-i` IdentityFile, `-J` ProxyJump, `-C` Compression=yes, `-4`/`-6` AddressFamily, `-c` Ciphers.
  */
 export interface SshSettings {
   /** `-F`: this file instead of `~/.ssh/config` and `/etc/ssh/ssh_config`; `none` for no file at all. */
   readonly configFile: string | null;
-  /** In order; the first value of a keyword wins, and all of them win over the configuration files. */
+  /** In order; the first value of a keyword wins, and all of them override the configuration files. */
   readonly options: readonly SshOption[];
 }
 
 /** Nothing but the user's own ssh configuration. */
 export const NO_SSH_SETTINGS: SshSettings = { configFile: null, options: [] };
 
-/** NIX_SSHOPTS as settings: its identity files come before everything the configuration files say. */
+/** NIX_SSHOPTS as settings: its identity files come before those of the configuration files. */
 export function settingsFromOptions(options: SshOptions): SshSettings {
   const files = options.identityFiles.map((value) => ({ keyword: "IdentityFile", value }));
   const others = [...options.settings].map(([keyword, value]) => ({ keyword, value }));
   return { configFile: options.configFile, options: [...files, ...others] };
 }
 
-/** Where an SSH connection goes, and what the store's reference says about it. */
+/** Where an SSH connection goes, and the SSH parameters of the store's reference. */
 export interface SshTarget {
   readonly destination: SshDestination;
   /** `ssh-key` of the URI or the third column of a machine list. */
@@ -45,7 +45,7 @@ export interface SshTarget {
   readonly settings: SshSettings;
 }
 
-/** Something the user should know that does not stop the connection. */
+/** Something the user should know that does not prevent the connection. */
 export interface SshNotice {
   readonly code: string;
   readonly message: string;
@@ -54,17 +54,17 @@ export interface SshNotice {
 
 /** Times and bounds of SSH connections; the user's ServerAliveInterval, ServerAliveCountMax and ConnectTimeout win over the first three. */
 export interface SshLimits {
-  /** Milliseconds between two signs of life asked for. */
+  /** Milliseconds between two keep-alive requests. */
   readonly keepAliveIntervalMs: number;
-  /** Intervals without any sign of life after which a connection is lost. */
+  /** Intervals without any sign of life after which a connection counts as lost. */
   readonly keepAliveCount: number;
-  /** Milliseconds from the first packet to a finished login. */
+  /** Milliseconds from the first packet to the end of the login. */
   readonly connectTimeoutMs: number;
   /** Channels per connection: one below the usual MaxSessions of sshd, which is 10. */
   readonly channelsPerConnection: number;
-  /** Logins under way at once to one host: sshd's MaxStartups begins to drop the eleventh. */
+  /** Concurrent logins to one host: sshd's MaxStartups begins to drop the eleventh. */
   readonly loginsPerHost: number;
-  /** Logins under way at once to all hosts together. */
+  /** Concurrent logins to all hosts together. */
   readonly loginsAtOnce: number;
 }
 
@@ -77,7 +77,7 @@ export const DEFAULT_SSH_LIMITS: SshLimits = {
   loginsAtOnce: 16,
 };
 
-/** What messages call the machine: `mac`, `nix@mac`, `nix@mac:2222`. */
+/** The machine's name in messages: `mac`, `nix@mac`, `nix@mac:2222`. */
 export function sshName(destination: SshDestination): string {
   const { user, host, port } = destination;
   const place = port === null ? host : host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
@@ -85,7 +85,7 @@ export function sshName(destination: SshDestination): string {
 }
 
 /**
- * Parses `[user@]host[:port]`, with an IPv6 address in brackets or (without a port) bare; `ssh://` in front is allowed, as ProxyJump does.
+ * Parses `[user@]host[:port]`, with an IPv6 address in brackets or (without a port) bare; a leading `ssh://` is allowed, as in ProxyJump.
  * Throws SSH_BAD_HOST, also for a host that begins with a dash, which ssh would take for a flag.
  */
 export function parseSshAddress(text: string): SshDestination {
@@ -100,7 +100,7 @@ export function parseSshAddress(text: string): SshDestination {
   return checkSshDestination({ user, host, port }, text);
 }
 
-/** The same destination if ssh could be given it: nothing empty, no blanks, nothing ssh would take for a flag. Throws SSH_BAD_HOST. */
+/** The same destination if it can be passed to ssh: nothing empty, no blanks, nothing ssh would take for a flag. Throws SSH_BAD_HOST. */
 export function checkSshDestination(destination: SshDestination, shown = sshName(destination)): SshDestination {
   const { user, host, port } = destination;
   const found = withoutPassword(shown);

@@ -1,4 +1,4 @@
-// Whether a server's host key is believed: the machine list's key has the only word, else known_hosts has, and never nobody.
+// Whether to trust a server's host key: only the machine list's key counts if there is one, else known_hosts, and never neither.
 import { EngineError } from "../../../base/errors.ts";
 import { cannotConnect } from "../ssh-errors.ts";
 import {
@@ -10,10 +10,10 @@ import {
   lookupHostKey,
 } from "./known-hosts.ts";
 
-/** StrictHostKeyChecking: `ask` counts as `yes`, because nobody is there to be asked. */
+/** StrictHostKeyChecking: `ask` counts as `yes`, because there is nobody to ask. */
 export type StrictHostKeyChecking = "yes" | "acceptNew" | "no";
 
-/** What the check needs to know. */
+/** The facts for the check. */
 export interface HostKeyQuestion {
   /** The machine as the user named it. */
   readonly name: string;
@@ -23,33 +23,33 @@ export interface HostKeyQuestion {
   /** Keys of the machine list, empty when it has none: see {@link parsePublicHostKey}. */
   readonly pinned: readonly Buffer[];
   readonly knownHosts: readonly KnownHost[];
-  /** `RevokedHostKeys`: these keys are refused, or all of them where the file cannot be read. */
+  /** `RevokedHostKeys`: refuses these keys, or all keys when the file cannot be read. */
   readonly revoked:
     | { readonly type: "keys"; readonly file: string; readonly keys: readonly Buffer[] }
     | { readonly type: "unreadable"; readonly file: string; readonly reason: string };
-  /** The first of the user's known_hosts files: new keys go there. Null (`UserKnownHostsFile none`): nowhere, so that ssh takes no new ones. */
+  /** The first of the user's known_hosts files, for new keys. Null (`UserKnownHostsFile none`): none, so ssh accepts no new keys. */
   readonly userFile: string | null;
-  /** Whether host names are hashed there. */
+  /** Whether host names are hashed in that file. */
   readonly hashed: boolean;
   readonly strict: StrictHostKeyChecking;
 }
 
-/** The answer for one key. */
+/** The verdict on one key. */
 export type HostKeyAnswer =
   | { readonly type: "believed" }
-  /** The user's own configuration says to go on; it should be said aloud. */
+  /** The user's own configuration says to continue; warn about it. */
   | { readonly type: "believedUnchecked"; readonly warning: string }
-  /** Likewise, and nothing was known of the host: the key is to be written down. */
+  /** The same, and the host was unknown: the key must be added to known_hosts. */
   | { readonly type: "believedNew"; readonly warning: string }
   | { readonly type: "refused"; readonly error: EngineError };
 
-/** Key types to ask the server for first, so that it shows a key that can be compared. */
+/** Key types to request from the server first, so that it presents a key that can be compared. */
 export function preferredKeyTypes(question: HostKeyQuestion): string[] {
   if (question.pinned.length > 0) return question.pinned.flatMap((key) => keyTypeOf(key) ?? []);
   return knownKeyTypes(question.knownHosts, lookupName(question));
 }
 
-/** Judges the key a server has shown. */
+/** Judges the key a server has presented. */
 export function checkHostKey(question: HostKeyQuestion, key: Buffer): HostKeyAnswer {
   const shown = `${keyTypeOf(key) ?? "unknown type"} ${keyFingerprint(key)}`;
   const revoked = checkRevoked(question, key, shown);
@@ -146,7 +146,7 @@ function checkRevoked({ name, revoked }: HostKeyQuestion, key: Buffer, shown: st
   );
 }
 
-/** The name a host's key is kept under. */
+/** The name a host's key is listed under. */
 export function lookupName(question: HostKeyQuestion): string {
   return question.hostKeyAlias?.toLowerCase() ?? knownHostName(question.host, question.port);
 }

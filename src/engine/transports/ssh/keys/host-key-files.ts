@@ -1,4 +1,4 @@
-// The files about host keys: what known_hosts, lists of revoked keys and the machine list say of a host, and how a new key is written down.
+// The files about host keys: the entries for a host in known_hosts, lists of revoked keys and the machine list, and how a new key is added.
 
 import { createHmac, randomBytes } from "node:crypto";
 import { appendFileSync, readFileSync, statSync } from "node:fs";
@@ -16,7 +16,7 @@ const MAX_FILE = 32 * 1024 * 1024;
 /** The beginning of a key revocation list in its binary form (OpenSSH, PROTOCOL.krl). */
 const KRL_MAGIC = Buffer.from("SSHKRL\n\0", "latin1");
 
-/** What stands in known_hosts and the machine list about a host. */
+/** The entries for a host in known_hosts and the machine list. */
 export async function hostKeyQuestion(target: SshTarget, config: SshHostConfig): Promise<HostKeyQuestion> {
   const name = sshName(target.destination);
   return {
@@ -43,7 +43,7 @@ export async function readKnownHosts(config: SshHostConfig): Promise<KnownHost[]
   return found;
 }
 
-/** Whether a file is a revocation list that only OpenSSH reads. */
+/** Whether a file is a revocation list that only OpenSSH can read. */
 export async function isBinaryRevocationList(file: string): Promise<boolean> {
   const bytes = await readIfFile(file);
   return bytes !== null && isBinary(bytes);
@@ -54,8 +54,8 @@ function isBinary(bytes: Buffer): boolean {
 }
 
 /**
- * The public keys of `RevokedHostKeys`, one a line; a file that cannot be read revokes every key, as in ssh, and so does a list in binary form, which
- * comes here only where no ssh program reads it.
+ * The public keys of `RevokedHostKeys`, one per line; a file that cannot be read revokes every key, as in ssh, and so does a binary list, which
+ * gets here only if no ssh program reads it.
  */
 async function readRevokedKeys(file: string | null): Promise<HostKeyQuestion["revoked"]> {
   if (file === null || file === "/dev/null") return { type: "keys", file: "", keys: [] };
@@ -69,7 +69,7 @@ async function readRevokedKeys(file: string | null): Promise<HostKeyQuestion["re
     .toString("latin1")
     .split("\n")
     .flatMap((line) => {
-      // Options and comments may stand around the key.
+      // Options may precede the key, and a comment follow it.
       const fields = line.trim().split(/[ \t]+/);
       return fields.flatMap((type, index) => {
         const key = Buffer.from(fields[index + 1] ?? "", "base64");
@@ -80,9 +80,9 @@ async function readRevokedKeys(file: string | null): Promise<HostKeyQuestion["re
 }
 
 /**
- * Appends a host's key to the user's known_hosts, hashed where the configuration wants that (ssh_config, HashKnownHosts). Connections that accept the
- * same key at once write it once.
- * @returns why it could not be written, null when it was
+ * Appends a host's key to the user's known_hosts, hashed if the configuration wants that (ssh_config, HashKnownHosts). Concurrent connections that
+ * accept the same key write it once.
+ * @returns why it could not be written, or null
  */
 export function rememberHostKey(question: HostKeyQuestion, key: Buffer): string | null {
   const { userFile, hashed } = question;

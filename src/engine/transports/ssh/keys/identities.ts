@@ -9,7 +9,7 @@ import { keyTypeOf } from "./known-hosts.ts";
 /** A way to log in. */
 export type Identity =
   | { readonly type: "file"; readonly path: string; readonly privateKey: Buffer }
-  /** Keys of the agent at `socket`: only those in `only`, or all but those in `except`. Keys are public key blobs. */
+  /** Keys of the agent at `socket`: only those in `only`, or all except those in `except`. Keys are public key blobs. */
   | {
       readonly type: "agent";
       readonly socket: string;
@@ -17,15 +17,15 @@ export type Identity =
       readonly except: readonly Buffer[];
     };
 
-/** What a private key file holds. */
+/** The contents of a private key file. */
 export type PrivateKeyKind =
   | { readonly type: "plain" }
-  /** Needs a passphrase; the public half is known only of keys in OpenSSH's own format. */
+  /** Needs a passphrase; the public half is known only for keys in OpenSSH's own format. */
   | { readonly type: "encrypted"; readonly publicKey: Buffer | null }
   | { readonly type: "unsupported"; readonly what: string }
   | { readonly type: "notAKey" };
 
-/** What is needed to choose. */
+/** The facts for the choice. */
 export interface IdentityQuestion {
   /** The machine as the user named it. */
   readonly name: string;
@@ -35,7 +35,7 @@ export interface IdentityQuestion {
   readonly notice: (notice: SshNotice) => void;
 }
 
-/** The ways to try, and what stood in the way of others: the reason to give when all of them are rejected. */
+/** The ways to try, and why others cannot be tried: the reason to report when all of them are rejected. */
 export interface IdentityChoice {
   readonly identities: readonly Identity[];
   readonly problems: readonly EngineError[];
@@ -43,7 +43,7 @@ export interface IdentityChoice {
 
 const MAX_KEY_FILE = 64 * 1024;
 
-/** Reads the key files and orders the ways to log in. Never throws for a key that cannot be used: that is a problem in the answer. */
+/** Reads the key files and orders the ways to log in. Never throws for an unusable key: that is a problem in the answer. */
 export async function chooseIdentities(question: IdentityQuestion): Promise<IdentityChoice> {
   const explicit: Identity[] = [];
   const defaults: Identity[] = [];
@@ -134,8 +134,8 @@ export async function chooseIdentities(question: IdentityQuestion): Promise<Iden
 }
 
 /**
- * Tells what a private key file holds: OpenSSH's own format (PROTOCOL.key), the older PEM forms, PKCS#8 (which the SSH library does not
- * read) or none of them.
+ * Recognises the contents of a private key file: OpenSSH's own format (PROTOCOL.key), the older PEM forms, PKCS#8 (which the SSH library does
+ * not read) or none of them.
  */
 export function inspectPrivateKey(content: Buffer): PrivateKeyKind {
   const text = content.toString("latin1");
@@ -167,7 +167,7 @@ function inspectOpenSshKey(text: string): PrivateKeyKind {
   return cipher === "none" ? { type: "plain" } : { type: "encrypted", publicKey };
 }
 
-/** Length-prefixed strings of a private key's head: the three names, and the public key after the count. */
+/** Length-prefixed strings at the head of a private key: the three names, and the public key after the count. */
 function readStrings(bytes: Buffer): (index: number) => Buffer | null {
   return (index) => {
     let offset = 0;

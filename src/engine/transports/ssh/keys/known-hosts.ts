@@ -13,19 +13,19 @@ export interface KnownHost {
   readonly line: number;
 }
 
-/** Where a key stands. */
+/** Where a key is listed. */
 export interface KnownHostPlace {
   readonly file: string;
   readonly line: number;
   readonly keyType: string;
 }
 
-/** What the files say of a host's key. */
+/** What the files say about a host's key. */
 export type HostKeyVerdict =
   | { readonly type: "ok"; readonly place: KnownHostPlace }
-  /** Another key of the same type is written down. */
+  /** Another key of the same type is listed. */
   | { readonly type: "changed"; readonly place: KnownHostPlace }
-  /** No key of this type; `others` are keys of other types known for the host. */
+  /** No key of this type; `others` are the host's known keys of other types. */
   | { readonly type: "unknown"; readonly others: readonly KnownHostPlace[]; readonly hasCertAuthority: boolean }
   | { readonly type: "revoked"; readonly place: KnownHostPlace };
 
@@ -34,7 +34,7 @@ const MARKERS: Readonly<Record<string, KnownHost["marker"]>> = {
   "@cert-authority": "certAuthority",
 };
 
-/** The usable lines of a file; comments, blank and malformed lines are passed over, as ssh does. */
+/** The usable lines of a file; comments, blank and malformed lines are skipped, as ssh does. */
 export function parseKnownHosts(text: string, file: string): KnownHost[] {
   const entries: KnownHost[] = [];
   for (const [index, line] of text.split("\n").entries()) {
@@ -56,15 +56,15 @@ export function parseKnownHosts(text: string, file: string): KnownHost[] {
   return entries;
 }
 
-/** The name a host's key is kept under: `[host]:port` off the usual port; a HostKeyAlias stands as it is. Lower case. */
+/** The name a host's key is listed under: `[host]:port` for a port other than 22; a HostKeyAlias unchanged. Lower case. */
 export function knownHostName(host: string, port: number): string {
   const lower = host.toLowerCase();
   return port === 22 ? lower : `[${lower}]:${port}`;
 }
 
 /**
- * Looks a key up. A revoked key is refused whatever else is written. For a name with a port the bare host is tried as well when nothing
- * matches, and accepted if its key is the same, as ssh does.
+ * Looks a key up. A revoked key is refused regardless of other entries. If nothing matches a name with a port, the bare host is tried too,
+ * and accepted if its key is the same, as in ssh.
  */
 export function lookupHostKey(entries: readonly KnownHost[], name: string, key: Buffer): HostKeyVerdict {
   const verdict = lookupExactly(entries, name, key);
@@ -75,7 +75,7 @@ export function lookupHostKey(entries: readonly KnownHost[], name: string, key: 
   return second.type === "ok" || second.type === "revoked" ? second : verdict;
 }
 
-/** Key types known for a host, in the order of the files: to ask the server for a key that can be compared. */
+/** Key types known for a host, in the order of the files: requesting them makes the server present a key that can be compared. */
 export function knownKeyTypes(entries: readonly KnownHost[], name: string): string[] {
   const types = entries
     .filter((entry) => entry.marker === "none" && matchesHost(entry.hosts, name))
@@ -83,7 +83,7 @@ export function knownKeyTypes(entries: readonly KnownHost[], name: string): stri
   return [...new Set(types)];
 }
 
-/** The type a public key blob says it has, null when it is no key. */
+/** The type named in a public key blob, null when it is not a key. */
 export function keyTypeOf(key: Buffer): string | null {
   if (key.length < 8) return null;
   const length = key.readUInt32BE(0);
@@ -118,7 +118,7 @@ function placeOf(entry: KnownHost): KnownHostPlace {
   return { file: entry.file, line: entry.line, keyType: entry.keyType };
 }
 
-/** True when the first field of a line names the host. A negated pattern that matches rules the line out. */
+/** Whether the first field of a line names the host. A negated pattern that matches excludes the line. */
 export function matchesHost(hosts: string, name: string): boolean {
   if (hosts.startsWith("|")) return matchesHashed(hosts, name);
   let matched = false;
@@ -132,7 +132,7 @@ export function matchesHost(hosts: string, name: string): boolean {
   return matched;
 }
 
-/** `*` and `?` of ssh_config(5) PATTERNS. Linear in both lengths but for repeated `*`, so a hostile file cannot stall the program. */
+/** `*` and `?` of ssh_config(5) PATTERNS. Linear in both lengths except for repeated `*`, so that a hostile file cannot stall the program. */
 export function matchesPattern(pattern: string, text: string): boolean {
   let p = 0;
   let t = 0;

@@ -40,7 +40,7 @@ const HOST_KEYS = [
   "rsa-sha2-256",
 ] as const;
 
-/** The offer, most wanted first. */
+/** The offer, in order of preference. */
 export interface SshAlgorithms {
   readonly cipher: readonly (typeof CIPHERS)[number][];
   readonly hmac: readonly (typeof MACS)[number][];
@@ -49,12 +49,12 @@ export interface SshAlgorithms {
   readonly compress: readonly ("none" | "zlib@openssh.com" | "zlib")[];
 }
 
-/** The lists of the user's configuration, null where it does not say. */
+/** The lists of the user's configuration, null when it sets none. */
 export type AllowedAlgorithms = Pick<SshHostConfig, "ciphers" | "macs" | "kex" | "hostKeyAlgorithms">;
 
 /**
- * The offer to a host. `keyTypes` are the types of host keys known for it (known_hosts' words), so that a host known by one key is not
- * asked for another. Throws SSH_NO_COMMON_ALGORITHM when the user's configuration leaves nothing this program can do.
+ * The offer to a host. `keyTypes` are the types of the host's known keys (in known_hosts' words), so that the server is not asked for another
+ * type. Throws SSH_NO_COMMON_ALGORITHM when the user's configuration leaves nothing this program supports.
  */
 export function chooseAlgorithms(
   name: string,

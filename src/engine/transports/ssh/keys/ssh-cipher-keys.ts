@@ -1,12 +1,12 @@
-// Gives the SSH library's ciphers keys that are ready to use: given bytes, Node checks and imports them anew for every packet.
+// Gives the SSH library's ciphers imported key objects: given bytes, Node checks and imports the key again for every packet.
 import { createSecretKey } from "node:crypto";
 
-/** Where the library keeps keys; its version is fixed by the lock file, and a test fails when they are no longer there. */
+/** Where the library keeps keys; the lock file fixes its version, and a test fails when they are no longer there. */
 const CIPHER_FIELDS = { _cipher: ["_encKey", "_macKey"], _decipher: ["_decipherKey", "_macKey"] } as const;
 
 /**
- * To be called after every handshake of a client or a server's connection, for there are new ciphers then. Halves what a packet costs
- * with AES-GCM. Gives back how many keys were made ready; a library that looks different inside is left as it is.
+ * Call it after every handshake of a client or server connection, since each makes new ciphers. Halves the cost of a packet
+ * with AES-GCM. Returns how many keys were imported; leaves a library with different internals unchanged.
  */
 export function readyCipherKeys(connection: object): number {
   const protocol = field(connection, "_protocol");

@@ -1,5 +1,5 @@
-// Makes SSH keys in OpenSSH's format (its PROTOCOL.key), by Node's own generator.
-// Of those that ssh2 makes it cannot read three in a thousand itself.
+// Makes SSH keys in OpenSSH's format (its PROTOCOL.key) with Node's own generator.
+// ssh2 has one too, but cannot read three in a thousand of its own keys.
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 
 /** A key pair in OpenSSH's formats. */
@@ -13,13 +13,13 @@ export interface SshKeyPair {
 const TYPE = "ssh-ed25519";
 const MAGIC = Buffer.from("openssh-key-v1\0");
 
-/** The private part is filled up to a multiple of this where it is not encrypted. */
+/** An unencrypted private part is padded to a multiple of this. */
 const BLOCK = 8;
 
-/** Characters of base64 on a line, as ssh-keygen has it. */
+/** Base64 characters per line, as in ssh-keygen. */
 const LINE = 70;
 
-/** Makes an ed25519 key pair, not encrypted. */
+/** Makes an unencrypted ed25519 key pair. */
 export function makeSshKeyPair(): SshKeyPair {
   const { privateKey } = generateKeyPairSync("ed25519");
   const { x, d } = privateKey.export({ format: "jwk" });
@@ -27,7 +27,7 @@ export function makeSshKeyPair(): SshKeyPair {
   const publicPart = Buffer.from(x, "base64url");
   const seed = Buffer.from(d, "base64url");
   const publicBlob = Buffer.concat([field(TYPE), field(publicPart)]);
-  // The same number twice: whoever decrypts a key sees by it whether the passphrase was right.
+  // The same number twice: after decryption it shows whether the passphrase was right.
   const check = randomBytes(4);
   const secret = Buffer.concat([
     ...[check, check, field(TYPE), field(publicPart)],
