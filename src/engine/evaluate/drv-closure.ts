@@ -1,4 +1,4 @@
-// Reads the derivations a set of targets needs, breadth first and many at a time.
+// Reads the derivations that a set of targets needs, breadth first and many at a time.
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { EngineError, messageOf } from "../base/errors.ts";
@@ -10,22 +10,22 @@ import { baseNameOf, derivationNameOf } from "../formats/store-path.ts";
 /** Reads the bytes of a `.drv` file. */
 export type ReadDrv = (path: StorePath) => Promise<Uint8Array>;
 
-/** Bounds of a closure. */
+/** Limits of a closure. */
 export interface DrvClosureLimits {
-  /** Files read at once. */
+  /** Maximum number of concurrent reads. */
   readonly concurrency: number;
-  /** Most derivations; Debian's whole archive is 63,569. */
+  /** Maximum number of derivations; Debian's whole archive has 63,569. */
   readonly maxDerivations: number;
 }
 
 const DEFAULT_LIMITS: DrvClosureLimits = { concurrency: 64, maxDerivations: 1_000_000 };
 
-/** Most bytes of one `.drv`; the largest of Nixpkgs have a few MiB. */
+/** Maximum size of one `.drv` in bytes; the largest of Nixpkgs have a few MiB. */
 export const MAX_DRV_BYTES = 64 * 1024 * 1024;
 
 /**
- * The derivations at `targets` and all they are built from, by path.
- * @throws EngineError `DRV_CLOSURE_UNREADABLE` (naming the derivation and who needs it), `DRV_CLOSURE_TOO_LARGE`, or what parsing throws; the signal's reason.
+ * The derivations at `targets` and all their input derivations, by path.
+ * @throws EngineError `DRV_CLOSURE_UNREADABLE` (names the derivation and its dependent), `DRV_CLOSURE_TOO_LARGE`, or a parse error; the signal's reason.
  */
 export async function readDrvClosure(
   targets: Iterable<StorePath>,

@@ -1,4 +1,4 @@
-// From installables to derivations: sends each kind of installable to what can evaluate it, in order.
+// From installables to derivations: passes each kind of installable to its evaluator, in order.
 import type { DerivedPath } from "../stores/store.ts";
 import { evaluateFlake } from "./flake.ts";
 import type { Installable } from "./installable.ts";
@@ -8,7 +8,7 @@ import { resolvePlace } from "./resolve-place.ts";
 import type { NixRunContext } from "./run-nix.ts";
 import { groupByOutputs, withOutputs } from "./wanted-outputs.ts";
 
-/** Evaluates a build file: its path and the attributes wanted of it. */
+/** Evaluates a build file, given its path and the wanted attributes. */
 export type EvaluateBuildFile = (
   path: string,
   attributes: readonly string[],
@@ -20,12 +20,12 @@ export interface EvaluateRequest {
   readonly options: EvaluationOptions;
   readonly context: NixRunContext;
   readonly evaluateBuildFile: EvaluateBuildFile;
-  /** Where links are made that keep the derivations from the garbage collector, as `ROOT`, `ROOT-1`…; null makes none. */
+  /** Where to make the links that keep the derivations from the garbage collector, as `ROOT`, `ROOT-1`…; null makes none. */
   readonly root: string | null;
 }
 
 /**
- * Evaluates all installables; the results keep their order. Derivations are written to the store `options.store` names.
+ * Evaluates all installables; the results keep their order. Derivations are written to the store `options.store`.
  * @throws EngineError of family `usage` or `config`
  */
 export async function evaluateInstallables(request: EvaluateRequest): Promise<DerivedPath[]> {

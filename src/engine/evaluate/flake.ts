@@ -1,4 +1,4 @@
-// Evaluates flake references with the installed `nix` to a derivation and the outputs wanted of it.
+// Evaluates flake references with the installed `nix` to a derivation and its wanted outputs.
 import { EngineError } from "../base/errors.ts";
 import { isStorePath } from "../formats/store-path.ts";
 import type { DerivedPath } from "../stores/store.ts";
@@ -9,9 +9,9 @@ import { runNix } from "./run-nix.ts";
 import type { WantedOutputs } from "./wanted-outputs.ts";
 
 /**
- * What is asked of the value `nix eval` finds, with its own search (`packages.SYSTEM.default`, `packages.SYSTEM.X`, `legacyPackages.SYSTEM.X`, `X`). The outputs
- * are those `nix build` would take: one that was selected, else meta.outputsToInstall, else `out`. `nix build --dry-run --json` would tell as much, but asks
- * every substituter for the whole closure first.
+ * Applied to the value `nix eval` finds by its own search (`packages.SYSTEM.default`, `packages.SYSTEM.X`, `legacyPackages.SYSTEM.X`, `X`). The outputs
+ * are those `nix build` would use: a selected one, else meta.outputsToInstall, else `out`. `nix build --dry-run --json` reports the same, but first
+ * queries every substituter for the whole closure.
  */
 const QUESTION = `value:
   if (value.type or null) == "derivation" then {
@@ -19,7 +19,7 @@ const QUESTION = `value:
     outputs = if value.outputSpecified or false then [ value.outputName ] else value.meta.outputsToInstall or [ "out" ];
   } else throw "expected a derivation, found a \${builtins.typeOf value}"`;
 
-/** A flake reference with its attribute, and the outputs asked for. */
+/** A flake reference with its attribute, and the wanted outputs. */
 export interface FlakeRequest {
   /** `nixpkgs#hello`, `.#x`, `path:…`, `git+…`; without `^`. */
   readonly reference: string;
@@ -28,7 +28,7 @@ export interface FlakeRequest {
 }
 
 /**
- * Finds the derivation a flake reference means and has it written to the store. Works with Nix 2.8 and newer.
+ * Finds the derivation of a flake reference and has Nix write it to the store. Works with Nix 2.8 and newer.
  * @throws EngineError `EVALUATE_NO_NIX`, `EVALUATE_FAILED`, `EVALUATE_BAD_ANSWER`
  */
 export async function evaluateFlake(request: FlakeRequest, context: NixRunContext): Promise<DerivedPath> {

@@ -1,33 +1,33 @@
-// What the words of a command line ask to be built; only words are looked at, never the disk.
+// Parses the words of a command line into what to build; looks only at the words, never at the disk.
 import { EngineError } from "../base/errors.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import { isStorePath, parseStorePath, STORE_DIR } from "../formats/store-path.ts";
 import { DEFAULT_OUTPUTS, parseOutputs, type WantedOutputs } from "./wanted-outputs.ts";
 
-/** Something to be made valid. */
+/** Something to make valid. */
 export type Installable =
   /** A store derivation. */
   | { readonly type: "derivation"; readonly drvPath: StorePath; readonly outputs: WantedOutputs }
-  /** A path that is only wanted to be valid. */
+  /** A path that only has to be valid. */
   | { readonly type: "storePath"; readonly path: StorePath }
-  /** A Nix expression, and attributes of it, each with `^outputs` where these were chosen (none: the whole). */
+  /** A Nix expression, and attributes of it, each with `^outputs` if given (none: the whole value). */
   | { readonly type: "expression"; readonly text: string; readonly attributes: readonly string[] }
   /** A Nix file, a lookup path such as `<nixpkgs>`, or the URL of a tarball. */
   | { readonly type: "file"; readonly path: string; readonly attributes: readonly string[] }
   /** A build file in TypeScript or JavaScript. */
   | { readonly type: "buildFile"; readonly path: string; readonly attributes: readonly string[] }
   | { readonly type: "flake"; readonly reference: string; readonly outputs: WantedOutputs }
-  /** A directory, a link or a file whose name does not say what it is: decided by looking at it (`resolve-place.ts`). */
+  /** A directory, a link or a file whose name does not tell its kind: `resolve-place.ts` looks at it. */
   | { readonly type: "place"; readonly path: string; readonly attributes: readonly string[] };
 
-/** The words and the flags that change what they mean. */
+/** The words, and the flags that change their meaning. */
 export interface InstallableWords {
   readonly words: readonly string[];
-  /** `-f`; the words are attributes of it then. */
+  /** `-f`; the words are then attributes of it. */
   readonly file: string | null;
-  /** `-E`; likewise. */
+  /** `-E`; the same. */
   readonly expression: string | null;
-  /** `-A`, as often as given. */
+  /** `-A`, once per use. */
   readonly attributes: readonly string[];
 }
 
@@ -35,8 +35,8 @@ const FLAKE_SCHEME = /^(github|gitlab|sourcehut|flake|indirect|path|git|hg|tarba
 const ATTRIBUTE = /^[A-Za-z0-9_"][A-Za-z0-9_"'.+-]*(\^.*)?$/;
 
 /**
- * Whose command line the words are, for that decides how result links are numbered: attributes as words, flake references and `X.drv^outputs` are
- * `nix build`'s, everything else is nix-build's.
+ * Which program's command line the words follow, which decides how result links are numbered: attributes as words, flake references and
+ * `X.drv^outputs` are `nix build`'s, everything else is nix-build's.
  */
 export function writtenFor({ words, file, expression, attributes }: InstallableWords): "nix build" | "nix-build" {
   const isNew =
@@ -48,7 +48,7 @@ export function writtenFor({ words, file, expression, attributes }: InstallableW
 
 /**
  * Parses installables: `X.drv` with `^out1,out2`, `^*` or `!out`, a store path, `'(EXPRESSION)'`, a `.nix` file, a TypeScript or JavaScript build file, a
- * flake reference, a directory. No word at all means the current directory's `default.nix` or `default.ts`.
+ * flake reference, a directory. Without words: the current directory's `default.nix` or `default.ts`.
  * @throws EngineError of family `usage`
  */
 export function parseInstallables({ words, file, expression, attributes }: InstallableWords): Installable[] {
@@ -109,7 +109,7 @@ function parseStoreWord(word: string): Installable {
   const path = match?.[1] ?? word;
   const outputs = match?.[2];
   if (path.endsWith(".drv") && isStorePath(path)) {
-    // A bare `.drv` means every output, as it does to `nix-store --realise` and `nix-build`.
+    // A bare `.drv` means every output, as in `nix-store --realise` and `nix-build`.
     return {
       type: "derivation",
       drvPath: path,

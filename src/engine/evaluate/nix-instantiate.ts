@@ -1,4 +1,4 @@
-// Evaluates Nix files and expressions with the installed `nix-instantiate` to derivations and the outputs wanted of them.
+// Evaluates Nix files and expressions with the installed `nix-instantiate` to derivations and their wanted outputs.
 import { readlink } from "node:fs/promises";
 import { EngineError } from "../base/errors.ts";
 import { isStorePath } from "../formats/store-path.ts";
@@ -13,7 +13,7 @@ export interface InstantiateRequest {
   readonly source:
     | { readonly type: "file"; readonly path: string }
     | { readonly type: "expression"; readonly text: string };
-  /** Attributes to select; none: the whole. */
+  /** Attributes to select; none: the whole value. */
   readonly attributes: readonly string[];
   readonly options: EvaluationOptions;
   /**
@@ -23,7 +23,7 @@ export interface InstantiateRequest {
 }
 
 /**
- * Instantiates with `nix-instantiate` (Nix 2.8 and newer print the same): one result for each derivation, in order.
+ * Instantiates with `nix-instantiate` (Nix 2.8 and newer print the same): one result per derivation, in order.
  * @throws EngineError `EVALUATE_NO_NIX`, `EVALUATE_FAILED`, `EVALUATE_BAD_ANSWER`
  */
 export async function instantiate(request: InstantiateRequest, context: NixRunContext): Promise<DerivedPath[]> {

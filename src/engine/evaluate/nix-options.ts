@@ -1,7 +1,7 @@
-// The flags handed to Nix's own programs, so that they evaluate under the settings the user gave here.
+// The flags passed to Nix's own programs, so that they evaluate with the user's settings.
 import { findSetting, SETTING_ROWS } from "../config/settings.ts";
 
-/** What evaluation is told, beyond what to evaluate. */
+/** The options of an evaluation, besides what to evaluate. */
 export interface EvaluationOptions {
   /** `--arg NAME EXPR` and `--argstr NAME TEXT`, in order. */
   readonly arguments: readonly {
@@ -11,19 +11,19 @@ export interface EvaluationOptions {
   }[];
   /** `-I`. */
   readonly lookupPath: readonly string[];
-  /** Settings from the command line, by name, of Nix and our own. */
+  /** Settings from the command line, by name, both Nix's and our own. */
   readonly settingsOverrides: ReadonlyMap<string, string>;
-  /** The store derivations are written to, as Nix's `--store` takes it; null: Nix's own choice. */
+  /** The store to write derivations to, in the form of Nix's `--store`; null: Nix's own choice. */
   readonly store: string | null;
   readonly showTrace: boolean;
   /** Flags for flakes only: `--impure`, `--no-write-lock-file`, `--override-input A B`… */
   readonly flakeFlags: readonly string[];
 }
 
-/** Settings Nix dropped after 2.12: newer Nix would warn of them, and they say nothing about evaluation. */
+/** Settings that Nix dropped after 2.12: newer Nix would warn about them, and they do not affect evaluation. */
 const DROPPED = new Set(["repeat", "enforce-determinism"]);
 
-/** `--option NAME VALUE` for every setting that is Nix's, and `--store`. */
+/** `--option NAME VALUE` for every Nix setting, and `--store`. */
 export function settingFlags({ settingsOverrides, store, showTrace }: EvaluationOptions): string[] {
   const flags = store === null ? [] : ["--store", store];
   for (const [name, value] of settingsOverrides) {

@@ -7,17 +7,17 @@ import type { Installable } from "./installable.ts";
 import { parseInstallables } from "./installable.ts";
 import { groupByOutputs } from "./wanted-outputs.ts";
 
-/** A path in the system's store, or in a private one below a directory of its own. */
+/** A path in the system's store, or in a private store below a directory. */
 const IN_A_STORE = new RegExp(`(${STORE_DIR}/[0-9a-df-np-sv-z]{32}-[^/]+)$`);
-/** As many as Linux follows. */
+/** The same limit as in Linux. */
 const MOST_LINKS = 40;
 
-/** What a directory is searched for, in this order. */
+/** The files to search a directory for, in this order. */
 const DEFAULT_FILES = ["default.nix", "default.ts", "default.js", "flake.nix"] as const;
 
 /**
- * The store path a path lies in or leads to by links, null when in none. The first that is met counts, for an output may be a link itself, and it need not
- * be there any more: a result link outlives what it kept (Nix: `followLinksToStore`).
+ * The store path that contains a path or that its links lead to, null when there is none. The first one met counts, because an output may itself be a
+ * link, and it need not exist any more: a result link outlives the path it kept (Nix: `followLinksToStore`).
  */
 export async function storePathAt(path: string): Promise<StorePath | null> {
   let at = "/";
@@ -35,7 +35,7 @@ export async function storePathAt(path: string): Promise<StorePath | null> {
 }
 
 /**
- * Turns a `place` into what it is: a link such as `./result` into its store path, a directory into its `default.nix`, `default.ts`, or flake.
+ * Turns a `place` into its kind: a link such as `./result` into its store path, a directory into its `default.nix`, `default.ts`, or flake.
  * @throws EngineError `INSTALLABLE_NOT_FOUND`, `INSTALLABLE_NOTHING_THERE`
  */
 export async function resolvePlace(place: Extract<Installable, { type: "place" }>, cwd: string): Promise<Installable> {

@@ -1,33 +1,33 @@
-// Runs an installed Nix program: bounded output, messages passed on as they come, its own words in the error.
+// Runs an installed Nix program: bounded output, messages passed on as they arrive, Nix's own words in the error.
 import { EngineError } from "../base/errors.ts";
 
-/** Most bytes a program may answer; 60,000 derivation paths are 5 MB. */
+/** Maximum size of a program's answer in bytes; 60,000 derivation paths are 5 MB. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
-/** Most bytes of messages kept for the error. */
+/** Maximum size of the messages kept for the error, in bytes. */
 const MAX_MESSAGE_BYTES = 64 * 1024;
 
-/** An evaluator that was asked to end and does not is ended after this (ms). */
+/** An evaluator that does not exit on request is killed after this (ms). */
 export const FORCE_KILL_MS = 500;
 
-/** The surroundings evaluation happens in. */
+/** The surroundings of an evaluation. */
 export interface NixRunContext {
   readonly cwd: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Lines Nix prints beside its answer: warnings, traces, builds needed for evaluation. */
+  /** Receives the lines Nix prints beside its answer: warnings, traces, builds needed for evaluation. */
   readonly onMessage: (line: string) => void;
   readonly signal: AbortSignal | null;
 }
 
-/** What Nix says on every run without a root; it does not concern the user of this program. */
+/** Nix prints this on every run without a root; it does not concern the user of this program. */
 const NOISE = "warning: you did not specify '--add-root'";
 
 /**
- * Runs a program of Nix and returns its standard output.
+ * Runs a Nix program and returns its standard output.
  * @throws EngineError `EVALUATE_NO_NIX`, `EVALUATE_FAILED` (with Nix's own message), `EVALUATE_TOO_MUCH`; the signal's reason when aborted.
  */
 export async function runNix(program: string, args: readonly string[], context: NixRunContext): Promise<string> {
   context.signal?.throwIfAborted();
-  // Loading execa costs more than everything else in this room together, and not every run evaluates.
+  // Loading execa costs more than everything else in this folder together, and not every run evaluates.
   const { execa } = await import("execa");
   const child = execa(program, args, {
     cwd: context.cwd,
@@ -81,7 +81,7 @@ async function readMessages(
   const take = (line: string): void => {
     if (line.startsWith(NOISE)) return;
     tail.add(`${line}\n`);
-    // The error is reported once, by whoever catches it.
+    // The catcher reports the error, once.
     if (!tail.sawError) onMessage(line);
   };
   for await (const chunk of stream) {
@@ -92,7 +92,7 @@ async function readMessages(
   if (rest !== "") take(rest);
 }
 
-/** The end of the messages, beginning with Nix's `error:` once there is one. */
+/** The end of the messages, or everything from Nix's first `error:` on. */
 class Tail {
   sawError = false;
   readonly #max: number;
@@ -108,7 +108,7 @@ class Tail {
       this.#text = "";
     }
     this.#text += line;
-    // What comes first in Nix's error is its most telling part, so there the end is cut.
+    // The beginning of Nix's error is the most telling part, so its end is cut.
     if (this.#text.length > this.#max)
       this.#text = this.sawError ? this.#text.slice(0, this.#max) : this.#text.slice(-this.#max);
   }

@@ -1,8 +1,8 @@
-// Which outputs are asked for behind `^`: of a derivation, of a flake reference and of an attribute.
+// Which outputs are requested after `^`: of a derivation, of a flake reference and of an attribute.
 import { EngineError } from "../base/errors.ts";
 import type { DerivedPath } from "../stores/store.ts";
 
-/** Which outputs of a derivation are wanted. `default`: those its author says are to be installed. */
+/** Which outputs of a derivation are wanted. `default`: those that its author marked for installation. */
 export type WantedOutputs =
   | { readonly type: "default" }
   | { readonly type: "all" }
@@ -12,7 +12,7 @@ export const DEFAULT_OUTPUTS: WantedOutputs = { type: "default" };
 
 const OUTPUT_NAME = /^[0-9a-zA-Z+\-._?=]+$/;
 
-/** Parses what stands behind `^` in `word`: `*`, or names separated by commas. Throws `INSTALLABLE_BAD_OUTPUTS`. */
+/** Parses the text after `^` in `word`: `*`, or names separated by commas. Throws `INSTALLABLE_BAD_OUTPUTS`. */
 export function parseOutputs(text: string, word: string): WantedOutputs {
   if (text === "*") return { type: "all" };
   const names = text.split(",");
@@ -27,7 +27,7 @@ export function parseOutputs(text: string, word: string): WantedOutputs {
   return { type: "named", names };
 }
 
-/** Attributes that are evaluated in one go, and the outputs wanted of what they are. */
+/** Attributes evaluated together, and the wanted outputs of their values. */
 export interface AttributeGroup {
   readonly attributes: readonly string[];
   readonly outputs: WantedOutputs;
@@ -47,7 +47,7 @@ export function groupByOutputs(words: readonly string[]): AttributeGroup[] {
   return groups.length === 0 ? [{ attributes: [], outputs: DEFAULT_OUTPUTS }] : groups;
 }
 
-/** What was evaluated, with the outputs that were asked for in place of those the evaluation says. */
+/** An evaluated target with the requested outputs instead of those from the evaluation. */
 export function withOutputs(target: DerivedPath, outputs: WantedOutputs): DerivedPath {
   if (target.type === "opaque" || outputs.type === "default") return target;
   return { ...target, outputs: outputs.type === "all" ? "all" : outputs.names };

@@ -12,12 +12,12 @@ import { addSource, addTree, hostTree, type SourceFilter } from "./sources.ts";
 export type { AttributeValue, StoreObject } from "./coerce.ts";
 export type { SourceFilter } from "./sources.ts";
 
-/** One output of a derivation. In a text it stands for its store path and makes what is built from the text depend on it. */
+/** One output of a derivation. In a text it stands for its store path, which makes the derivation using the text depend on it. */
 export interface Output extends StoreObject {
   readonly outputName: string;
-  /** Path of the `.drv` file it is an output of. */
+  /** Path of the `.drv` file that has this output. */
   readonly drvPath: string;
-  /** The store path, or a placeholder where it depends on the contents. */
+  /** The store path, or a placeholder if it depends on the contents. */
   readonly outPath: string;
 }
 
@@ -39,21 +39,21 @@ export interface DerivationValue extends StoreObject {
 /** The outputs as properties. */
 export type WithOutputs<Names extends string> = DerivationValue & { readonly [Name in Names]: Output };
 
-/** Attributes of {@link derivation}: those Nix knows are typed, any other becomes an environment variable of the builder. */
+/** Attributes of {@link derivation}: those that Nix knows are typed, all others become environment variables of the builder. */
 export interface DerivationAttributes<Names extends string> {
   readonly name: string;
-  /** Program that builds: a path in the store, or `/bin/sh`, which every sandbox has. */
+  /** The program that builds: a path in the store, or `/bin/sh`, which every sandbox has. */
   readonly builder: string | StoreObject;
-  /** `x86_64-linux`, …; by default that of this machine. */
+  /** `x86_64-linux`, …; by default this machine's system. */
   readonly system?: string;
   readonly args?: readonly AttributeValue[];
-  /** Names of the outputs; the first is what the derivation stands for. Default: `out`. */
+  /** Names of the outputs; the derivation stands for the first. Default: `out`. */
   readonly outputs?: readonly Names[];
   /** Features a machine must have: `kvm`, `big-parallel`, … */
   readonly requiredSystemFeatures?: readonly string[];
   readonly preferLocalBuild?: boolean;
   readonly allowSubstitutes?: boolean;
-  /** Makes it a fixed-output derivation: the hash the result must have, in any of Nix's notations. It may use the network. */
+  /** Makes it a fixed-output derivation: the required hash of the result, in any of Nix's notations. It may use the network. */
   readonly outputHash?: string;
   readonly outputHashAlgo?: "md5" | "sha1" | "sha256" | "sha512";
   /** `flat` (a file, the default) or `recursive` (a tree). */
@@ -61,11 +61,11 @@ export interface DerivationAttributes<Names extends string> {
   readonly [attribute: string]: AttributeValue;
 }
 
-/** The system of this machine in Nix's words. */
+/** This machine's system, in Nix's words. */
 export const currentSystem: string = `${process.arch === "arm64" ? "aarch64" : process.arch === "ia32" ? "i686" : "x86_64"}-${process.platform}`;
 
 /**
- * A derivation, the same as Nix's `derivation` makes of the same attributes, byte for byte.
+ * A derivation, byte for byte the same as Nix's `derivation` makes from the same attributes.
  * @throws an error naming the attribute that is wrong
  */
 export function derivation<const Names extends string = "out">(
@@ -73,7 +73,7 @@ export function derivation<const Names extends string = "out">(
 ): WithOutputs<string extends Names ? "out" : Names> {
   const made = derive({ ...attributes, system: attributes.system ?? currentSystem } as Attributes);
   const { drvPath, derivation: derived } = made;
-  // The order the author gave, not the sorted one: the first is the one the derivation stands for.
+  // The author's order, not the sorted one: the derivation stands for the first output.
   const outputNames = attributes.outputs === undefined ? ["out"] : [...attributes.outputs];
   remember(drvPath, { type: "derivation", drvPath });
   const outputs = new Map<string, Output>();
@@ -104,7 +104,7 @@ export function derivation<const Names extends string = "out">(
   return Object.assign(value, Object.fromEntries(outputs)) as WithOutputs<string extends Names ? "out" : Names>;
 }
 
-/** The placeholder a builder's own output has in its attributes, as Nix's `placeholder`. */
+/** The placeholder for a builder's own output in its attributes, like Nix's `placeholder`. */
 export function placeholder(outputName: string): string {
   return outputPlaceholder(outputName);
 }
@@ -114,11 +114,11 @@ export interface RunCommandOptions<Names extends string> {
   /** Packages with a `bin` directory, put on PATH: derivations, sources, {@link hostTools}, {@link busybox}. */
   readonly tools?: readonly StoreObject[];
   /**
-   * Directories of the building machine the command may see, such as `/usr/bin`; those named `bin` are put on PATH. What they hold is not part of
+   * Directories of the building machine that the command may see, such as `/usr/bin`; those named `bin` are put on PATH. Their contents are not part of
    * the derivation, so the result depends on the machine: prefer {@link tools}.
    */
   readonly hostPaths?: readonly string[];
-  /** Further environment variables. */
+  /** More environment variables. */
   readonly env?: Readonly<Record<string, AttributeValue>>;
   readonly outputs?: readonly Names[];
   readonly system?: string;
@@ -128,7 +128,7 @@ export interface RunCommandOptions<Names extends string> {
 
 /**
  * A derivation that runs a shell script, which must make `$out` (and every other output). The shell is the sandbox's `/bin/sh`; there are no
- * programs but those `tools` and `hostPaths` name.
+ * programs except those of `tools` and `hostPaths`.
  */
 export function runCommand<const Names extends string = "out">(
   name: string,
@@ -159,14 +159,14 @@ export function runCommand<const Names extends string = "out">(
 
 /** Options of {@link source}. */
 export interface SourceOptions {
-  /** Name in the store; by default the file's. */
+  /** Name in the store; by default the file's name. */
   readonly name?: string;
-  /** Which files belong to it; by default all. */
+  /** Which files to include; by default all. */
   readonly filter?: SourceFilter;
 }
 
 /**
- * A file or directory as an input, hashed as Nix hashes it. Relative paths are taken from the build file's directory.
+ * A file or directory as an input, hashed as Nix hashes it. Relative paths start at the build file's directory.
  * @param path a path, or a URL such as `new URL("./src", import.meta.url)`
  */
 export function source(path: string | URL, options: SourceOptions = {}): StoreObject {
@@ -186,7 +186,7 @@ export function hostTools(programs: Readonly<Record<string, string>>, name = "ho
   return asSource(addTree(name, hostTree(new Map(Object.entries(programs)), new Map())));
 }
 
-/** A statically linked busybox of this machine as a hashed input, with a link for each of the applets named (default: the usual ones). */
+/** A statically linked busybox of this machine as a hashed input, with a link for each of the given applets (default: the usual ones). */
 export function busybox(program = "/bin/busybox", applets: readonly string[] = BUSYBOX_APPLETS): StoreObject {
   const links = new Map(applets.map((applet) => [applet, "busybox"]));
   return asSource(addTree("busybox", hostTree(new Map([["busybox", program]]), links)));

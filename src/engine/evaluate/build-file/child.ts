@@ -1,4 +1,4 @@
-// The process that runs a build file: loads it, picks what was asked for, and writes down everything that was made.
+// The process that runs a build file: loads it, picks the requested derivations, and writes down everything that was made.
 import { writeFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { dirname } from "node:path";
@@ -16,7 +16,7 @@ const API = new URL(import.meta.url.endsWith(".ts") ? "./api.ts" : "./api.js", i
 async function main(request: BuildFileRequest): Promise<BuildFileAnswer> {
   setBuildFileDirectory(dirname(request.file));
   setSpoolDirectory(request.spoolDirectory);
-  // The name resolves to this program wherever the build file lies, with or without a package.json around it.
+  // The name resolves to this program for every build file, with or without a package.json near it.
   registerHooks({
     resolve: (specifier, context, next) =>
       specifier === "tsbuild-top" ? { url: API, shortCircuit: true } : next(specifier, context),
@@ -35,7 +35,7 @@ async function main(request: BuildFileRequest): Promise<BuildFileAnswer> {
   };
 }
 
-/** The error with the place in the user's own file: the first line of the stack that is not this program's. */
+/** The error with its place in the user's own file: the first line of the stack that is not in this program. */
 function failure(error: unknown, request: BuildFileRequest): BuildFileAnswer {
   const code = error instanceof EngineError ? error.code : "BUILD_FILE_FAILED";
   const hint = error instanceof EngineError ? error.hint : null;

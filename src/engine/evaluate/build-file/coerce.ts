@@ -1,17 +1,17 @@
-// Turns JavaScript values into the strings and JSON that Nix would make of the same values (Nix: coerceToString, printValueAsJSON).
+// Turns JavaScript values into the strings and JSON that Nix makes of the same values (Nix: coerceToString, printValueAsJSON).
 import { EngineError } from "../../base/errors.ts";
 
-/** Something that stands for a store path and prints as one: a derivation, one of its outputs, a source. */
+/** Something that stands for a store path and prints as such: a derivation, one of its outputs, a source. */
 export interface StoreObject {
   /** The store path, or the placeholder of an output whose path depends on its contents. */
   toString(): string;
   readonly [storeObject]: true;
 }
 
-/** Marks store objects, so that they are not taken for plain objects. */
+/** Marks store objects, so that they are not mistaken for plain objects. */
 export const storeObject: unique symbol = Symbol.for("tsbuild-top.storeObject");
 
-/** A value an attribute of a derivation may have. Plain objects only with `__structuredAttrs`. */
+/** A value of a derivation's attribute. Plain objects only with `__structuredAttrs`. */
 export type AttributeValue =
   | string
   | number
@@ -42,7 +42,7 @@ export function coerceToString(value: AttributeValue, where: string): string {
   throw badAttribute(where, "a string, number, boolean, list, derivation or source", describe(value));
 }
 
-/** Nix puts a blank behind every element but the last and but empty lists. */
+/** Nix puts a blank after every element except the last and except empty lists. */
 function coerceList(list: readonly AttributeValue[], where: string): string {
   let text = "";
   for (const [index, element] of list.entries()) {
@@ -53,7 +53,7 @@ function coerceList(list: readonly AttributeValue[], where: string): string {
   return text;
 }
 
-/** Compact JSON with sorted keys, as Nix prints structured attributes. Undefined members are left out. */
+/** Compact JSON with sorted keys, as Nix prints structured attributes. Undefined members are omitted. */
 export function coerceToJson(value: AttributeValue, where: string): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "boolean") return value ? "true" : "false";
@@ -74,7 +74,7 @@ export function coerceToJson(value: AttributeValue, where: string): string {
   return `{${members.join(",")}}`;
 }
 
-/** Whole numbers as digits, others with six decimals, as Nix's integers and floats. */
+/** Whole numbers as digits, others with six decimals, like Nix's integers and floats. */
 function numberText(value: number | bigint, where: string): string {
   if (typeof value === "bigint") return value.toString();
   if (!Number.isFinite(value)) throw badAttribute(where, "a finite number", String(value));

@@ -1,9 +1,9 @@
-// Remembers which strings stand for store paths, so that a dependency written into a text is found again (Nix's string context).
+// Remembers which strings stand for store paths, to find a dependency again that was written into a text (Nix's string context).
 
 import { EngineError } from "../../base/errors.ts";
 import { STORE_DIR, type StorePath } from "../../formats/store-path.ts";
 
-/** What a path or placeholder in a string makes a derivation depend on. */
+/** The dependency that a path or placeholder in a string creates. */
 export type ContextElement =
   | { readonly type: "output"; readonly drvPath: StorePath; readonly output: string }
   | { readonly type: "source"; readonly path: StorePath }
@@ -15,12 +15,12 @@ const PLACEHOLDER = /\/[0-9a-df-np-sv-z]{52}/g;
 
 const elements = new Map<string, ContextElement>();
 
-/** Notes what a path (by its hash part) or a placeholder stands for. */
+/** Records the dependency of a path (by its hash part) or a placeholder. */
 export function remember(text: string, element: ContextElement): void {
   elements.set(keyOf(text), element);
 }
 
-/** Everything a string depends on: paths nobody here made are plain text, as in Nix. */
+/** Everything a string depends on: paths that were not made here are plain text, as in Nix. */
 export function contextOf(text: string): ContextElement[] {
   if (!text.includes("/")) return [];
   const found = new Set<ContextElement>();

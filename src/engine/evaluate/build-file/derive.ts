@@ -1,4 +1,4 @@
-// Makes a derivation out of attributes exactly as Nix's `derivationStrict` does (Nix 2.8 to 2.34, primops.cc), so that the `.drv` is the same.
+// Makes a derivation from attributes exactly as Nix's `derivationStrict` does (Nix 2.8 to 2.34, primops.cc), so that the `.drv` is the same.
 
 import { EngineError } from "../../base/errors.ts";
 import type {
@@ -23,7 +23,6 @@ import { type AttributeValue, badAttribute, coerceToJson, coerceToString, descri
 import { type ContextElement, contextOf } from "./context.ts";
 import { type MadeDerivation, madeDerivations } from "./made.ts";
 
-/** Attributes of a derivation by name. */
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
 const NAME = /^[0-9a-zA-Z+\-._?=]{1,211}$/;
@@ -93,7 +92,7 @@ function collect(attributes: Attributes): Collected {
     if (value === null && attributes.__ignoreNulls === true) continue;
     if (attribute === "__structuredAttrs" && structured) continue;
     if ((attribute === "__contentAddressed" || attribute === "__impure") && value === true) {
-      // Told in the outputs; Nix keeps it in the environment, too.
+      // The outputs already state it; Nix keeps it in the environment, too.
       if (structured) json.push([attribute, "true"]);
       else env.set(byteStringOf(attribute), byteStringOf("1"));
       continue;
@@ -190,7 +189,7 @@ function fixedOutput(
   if (algorithm !== null && !isHashAlgorithm(algorithm)) {
     throw badAttribute(at("outputHashAlgo"), "md5, sha1, sha256 or sha512", JSON.stringify(algorithm));
   }
-  // An empty hash stands for "not known yet": the build fails with the right one.
+  // An empty hash means "not known yet": the build fails and reports the right one.
   const parsed = parseHash(fixed.hash === "" ? "0".repeat(64) : fixed.hash, fixed.hash === "" ? "sha256" : algorithm);
   const method = methodOf(fixed.mode, at);
   const hash = printHash(parsed, "hex", false);
@@ -212,7 +211,7 @@ function methodOf(mode: string, at: (attribute: string) => string): ContentAddre
   }
 }
 
-/** Input derivations and sources of everything the attributes mention. */
+/** Input derivations and sources of all that the attributes mention. */
 function dependencies(context: ReadonlySet<ContextElement>): {
   readonly inputDrvs: Map<StorePath, DerivationInput>;
   readonly inputSrcs: Set<StorePath>;

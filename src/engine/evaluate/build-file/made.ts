@@ -1,8 +1,8 @@
-// Everything the build file has made so far: derivations and sources, by store path, to be put into the store when it has been read.
+// Everything the build file has made so far: derivations and sources, by store path, for the store once the file has run.
 import type { Derivation } from "../../derivation/derivation.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 
-/** A source: its NAR lies in a spool file. */
+/** A source; its NAR is in a spool file. */
 export interface MadeSource {
   readonly path: StorePath;
   /** Lower-case hexadecimal SHA-256 of the NAR. */
@@ -18,6 +18,6 @@ export interface MadeDerivation {
   readonly text: Uint8Array;
 }
 
-/** In the order they were made: inputs come before what needs them. */
+/** In the order they were made: inputs before dependents. */
 export const madeDerivations = new Map<StorePath, MadeDerivation>();
 export const madeSources = new Map<StorePath, MadeSource>();

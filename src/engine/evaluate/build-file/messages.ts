@@ -1,9 +1,9 @@
-// What the process that runs a build file is told, and what it answers, as JSON.
+// The request to the process that runs a build file, and its answer, as JSON.
 
-/** Handed over as the first argument. */
+/** Passed as the first argument. */
 export interface BuildFileRequest {
   readonly file: string;
-  /** `-A`, as often as given; none means the default. */
+  /** `-A`, once per use; none means the default. */
   readonly attributes: readonly string[];
   /** For build files that export a function: `--arg` (JSON) and `--argstr`. */
   readonly arguments: readonly {
@@ -12,7 +12,7 @@ export interface BuildFileRequest {
     readonly value: string;
   }[];
   readonly spoolDirectory: string;
-  /** Where the answer is written. */
+  /** Where to write the answer. */
   readonly answerFile: string;
 }
 

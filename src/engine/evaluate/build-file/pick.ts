@@ -1,4 +1,4 @@
-// Picks from what a build file exports what was asked for: the default, attributes by path, functions called with arguments.
+// Picks the requested derivations from a build file's exports: the default, attributes by path, functions called with arguments.
 import { EngineError } from "../../base/errors.ts";
 import { describe, isStoreObject } from "./coerce.ts";
 import type { BuildFileRequest } from "./messages.ts";
@@ -10,8 +10,8 @@ export interface Picked {
 }
 
 /**
- * The derivations meant: with `-A a.b` the attribute, else the default export, else all exports. An object stands for every derivation in
- * it, as nix-build has it.
+ * The requested derivations: with `-A a.b` the attribute, else the default export, else all exports. An object stands for every derivation in
+ * it, as in nix-build.
  * @throws EngineError `BUILD_FILE_NO_ATTRIBUTE`, `BUILD_FILE_NOTHING_TO_BUILD`, `BUILD_FILE_BAD_ARGUMENT`
  */
 export async function pick(exported: unknown, request: BuildFileRequest): Promise<Picked[]> {

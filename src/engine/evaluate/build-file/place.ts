@@ -1,9 +1,8 @@
-// Where the build file being read lies, for paths relative to it. Set once, before the file is loaded.
+// The directory of the build file, for paths relative to it. Set once, before the file is loaded.
 import { EngineError } from "../../base/errors.ts";
 
 let directory: string | null = null;
 
-/** Says where the build file lies. */
 export function setBuildFileDirectory(path: string): void {
   directory = path;
 }

@@ -1,4 +1,4 @@
-// Runs a TypeScript or JavaScript build file in a process of its own and puts what it made into the store.
+// Runs a TypeScript or JavaScript build file in a process of its own and adds everything it made to the store.
 import { createReadStream } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -25,14 +25,14 @@ export interface RunBuildFileOptions {
   readonly store: DestinationStore;
   readonly cwd: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** What the build file prints. */
+  /** Receives what the build file prints. */
   readonly onMessage: (line: string) => void;
   readonly signal: AbortSignal | null;
 }
 
 /**
- * Evaluates a build file: its derivations and sources are valid in the store afterwards.
- * @throws EngineError with the place in the user's file; `BUILD_FILE_CRASHED` when its process ended without an answer
+ * Evaluates a build file: afterwards its derivations and sources are valid in the store.
+ * @throws EngineError with the place in the user's file; `BUILD_FILE_CRASHED` when its process exited without an answer
  */
 export async function runBuildFile(options: RunBuildFileOptions): Promise<DerivedPath[]> {
   const { execa } = await import("execa");
@@ -95,7 +95,7 @@ export async function runBuildFile(options: RunBuildFileOptions): Promise<Derive
   }
 }
 
-/** Puts sources, then derivations, into the store, leaving out what is valid there. All of them are content-addressed: no trust is needed. */
+/** Adds sources, then derivations, to the store, except those already valid. All of them are content-addressed: no trust is needed. */
 async function addMade(
   made: Extract<BuildFileAnswer, { type: "made" }>,
   store: DestinationStore,

@@ -1,4 +1,4 @@
-// Hashes files as Nix hashes sources (the NAR's SHA-256) and keeps their NARs in a spool directory until they are put into the store.
+// Hashes files as Nix hashes sources (the NAR's SHA-256) and keeps their NARs in a spool directory until they are added to the store.
 import { createHash, type Hash } from "node:crypto";
 import {
   closeSync,
@@ -21,15 +21,15 @@ import { NarWriter } from "../../formats/nar/write.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import { madeSources } from "./made.ts";
 
-/** Says whether a file below a source belongs to it; called with the absolute path and what it is. */
+/** Decides whether a file below a source belongs to it; called with the absolute path and the type. */
 export type SourceFilter = (path: string, type: "regular" | "directory" | "symlink") => boolean;
 
-/** Bytes of a file read at once. */
+/** Bytes of a file per read. */
 const CHUNK = 1 << 20;
 
 let spoolDirectory: string | null = null;
 
-/** Says where NARs are kept. Set once, before the build file is loaded. */
+/** Sets where NARs are kept. Call it once, before the build file is loaded. */
 export function setSpoolDirectory(path: string): void {
   spoolDirectory = path;
 }
@@ -37,7 +37,7 @@ export function setSpoolDirectory(path: string): void {
 const knownFiles = new Map<string, StorePath>();
 
 /**
- * Adds a file or directory; the same unfiltered file is read once.
+ * Adds a file or directory; an unfiltered file is read only once.
  * @throws EngineError `BUILD_FILE_BAD_SOURCE`
  */
 export function addSource(path: string, name: string | null, filter: SourceFilter | null): StorePath {
@@ -56,12 +56,12 @@ export function addSource(path: string, name: string | null, filter: SourceFilte
   }
 }
 
-/** Adds a tree made in memory. */
+/** Adds a tree in memory. */
 export function addTree(name: string, tree: NarTree): StorePath {
   return spool(name, treeEvents(tree));
 }
 
-/** A `bin` directory of programs of this machine and links between them. */
+/** A `bin` directory with programs of this machine and links between them. */
 export function hostTree(programs: ReadonlyMap<string, string>, links: ReadonlyMap<string, string>): NarTree {
   const bin = new Map<ByteString, NarTree>();
   for (const [name, target] of links) bin.set(byteStringOf(name), { type: "symlink", target: byteStringOf(target) });
@@ -83,7 +83,7 @@ export function hostTree(programs: ReadonlyMap<string, string>, links: ReadonlyM
   return { type: "directory", entries: new Map([[byteStringOf("bin"), { type: "directory", entries: bin }]]) };
 }
 
-/** Writes the NAR of the events to the spool while hashing it, and notes the source. */
+/** Writes the NAR of the events to the spool, hashes it on the way, and records the source. */
 function spool(name: string, events: Iterable<NarEvent>): StorePath {
   if (spoolDirectory === null) {
     throw new EngineError(
