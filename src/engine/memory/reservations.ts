@@ -4,8 +4,8 @@
 // whose process is gone counts for nothing, so that nothing has to be cleaned up after a crash.
 
 import { createHash } from "node:crypto";
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { makeDirectories } from "../base/directories.ts";
 import { isAlive, parseOwner, printOwner, thisProcess } from "./owner.ts";
@@ -17,6 +17,8 @@ const LOOK_MS = 200;
 export interface Reservation {
   /** Another run had it first: it may be built by now. */
   readonly hasWaited: boolean;
+  /** Other runs have been at work beside this one: it may be built by now although nobody has it. */
+  readonly mayBeBuilt: boolean;
   release(): void;
 }
 
@@ -36,6 +38,7 @@ export class Reservations {
   /** What every goal that is ours is a link to: it is there whole, or not at all. */
   readonly #own: string;
   #isUsable: boolean;
+  #hasCompany = false;
 
   /** @param directory one for each destination store; where it cannot be made or written, nothing is reserved */
   constructor(directory: string, runId: string) {
@@ -71,6 +74,7 @@ export class Reservations {
     let isOurs = this.#isUsable;
     return {
       hasWaited,
+      mayBeBuilt: hasWaited || this.#hasOthers(),
       release: () => {
         if (isOurs) attempt(() => rmSync(file, { force: true }));
         isOurs = false;
@@ -82,6 +86,13 @@ export class Reservations {
   close(): void {
     attempt(() => rmSync(this.#own, { force: true }));
     this.#isUsable = false;
+  }
+
+  /** Whether another run has ever been seen here: its own file lies beside ours. */
+  #hasOthers(): boolean {
+    const own = basename(this.#own);
+    this.#hasCompany ||= namesIn(this.#directory).some((name) => name.startsWith(".") && !name.startsWith(own));
+    return this.#hasCompany;
   }
 
   /** Whether the goal is ours now; what cannot be written is not fought over. */
@@ -123,6 +134,14 @@ function attempt(action: () => unknown): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
   }
 }
 

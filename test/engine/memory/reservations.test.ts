@@ -25,12 +25,18 @@ describe("a goal", () => {
     const [one, other] = [new Reservations(directory, "one"), new Reservations(directory, "other")];
     const mine = await one.take(GOAL, waiting());
     expect(mine.hasWaited).toBe(false);
+    const alone = new Reservations(join(directory, "elsewhere"), "alone");
+    expect((await alone.take(GOAL, waiting())).mayBeBuilt).toBe(false);
+    alone.close();
+    rmSync(join(directory, "elsewhere"), { recursive: true });
     const later = waiting();
     const theirs = other.take(GOAL, later);
     await new Promise((resolve) => setTimeout(resolve, 250));
     expect(later.told).toEqual(["begun"]);
     // What is built meanwhile is another goal's.
-    expect((await other.take("another.drv", waiting())).hasWaited).toBe(false);
+    const another = await other.take("another.drv", waiting());
+    // Nobody has it, but somebody may have had it: what is there already need not be built.
+    expect([another.hasWaited, another.mayBeBuilt]).toEqual([false, true]);
     mine.release();
     const reservation = await theirs;
     expect(reservation.hasWaited).toBe(true);

@@ -14,7 +14,7 @@ export interface GoalReservations {
   take(
     goal: string,
     waiting: { readonly clock: Clock; readonly signal: AbortSignal; readonly begun: () => void },
-  ): Promise<{ readonly hasWaited: boolean; release(): void }>;
+  ): Promise<{ readonly hasWaited: boolean; readonly mayBeBuilt: boolean; release(): void }>;
   /** Nothing is taken any more. */
   close(): void;
 }
@@ -49,18 +49,18 @@ export async function reserve(command: StartBuild, ports: ReservePorts, signal: 
   if (reservations === null || round > 1 || compare.type !== "none") return NOTHING;
   const phase = (name: string): void => publish({ type: "buildPhaseChanged", claim, phase: name });
   const begun = (): void => phase("another run builds it");
-  const { hasWaited, release } = await reservations.take(baseNameOf(goal as string as StorePath), {
+  const { hasWaited, mayBeBuilt, release } = await reservations.take(baseNameOf(goal as string as StorePath), {
     clock,
     signal,
     begun,
   });
-  if (!hasWaited) return { release, found: null };
+  if (!mayBeBuilt) return { release, found: null };
   try {
     const outputs = outputsOf(goal);
     const paths = outputs.map(({ path }) => path as StorePath);
     const valid = await store.lockValidPaths(paths, signal);
     if (outputs.length === 0 || paths.some((path) => !valid.has(path))) {
-      phase("building");
+      if (hasWaited) phase("building");
       return { release, found: null };
     }
     const known = await store.queryPathInfos(paths, signal);

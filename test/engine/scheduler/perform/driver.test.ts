@@ -144,7 +144,7 @@ describe("the driver", () => {
       reservations: {
         take: async (name) => {
           taken.push(`take ${name.slice(33)}`);
-          return { hasWaited: false, release: () => taken.push(`release ${name.slice(33)}`) };
+          return { hasWaited: false, mayBeBuilt: false, release: () => taken.push(`release ${name.slice(33)}`) };
         },
         close: () => {
           isClosed = true;
@@ -168,7 +168,7 @@ describe("the driver", () => {
         take: async (_name, { begun }) => {
           begun();
           rig.destination.put(outputOf("x"), "theirs");
-          return { hasWaited: true, release: () => undefined };
+          return { hasWaited: true, mayBeBuilt: true, release: () => undefined };
         },
         close: () => undefined,
       },
