@@ -1,4 +1,4 @@
-// A binary cache as a store: paths are narinfo files and packed NARs under keys, wherever these lie.
+// A binary cache as a store: paths are narinfo files and compressed NARs under keys, in any kind of place.
 
 import type { Clock } from "../../base/clock.ts";
 import { EngineError, messageOf } from "../../base/errors.ts";
@@ -32,26 +32,26 @@ import { type GetPutPort, uploadOf } from "./port.ts";
 export interface CacheStoreOptions {
   readonly port: GetPutPort;
   readonly clock: Clock;
-  /** Null remembers nothing on disk. */
+  /** Null keeps nothing on disk. */
   readonly diskCache: DiskCache | null;
-  /** Questions at once. */
+  /** Maximum number of concurrent queries. */
   readonly parallel: number;
-  /** How what is written is packed (`compression`, `compression-level`, `parallel-compression`). */
+  /** How to compress NARs (`compression`, `compression-level`, `parallel-compression`). */
   readonly compression: Compression;
   readonly level: number | null;
   readonly parallelCompression: boolean;
-  /** Sign everything that is written (`secret-key`, `secret-keys`). */
+  /** Keys that sign everything written (`secret-key`, `secret-keys`). */
   readonly secretKeys: readonly SecretKey[];
-  /** Whether a listing of each NAR is written beside it (`write-nar-listing`). */
+  /** Whether to write a listing beside each NAR (`write-nar-listing`). */
   readonly listings: boolean;
-  /** Where what is large waits to be uploaded, unless the port has a better place. */
+  /** Where large files wait for their upload, unless the port has a better place. */
   readonly temporaryDirectory: string;
 }
 
-/** Longest build log fetched, in bytes. */
+/** Maximum size of a build log, in bytes. */
 const MAX_LOG_BYTES = 256 * 1024 * 1024;
 
-/** An open cache. Nothing is asked of it before it is needed. */
+/** An open cache. Sends no request before it is needed. */
 export class CacheStore implements PathStore, PathSink {
   readonly uri: string;
   readonly checksNars = true;
@@ -82,19 +82,19 @@ export class CacheStore implements PathStore, PathSink {
     });
   }
 
-  /** See {@link PathStore.describe}. Throws `CACHE_NOT_THERE` in Nix's words for a server that has no cache. */
+  /** See {@link PathStore.describe}. Throws `CACHE_NOT_THERE` in Nix's words for a server without a cache. */
   async describe(signal?: AbortSignal): Promise<StoreDescription> {
     await this.demandCache(this.#until(signal));
     return { uri: this.uri, nixVersion: null, protocol: "binary cache", trusted: null };
   }
 
   /**
-   * What the cache says of itself; null when nothing has been written there yet.
+   * The cache's description of itself; null when nothing has been written there yet.
    * @throws EngineError `CACHE_OTHER_STORE_DIR`, or what the port throws
    */
   cacheInfo(signal: AbortSignal | null): Promise<CacheInfo | null> {
     if (this.#info === null) {
-      // Others may come to wait for it, so one caller's signal must not end it.
+      // Others may come to wait for it, so one caller's signal must not abort it.
       const asking = this.#readCacheInfo(this.#closing.signal);
       this.#info = asking;
       asking.catch(() => {
@@ -104,7 +104,7 @@ export class CacheStore implements PathStore, PathSink {
     return withSignal(this.#info, signal ?? undefined);
   }
 
-  /** What the cache says of itself; a directory may be empty yet. Throws `CACHE_NOT_THERE` and as {@link CacheStore.cacheInfo} does. */
+  /** The cache's description of itself; a directory may still be empty. Throws `CACHE_NOT_THERE`, and like {@link CacheStore.cacheInfo}. */
   async demandCache(signal: AbortSignal | null): Promise<CacheInfo> {
     const info = await this.cacheInfo(signal);
     if (info !== null || !this.#options.port.remote) return info ?? NEW_CACHE_INFO;
@@ -130,7 +130,7 @@ export class CacheStore implements PathStore, PathSink {
     const { port, parallel } = this.#options;
     const until = this.#until(signal);
     const valid = new Set<StorePath>();
-    // Where there is no cache yet, nothing need be asked for.
+    // Without a cache there is nothing to query.
     if ((await this.cacheInfo(until)) === null) return valid;
     await mapLimited(paths, parallel, async (path) => {
       if (this.#known.has(path) || (await port.has(narInfoKey(path), until))) valid.add(path);
@@ -145,7 +145,7 @@ export class CacheStore implements PathStore, PathSink {
   }
 
   /**
-   * What the cache says of a path, null when it does not have it.
+   * The cache's narinfo of a path, null when it has none.
    * @throws EngineError `CACHE_NARINFO_BAD`, `CACHE_NARINFO_OTHER_PATH`, or what the port throws
    */
   narInfo(path: StorePath, signal: AbortSignal | null): Promise<NarInfo | null> {
@@ -158,7 +158,7 @@ export class CacheStore implements PathStore, PathSink {
     return withSignal(asking, signal ?? undefined);
   }
 
-  /** What is known of a path already, without asking. */
+  /** The narinfo of a path if already known, without a request. */
   knownNarInfo(path: StorePath): NarInfo | null {
     return this.#known.get(path) ?? null;
   }
@@ -219,21 +219,21 @@ export class CacheStore implements PathStore, PathSink {
       return yield* downloadNar(this.#options.port, narInfo, until);
     } catch (error) {
       this.#closing.signal.throwIfAborted();
-      // What was remembered may be older than what is there.
+      // The remembered narinfo may be outdated.
       if (signal?.aborted !== true && error instanceof EngineError && error.code.startsWith("CACHE_"))
         this.forget(path);
       throw error;
     }
   }
 
-  /** Forgets what is known of a path. */
+  /** Forgets everything known about a path. */
   forget(path: StorePath): void {
     this.#known.delete(path);
     this.#options.diskCache?.forget(this.uri, hashPartOf(path));
   }
 
   /**
-   * All paths, where the place can list them (`file://`, `s3://`).
+   * All paths, if the place can list them (`file://`, `s3://`).
    * @throws EngineError `CACHE_NOT_LISTABLE`
    */
   async queryAllValidPaths(signal?: AbortSignal): Promise<StorePath[]> {
@@ -250,7 +250,7 @@ export class CacheStore implements PathStore, PathSink {
       if (hashPart !== undefined) hashParts.push(hashPart);
     }
     const paths = await mapLimited(hashParts.sort(), parallel, async (hashPart) => {
-      // Only the file knows the rest of the name.
+      // Only the file contains the rest of the name.
       const bytes = await port.getSmall(`${hashPart}.narinfo`, MAX_NARINFO_LENGTH, signal ?? null);
       if (bytes === null) return [];
       const text = textOfBytes(bytes);
@@ -273,7 +273,7 @@ export class CacheStore implements PathStore, PathSink {
 
   // ---- writing ----
 
-  /** See {@link PathSink.addPaths}: several at a time, every narinfo after those of its references. Signatures are not looked at, as with Nix. */
+  /** See {@link PathSink.addPaths}: several at a time, every narinfo after those of its references. Signatures are not checked, as in Nix. */
   async addPaths(
     paths: AsyncIterable<IncomingPath> | Iterable<IncomingPath>,
     _options: AddOptions,
@@ -305,7 +305,7 @@ export class CacheStore implements PathStore, PathSink {
     await this.#options.port.put(logKey(drvPath), uploadOf(bytes, digest), CONTENT_TYPES.log, null);
   }
 
-  /** Makes the cache where there is none. */
+  /** Creates the cache if there is none. */
   async #initialise(signal: AbortSignal | null): Promise<void> {
     if ((await this.cacheInfo(signal)) !== null) return;
     const text = Buffer.from(printCacheInfo(NEW_CACHE_INFO));
@@ -315,7 +315,7 @@ export class CacheStore implements PathStore, PathSink {
     diskCache?.rememberCacheInfo(this.uri, NEW_CACHE_INFO);
   }
 
-  /** Until the caller or the store wants no more. Throws the reason when the store is closed. */
+  /** Aborts when the caller gives up or the store is closed. Throws the reason if the store is already closed. */
   #until(signal: AbortSignal | undefined): AbortSignal {
     this.#closing.signal.throwIfAborted();
     return signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
@@ -328,7 +328,7 @@ export class CacheStore implements PathStore, PathSink {
 }
 
 /**
- * The packing a cache's parameter asks for; xz when it does not say, as with Nix.
+ * The compression for a cache's parameter; xz when it has none, as in Nix.
  * @throws EngineError `CACHE_COMPRESSION_UNKNOWN`
  */
 export function writingCompression(word: string | null): Compression {

@@ -22,37 +22,37 @@ export interface CacheWriterOptions {
   readonly level: number | null;
   readonly parallelCompression: boolean;
   readonly secretKeys: readonly SecretKey[];
-  /** Whether a listing of each NAR is written beside it. */
+  /** Whether to write a listing beside each NAR. */
   readonly listings: boolean;
-  /** Paths at once. */
+  /** Maximum number of concurrent paths. */
   readonly parallel: number;
-  /** For what is too large for memory. */
+  /** For NARs too large for memory. */
   readonly spoolDirectory: string;
-  /** For what programs need beside it. */
+  /** For the temporary files of programs. */
   readonly temporaryDirectory: string;
-  /** Whether the cache has a path already. */
+  /** Whether the cache already has a path. */
   readonly isThere: (path: StorePath, signal: AbortSignal | null) => Promise<boolean>;
-  /** Told of every narinfo that is there for good. */
+  /** Called for every narinfo once it is stored. */
   readonly written: (narInfo: NarInfo) => void;
 }
 
-/** A NAR file above this size (bytes) is looked for before it is sent again. */
+/** For a NAR file above this size (bytes), check whether it exists before sending it. */
 const WORTH_ASKING = 1024 * 1024;
 
 /** The writing side of one cache. */
 export class CacheWriter {
   readonly #options: CacheWriterOptions;
-  /** Paths being written, by whichever call: nobody writes one twice at once. */
+  /** Paths being written, by any call: no path is written twice at once. */
   readonly #running = new Map<StorePath, Promise<void>>();
   readonly #packing: Limiter;
 
   constructor(options: CacheWriterOptions) {
     this.#options = options;
-    // More packers than cores only take memory from each other.
+    // More concurrent compressors than cores only compete for memory.
     this.#packing = new Limiter(Math.max(2, availableParallelism()));
   }
 
-  /** Writes paths, references first. What was written before a failure stays, and is whole. */
+  /** Writes paths, references first. Paths written before a failure stay, and are complete. */
   async add(paths: AsyncIterable<IncomingPath> | Iterable<IncomingPath>, signal: AbortSignal | null): Promise<void> {
     const places = new Limiter(this.#options.parallel);
     const inner = new AbortController();
@@ -95,7 +95,7 @@ export class CacheWriter {
     const { path } = incoming.info;
     const running = this.#running.get(path);
     if (running !== undefined) {
-      // Another call's failure is not ours: then we write it ourselves.
+      // Another call's failure does not count for this one: then we write it ourselves.
       const done = await running.then(
         () => true,
         () => false,
@@ -167,7 +167,7 @@ export class CacheWriter {
     });
   }
 
-  /** A narinfo must never name a path the cache does not have. */
+  /** A narinfo must never name a path that the cache does not have. */
   async #awaitReferences(
     info: PathInfo,
     mine: ReadonlyMap<StorePath, Promise<void>>,
@@ -192,7 +192,7 @@ export class CacheWriter {
   }
 }
 
-/** A small NAR whole. */
+/** Reads a small NAR into memory. */
 async function readNar(incoming: IncomingPath, signal: AbortSignal): Promise<Uint8Array> {
   const check = new NarCheck(incoming.info);
   const chunks: Uint8Array[] = [];
@@ -206,7 +206,7 @@ async function readNar(incoming: IncomingPath, signal: AbortSignal): Promise<Uin
   return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
 }
 
-/** What comes from a store may have been damaged there; a cache must not spread it. */
+/** A NAR may have been damaged in the store it comes from; a cache must not spread it. */
 class NarCheck {
   readonly #info: PathInfo;
   readonly #hasher: Hasher = createHasher("sha256");
@@ -222,7 +222,7 @@ class NarCheck {
     if (this.#size > this.#info.narSize) this.finish();
   }
 
-  /** Throws `STORE_HASH_MISMATCH` when what came is not what the info says. */
+  /** Throws `STORE_HASH_MISMATCH` when the NAR does not match its info. */
   finish(): void {
     const { path, narHash, narSize } = this.#info;
     const digest = this.#hasher.digest();

@@ -1,4 +1,4 @@
-// Remembers on disk what binary caches said: which paths they have, which not, and what they say of themselves.
+// Remembers on disk what binary caches answered: which paths they have or lack, and their `nix-cache-info`.
 
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
@@ -6,14 +6,14 @@ import type { Clock } from "../../base/clock.ts";
 import { makeDirectories } from "../../base/directories.ts";
 import type { CacheInfo } from "./layout.ts";
 
-/** What is remembered of a path. */
+/** What is remembered about a path. */
 export type Remembered =
   | { readonly type: "unknown" }
   | { readonly type: "missing" }
   | { readonly type: "found"; readonly narInfo: string };
 
 export interface DiskCacheOptions {
-  /** Directory of the file; made when missing. */
+  /** Directory of the file; created if missing. */
   readonly directory: string;
   readonly clock: Clock;
   /** Seconds (`narinfo-cache-positive-ttl`, `narinfo-cache-negative-ttl`). */
@@ -21,12 +21,12 @@ export interface DiskCacheOptions {
   readonly negativeTtl: number;
 }
 
-/** As long as Nix believes a `nix-cache-info`: a week, in ms. */
+/** How long Nix trusts a `nix-cache-info`: a week, in ms. */
 const CACHE_INFO_TTL = 7 * 24 * 3600 * 1000;
-/** How often (ms) what is outdated is swept out. */
+/** How often outdated entries are deleted, in ms. */
 const SWEEP_EVERY = 24 * 3600 * 1000;
 
-/** So many entries are written together. */
+/** Entries written together. */
 const BATCH = 64;
 
 interface Pending {
@@ -46,12 +46,12 @@ const SCHEMA = `
 `;
 
 /**
- * The memory of one user. A cache of caches is never worth a failure: when the file cannot be opened or written, nothing is remembered.
+ * The disk cache of one user. It must never cause a failure: when the file cannot be opened or written, nothing is remembered.
  */
 export class DiskCache {
   readonly #options: DiskCacheOptions;
   #database: DatabaseSync | null;
-  /** One transaction costs as much as one entry does alone. */
+  /** Entries not written yet: a transaction for many costs as much as for one. */
   #pending = new Map<string, Pending>();
   readonly #statements = new Map<string, StatementSync>();
 
@@ -84,13 +84,13 @@ export class DiskCache {
     this.#flush(BATCH);
   }
 
-  /** Forgets what turned out to be outdated. */
+  /** Forgets an outdated entry. */
   forget(uri: string, hashPart: string): void {
     this.#flush(1);
     this.#quietly(() => this.#statement("delete from narinfos where uri = ? and hash = ?").run(uri, hashPart));
   }
 
-  /** Writes what waits, when it is that much. Another process may know better by now: the later word counts. */
+  /** Writes pending entries if there are at least `least`. Another process may have written meanwhile: the later entry wins. */
   #flush(least: number): void {
     if (this.#pending.size < least) return;
     const pending = this.#pending;
@@ -132,7 +132,7 @@ export class DiskCache {
 
   #isFresh(time: unknown, ttlMs: number): boolean {
     const age = this.#options.clock.wallTime() - Number(time);
-    // A clock that was set back must not keep anything forever.
+    // A clock that was set back must not keep entries forever.
     return age >= -CACHE_INFO_TTL && age < ttlMs;
   }
 

@@ -1,4 +1,4 @@
-// Where things lie in a binary cache and what they are called (Nix manual, binary caches; `BinaryCacheStore`).
+// The keys in a binary cache and the contents of its small files (Nix manual, binary caches; `BinaryCacheStore`).
 import { EngineError } from "../../base/errors.ts";
 import { encodeNix32 } from "../../formats/nix32.ts";
 import { baseNameOf, hashPartOf, STORE_DIR, type StorePath } from "../../formats/store-path.ts";
@@ -15,7 +15,7 @@ export const CONTENT_TYPES = {
   log: "text/plain; charset=utf-8",
 } as const;
 
-/** Longest `nix-cache-info` believed, in bytes. */
+/** Maximum size of `nix-cache-info`, in bytes. */
 export const MAX_CACHE_INFO_BYTES = 64 * 1024;
 
 const ENDINGS: Readonly<Record<Compression, string>> = {
@@ -31,7 +31,7 @@ export function narInfoKey(path: StorePath): string {
   return `${hashPartOf(path)}.narinfo`;
 }
 
-/** What Nix's `write-nar-listing` writes. */
+/** The key that Nix's `write-nar-listing` writes to. */
 export function listingKey(path: StorePath): string {
   return `${hashPartOf(path)}.ls`;
 }
@@ -45,20 +45,20 @@ export function logKey(drvPath: StorePath): string {
   return `log/${baseNameOf(drvPath)}`;
 }
 
-/** What a cache says of itself. */
+/** A cache's description of itself. */
 export interface CacheInfo {
   readonly storeDir: string;
-  /** Whether it may be asked for many paths at once. */
+  /** Whether it accepts queries for many paths at once. */
   readonly wantMassQuery: boolean;
-  /** Lower ones are asked first; null when it does not say. */
+  /** Lower ones are queried first; null when the file has none. */
   readonly priority: number | null;
 }
 
-/** What Nix writes when it makes a cache. */
+/** What Nix writes when it creates a cache. */
 export const NEW_CACHE_INFO: CacheInfo = { storeDir: STORE_DIR, wantMassQuery: false, priority: null };
 
 /**
- * Reads `nix-cache-info`; unknown fields are passed over.
+ * Parses `nix-cache-info`; unknown fields are ignored.
  * @throws EngineError `CACHE_OTHER_STORE_DIR` for a cache of another store directory, in Nix's words
  */
 export function parseCacheInfo(text: string, uri: string): CacheInfo {

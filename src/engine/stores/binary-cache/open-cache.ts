@@ -27,10 +27,10 @@ export interface OpenCacheOptions {
   readonly diskCache: DiskCache | null;
 }
 
-/** Paths at once where the number of connections is not limited. */
+/** Concurrent paths when the number of connections is not limited. */
 const PARALLEL = 64;
 
-/** Opens a cache; nothing is asked of it yet. @throws EngineError of family `config` for bad parameters and keys */
+/** Opens a cache without sending a request. @throws EngineError of family `config` for bad parameters and keys */
 export function openCache(options: OpenCacheOptions): CacheStore {
   const { reference, settings, environment, clock, diskCache } = options;
   const { parameters } = reference;
@@ -69,12 +69,12 @@ function openPort(options: OpenCacheOptions): GetPutPort {
   return new HttpCache({ ...common, login: loginReader(reference, settings.netrcFile) });
 }
 
-/** Who we are: the URL says so, else the netrc file, which is read when first needed. */
+/** The login: from the URL, else from the netrc file, which is read when first needed. */
 function loginReader({ credentials, location }: CacheReference, netrcFile: string) {
   let text: string | null = null;
   const [authority = ""] = location.split("/");
   return async (host: string) => {
-    // A narinfo may lead to another host, which must not learn this one's password.
+    // A narinfo may lead to another host, which must not receive this one's password.
     const isOurs = host === authority.replace(/:\d+$/, "");
     if (credentials !== null && isOurs) return { login: credentials.user, password: credentials.password };
     if (text === null) {

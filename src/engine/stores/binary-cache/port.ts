@@ -1,16 +1,16 @@
-// What a binary cache needs of the place it lies in: to read, look for, write and, where possible, list objects by key.
+// What a binary cache needs from its place: to read, check for, write and, if possible, list objects by key.
 
-/** Something to be stored. It can be read as often as needed, since a failed upload is tried again. */
+/** Data to be stored. It can be read any number of times, since a failed upload is retried. */
 export interface Upload {
   /** In bytes. */
   readonly size: number;
   /** SHA-256 of all of it, 32 bytes. */
   readonly sha256: Uint8Array;
-  /** The bytes from `start` up to, not including, `end`. Each piece may be overwritten when the next one is asked for. */
+  /** The bytes from `start` up to, not including, `end`. Each piece may be overwritten when the next one is requested. */
   read(start: number, end: number): AsyncIterable<Uint8Array>;
-  /** All of it where it is in memory, else null. */
+  /** All of the data if it is in memory, else null. */
   readonly bytes: Uint8Array | null;
-  /** The file it lies in and that may be moved away; null when it is in memory. */
+  /** The file that contains it, which may be moved away; null when it is in memory. */
   readonly file: string | null;
 }
 
@@ -19,24 +19,24 @@ export interface GetPutPort {
   /** As shown to the user; without user names, passwords and parameters. */
   readonly uri: string;
   /**
-   * The object's bytes; null when there is none. The stream resumes by itself where it can and ends only when everything has come.
+   * The object's bytes; null when it does not exist. The stream resumes if it can, and ends only when everything has arrived.
    * @throws EngineError of family `transport` or `store`
    */
   get(key: string, signal: AbortSignal | null): Promise<AsyncIterable<Uint8Array> | null>;
   /**
-   * The whole of an object that has at most `maxBytes`; null when there is none. Quicker than a stream for what is small.
-   * @throws as `get` does, and EngineError `CACHE_OBJECT_TOO_LARGE`
+   * The whole object, of at most `maxBytes`; null when it does not exist. Faster than a stream for small objects.
+   * @throws like `get`, and EngineError `CACHE_OBJECT_TOO_LARGE`
    */
   getSmall(key: string, maxBytes: number, signal: AbortSignal | null): Promise<Uint8Array | null>;
-  /** Whether there is such an object. Throws as `get` does. */
+  /** Whether the object exists. Throws like `get`. */
   has(key: string, signal: AbortSignal | null): Promise<boolean>;
-  /** Stores an object, replacing an older one; readers see the whole of it or nothing. Throws as `get` does. */
+  /** Stores an object, replacing an older one; readers see all of it or nothing. Throws like `get`. */
   put(key: string, upload: Upload, contentType: string, signal: AbortSignal | null): Promise<void>;
-  /** The keys directly below the top, or null where that cannot be asked. */
+  /** The keys directly below the top, or null when they cannot be listed. */
   list(signal: AbortSignal | null): Promise<AsyncIterable<string> | null>;
-  /** A directory on the file system objects end up in, for what is too large for memory; null where there is none. */
+  /** A directory on the file system of the objects, for data too large for memory; null when there is none. */
   readonly spoolDirectory: string | null;
-  /** Whether what it says may be remembered on disk: not worth it for what is on disk itself. */
+  /** Whether to cache its answers on disk: not worthwhile for a place that is itself on disk. */
   readonly remote: boolean;
   close(): void;
 }

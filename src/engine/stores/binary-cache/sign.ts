@@ -1,4 +1,4 @@
-// Signs what a store knows of paths with secret keys.
+// Signs path information with secret keys.
 import { readFileSync } from "node:fs";
 import { EngineError, messageOf } from "../../base/errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
@@ -7,19 +7,19 @@ import { parseSecretKey, type SecretKey, signPath } from "../../formats/signatur
 /** Longest key file, in bytes. */
 const MAX_KEY_FILE = 64 * 1024;
 
-/** The info with signatures by all the keys; the same object when there is nothing to add. */
+/** The info with signatures by all keys; the same object when none is missing. */
 export function signed(info: PathInfo, keys: readonly SecretKey[]): PathInfo {
   const added = missingSignatures(info, keys);
   return added.length === 0 ? info : { ...info, signatures: [...info.signatures, ...added] };
 }
 
-/** Signatures by those keys that have not signed exactly this yet. */
+/** Signatures by those keys that have not signed exactly this info yet. */
 export function missingSignatures(info: PathInfo, keys: readonly SecretKey[]): string[] {
   return keys.map((key) => signPath(info, key)).filter((signature) => !info.signatures.includes(signature));
 }
 
 /**
- * Reads a secret key file. The content appears in no message.
+ * Reads a secret key file. No message contains its contents.
  * @throws EngineError `SECRET_KEY_UNREADABLE`, `KEY_MALFORMED`
  */
 export function readSecretKeyFile(path: string): SecretKey {

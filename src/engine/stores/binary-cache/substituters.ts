@@ -1,4 +1,4 @@
-// The places paths are fetched from, as an embedded store takes them: in the order of their priorities, opened when first needed, a broken one left out.
+// The substituters as an embedded store uses them: in the order of their priorities, opened when first needed, broken ones left out.
 import type { Clock } from "../../base/clock.ts";
 import { EngineError, wordsOf } from "../../base/errors.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
@@ -11,31 +11,31 @@ import type { PathStore } from "../store.ts";
 export interface Source {
   /** As shown to the user. */
   readonly uri: string;
-  /** `priority` of its reference; null asks the store itself. */
+  /** `priority` of its reference; null queries the store. */
   readonly priority: number | null;
   /** `trusted` of its reference: its paths need no signature. */
   readonly trusted: boolean;
   readonly open: () => Promise<OpenSource>;
 }
 
-/** An open one. */
+/** An open source. */
 export interface OpenSource extends Pick<PathStore, "queryPathInfos" | "narFromPath" | "checksNars"> {
-  /** Its own priority, 0 when it does not say. */
+  /** Its own priority, 0 when it has none. */
   readonly priority: (signal: AbortSignal | null) => Promise<number>;
   readonly downloadSize: (path: StorePath) => bigint;
   readonly close: () => Promise<void>;
 }
 
 export interface SubstitutersOptions {
-  /** In the order of the setting, which decides between equal priorities. */
+  /** In the order of the setting, which breaks ties between priorities. */
   readonly sources: readonly Source[];
   readonly clock: Clock;
   readonly notice: (message: string) => void;
-  /** Called when all are closed. */
+  /** Called after all are closed. */
   readonly onClose: () => void;
 }
 
-/** How long (ms) a source that cannot be reached is left alone (as in Nix, `HttpBinaryCacheStore::maybeDisable`). */
+/** How long (ms) to leave an unreachable source alone (as in Nix, `HttpBinaryCacheStore::maybeDisable`). */
 const REST = 60_000;
 
 interface Member {
@@ -43,17 +43,17 @@ interface Member {
   opened: OpenSource | null;
   opening: Promise<OpenSource> | null;
   priority: number;
-  /** Until when (ms of the clock) it is left alone. */
+  /** Until when (ms of the clock) to leave it alone. */
   restingUntil: number;
-  /** Paths of it that were refused: they are not offered again. */
+  /** Its paths that were refused: they are not offered again. */
   readonly refused: Set<StorePath>;
-  /** Whether it was said that its signatures are not enough. */
+  /** Whether its insufficient signatures have been reported. */
   isDisbelieved: boolean;
 }
 
 /** All substituters of a run. */
 export class Substituters {
-  /** What an embedded store is given: the first place has the first priority, whichever source turns out to hold it. */
+  /** What an embedded store receives: ports by rank, whichever source turns out to have that rank. */
   readonly ports: readonly Substituter[];
   readonly #members: readonly Member[];
   readonly #options: SubstitutersOptions;
@@ -80,7 +80,7 @@ export class Substituters {
     this.#options.onClose();
   }
 
-  /** Has a store close these after itself. */
+  /** Makes a store close these after itself. */
   closeWith<Store extends { close(): Promise<void> }>(store: Store): Store {
     const close = store.close.bind(store);
     store.close = async () => {
@@ -90,7 +90,7 @@ export class Substituters {
     return store;
   }
 
-  /** Which source has which rank is known only when they have been asked, and they are asked only when a path is wanted. */
+  /** The ranks of the sources are known only after a query, which happens only when a path is wanted. */
   #port(rank: number): Substituter {
     const member = (): Member => this.#ordered[rank]!;
     const query = (paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Map<StorePath, PathInfo>> =>
@@ -151,7 +151,7 @@ export class Substituters {
     this.#options.notice(wordsOf(error));
   }
 
-  /** A cache that signs with another key, or not at all, does so for every path: one word for all of them. */
+  /** A cache that signs with another key, or not at all, does so for every path: one message for all of them. */
   #disbelieve(member: Member, path: StorePath): void {
     if (member.isDisbelieved) return;
     member.isDisbelieved = true;
@@ -160,7 +160,7 @@ export class Substituters {
     );
   }
 
-  /** Leaves a source alone for a while and says so once. */
+  /** Leaves a source alone for a while and reports it once. */
   #lay(member: Member, error: unknown): void {
     const first = member.restingUntil === Number.NEGATIVE_INFINITY;
     member.restingUntil = this.#options.clock.now() + REST;
@@ -185,10 +185,10 @@ export class Substituters {
     return member.opening;
   }
 
-  /** Asks those without a priority of their own, all at once, and sorts. */
+  /** Queries those without a configured priority, all at once, and sorts. */
   #order(signal: AbortSignal | null): Promise<void> {
     if (this.#ordering === null) {
-      // One caller's giving up must not end it for the others, so the signal is looked at only beside it.
+      // One caller that gives up must not end it for the others, so the signal only ends the waiting.
       this.#ordering = Promise.all(this.#members.map((member) => this.#learnPriority(member))).then(() => {
         this.#ordered = [...this.#members].sort((one, other) => one.priority - other.priority);
       });
@@ -206,7 +206,7 @@ export class Substituters {
   }
 }
 
-/** Asks for many paths; when a source has something wrong to say of one of them, the others are still asked for. */
+/** Queries many paths; when a source's answer for one of them is bad, the others are still queried. */
 async function askAll(
   source: OpenSource,
   paths: readonly StorePath[],

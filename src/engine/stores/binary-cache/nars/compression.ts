@@ -1,4 +1,4 @@
-// How NARs are packed: which ways there are, and streams through them; xz and bzip2 are child processes, the rest is in Node.
+// How NARs are compressed: the known compressions, and streams through them; xz and bzip2 are child processes, the rest is in Node.
 import { spawn } from "node:child_process";
 import { pipeline, Readable, type Transform } from "node:stream";
 import {
@@ -12,37 +12,37 @@ import {
 } from "node:zlib";
 import { EngineError, messageOf } from "../../../base/errors.ts";
 
-/** Ways of packing this program can read; it writes all but bzip2. */
+/** Compressions this program can read; it writes all except bzip2. */
 export const COMPRESSIONS = ["none", "xz", "zstd", "gzip", "br", "bzip2"] as const;
 export type Compression = (typeof COMPRESSIONS)[number];
 
-/** Pieces zlib hands out; the small default costs two thirds of the speed. */
+/** Output chunk size of zlib; the small default costs two thirds of the speed. */
 const PIECE = 256 * 1024;
-/** What goes into them at once, at least (bytes): each time costs a change to another thread and back. */
+/** Minimum input (bytes) per call: each call switches to another thread and back. */
 const TAKEN = 256 * 1024;
-/** How much (bytes) of what comes out may wait: the next is packed while the last is looked at. */
+/** How much output (bytes) may wait: the next is compressed while the last is consumed. */
 const AHEAD = 2 * 1024 * 1024;
-/** Most memory xz may use for unpacking: what its highest level needs is an eighth of it. */
+/** Maximum memory of xz for decompression: its highest level needs an eighth of it. */
 const XZ_MEMORY = "512MiB";
 
-/** How hard to try when packing. */
+/** Options of a compression. */
 export interface PackOptions {
   readonly compression: Compression;
-  /** The program's own default when null. */
+  /** Null: the program's default. */
   readonly level: number | null;
   /** xz on all cores (`parallel-compression`). */
   readonly parallel: boolean;
-  /** Size of the input in bytes, for buffers of the right size. */
+  /** Size of the input in bytes, to choose buffer sizes. */
   readonly sizeHint: number;
 }
 
-/** Whether this program knows the word. */
+/** Whether this program knows the compression. */
 export function isCompression(word: string): word is Compression {
   return (COMPRESSIONS as readonly string[]).includes(word);
 }
 
 /**
- * Packs a stream.
+ * Compresses a stream.
  * @throws EngineError `COMPRESSION_FAILED`, `COMPRESSION_PROGRAM_MISSING`
  */
 export function pack(source: AsyncIterable<Uint8Array>, options: PackOptions): AsyncIterable<Uint8Array> {
@@ -71,9 +71,9 @@ export function pack(source: AsyncIterable<Uint8Array>, options: PackOptions): A
 }
 
 /**
- * Unpacks a stream. Nothing bounds the output here: whoever reads must stop when it is more than expected.
- * @param sizeHint bytes expected to come out
- * @throws EngineError `COMPRESSION_FAILED` when the input is not what it is said to be, `COMPRESSION_PROGRAM_MISSING`
+ * Decompresses a stream. Does not bound the output: the reader must stop when there is more than expected.
+ * @param sizeHint expected output in bytes
+ * @throws EngineError `COMPRESSION_FAILED` when the input does not have this compression, `COMPRESSION_PROGRAM_MISSING`
  */
 export function unpack(
   source: AsyncIterable<Uint8Array>,
@@ -102,7 +102,7 @@ function pieceFor(size: number): number {
   return Math.min(PIECE, Math.max(4096, size + 1024));
 }
 
-/** An error of the source is passed on as it is; only the transform's own is wrapped. */
+/** An error of the source passes unchanged; only the transform's own is wrapped. */
 async function* throughTransform(
   source: AsyncIterable<Uint8Array>,
   transform: Transform,
@@ -117,7 +117,7 @@ async function* throughTransform(
   }
 }
 
-/** The same bytes in pieces that are not small. */
+/** The same bytes in larger pieces. */
 async function* gathered(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
   let waiting: Uint8Array[] = [];
   let size = 0;
@@ -151,7 +151,7 @@ async function* throughProgram(
   ended.catch(() => undefined);
   const watched = watch(source);
   pipeline(Readable.from(watched.stream), child.stdin, (error) => {
-    // A source that failed must not look like one that ended.
+    // A failed source must not look like one that ended.
     if (error && watched.failure() !== null) child.kill("SIGKILL");
   });
   try {
@@ -165,7 +165,7 @@ async function* throughProgram(
   }
 }
 
-/** Remembers why a stream failed, since pipelines report many things in its place. */
+/** Remembers why a stream failed, since pipelines report other errors in its place. */
 function watch(source: AsyncIterable<Uint8Array>): {
   readonly stream: AsyncIterable<Uint8Array>;
   readonly failure: () => unknown;

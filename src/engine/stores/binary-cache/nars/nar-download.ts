@@ -1,5 +1,5 @@
-// Fetches one NAR and believes nothing: size of the file, the way it is packed, size and hash of what comes out. The hash of the file is not
-// looked at, as it is not by Nix: the NAR's says the same and more.
+// Downloads one NAR and checks everything: size of the file, its compression, size and hash of the NAR. The hash of the file is not
+// checked, as in Nix: the NAR's hash covers the same and more.
 import { EngineError, messageOf } from "../../../base/errors.ts";
 import { createHasher, hashBytes, printHash } from "../../../formats/hash.ts";
 import type { NarInfo } from "../../../formats/narinfo.ts";
@@ -8,7 +8,7 @@ import type { GetPutPort } from "../port.ts";
 import { type Compression, isCompression, unpack } from "./compression.ts";
 import { SMALL, unpackSmall } from "./small-pack.ts";
 
-/** First bytes of files packed in each way, where they tell. */
+/** Magic bytes of the compressions that have any. */
 const MAGICS: readonly (readonly [compression: Compression, bytes: readonly number[]])[] = [
   ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
   ["zstd", [0x28, 0xb5, 0x2f, 0xfd]],
@@ -18,7 +18,7 @@ const MAGICS: readonly (readonly [compression: Compression, bytes: readonly numb
 ];
 
 /**
- * The NAR of a narinfo. It ends normally, and with its hash, only when everything was as the narinfo says; until then what was read is not to be
+ * The NAR of a narinfo. It ends normally, with its hash checked, only when everything matches the narinfo; until then the data must not be
  * trusted.
  * @throws EngineError `CACHE_NAR_…` naming cache and path, or what the port throws
  */
@@ -52,7 +52,7 @@ export async function* downloadNar(
     for await (const chunk of unpack(observer.observe(file), compression, Number(info.narSize))) {
       signal?.throwIfAborted();
       size += BigInt(chunk.length);
-      // Whatever the file goes on to hold, nothing of it is unpacked any more.
+      // Decompresses no more of the file, whatever it still contains.
       if (size > info.narSize) {
         throw refusal(port, path, "CACHE_NAR_TOO_LARGE", `its NAR should have ${info.narSize} bytes and has more`);
       }
@@ -71,7 +71,7 @@ export async function* downloadNar(
   return info.narHash;
 }
 
-/** The same for what is small: everything is looked at before anything is passed on. */
+/** The same for small NARs: checks everything before passing anything on. */
 async function downloadSmall(
   port: GetPutPort,
   narInfo: NarInfo,
@@ -121,7 +121,7 @@ function missing(port: GetPutPort, { info, url }: NarInfo): EngineError {
   return refusal(port, info.path, "CACHE_NAR_MISSING", `its NAR '${url}' does not exist`);
 }
 
-/** Watches the file as it comes, before it is unpacked. */
+/** Checks the file as it arrives, before decompression. */
 class FileObserver {
   readonly #port: GetPutPort;
   readonly #narInfo: NarInfo;
@@ -143,7 +143,7 @@ class FileObserver {
     this.end();
   }
 
-  /** Looks at the next bytes. */
+  /** Checks the next bytes. */
   take(chunk: Uint8Array): void {
     const { fileSize } = this.#narInfo;
     if (this.#head.length < 16) this.#head = Buffer.concat([this.#head, chunk.subarray(0, 16)]);
@@ -153,7 +153,7 @@ class FileObserver {
     }
   }
 
-  /** There are no more. */
+  /** Marks the end of the file. */
   end(): void {
     const { fileSize } = this.#narInfo;
     if (fileSize !== null && this.#size < fileSize) {
@@ -161,7 +161,7 @@ class FileObserver {
     }
   }
 
-  /** What is wrong with a file that could not be unpacked. */
+  /** What is wrong with a file that could not be decompressed. */
   complaint(reason: string): string {
     const actual = MAGICS.find(([, bytes]) => bytes.every((byte, index) => this.#head[index] === byte))?.[0];
     if (actual !== undefined && actual !== this.#compression) {
@@ -175,7 +175,7 @@ class FileObserver {
   }
 }
 
-/** A path that a cache offers and that is not taken. */
+/** The error for a path that a cache offers and this program refuses. */
 export function refusal(port: GetPutPort, path: StorePath, code: string, reason: string, cause?: unknown): EngineError {
   return new EngineError("store", code, `path '${path}' of binary cache '${port.uri}' is refused: ${reason}`, {
     hint: "the cache is damaged or lies; tell whoever runs it",

@@ -1,4 +1,4 @@
-// Packs and unpacks what is small in one go: a stream would cost more than the work.
+// Compresses and decompresses small data in one call: a stream would cost more than the work.
 import { promisify } from "node:util";
 import {
   brotliCompress,
@@ -13,12 +13,12 @@ import { EngineError, messageOf } from "../../../base/errors.ts";
 import type { Compression } from "./compression.ts";
 import { wrongSize, xzPack, xzUnpack } from "./xz-batch.ts";
 
-/** NARs and files up to this size (bytes) are worth it. */
+/** NARs and files up to this size (bytes) count as small. */
 export const SMALL = 256 * 1024;
 
 /**
- * Packs bytes. There is no such way for bzip2.
- * @param level the packing's own default when null
+ * Compresses bytes. Not available for bzip2.
+ * @param level null: the compression's default
  * @throws EngineError `COMPRESSION_FAILED`, `COMPRESSION_PROGRAM_MISSING`
  */
 export async function packSmall(
@@ -39,7 +39,7 @@ export async function packSmall(
     case "gzip":
       return gzipSync(bytes, level === null ? {} : { level });
     case "br": {
-      // Its highest level takes long even for little, so not in this thread.
+      // Brotli's highest level takes long even for little data, so not in this thread.
       const params = level === null ? {} : { [constants.BROTLI_PARAM_QUALITY]: level };
       return promisify(brotliCompress)(bytes, { params });
     }
@@ -47,7 +47,7 @@ export async function packSmall(
 }
 
 /**
- * Unpacks bytes that must become exactly `size` bytes.
+ * Decompresses bytes to exactly `size` bytes.
  * @throws EngineError `COMPRESSION_TOO_LARGE`, `COMPRESSION_TOO_SMALL` for another size, `COMPRESSION_FAILED`, `COMPRESSION_PROGRAM_MISSING`
  */
 export async function unpackSmall(

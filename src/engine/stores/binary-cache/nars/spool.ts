@@ -1,4 +1,4 @@
-// Holds what is packed until it can be uploaded: a little in memory, more in a file.
+// Holds compressed data until it can be uploaded: a little in memory, more in a file.
 
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,13 +7,13 @@ import { EngineError, messageOf } from "../../../base/errors.ts";
 import { createHasher, type Hasher } from "../../../formats/hash.ts";
 import { type Upload, uploadOf } from "../port.ts";
 
-/** More than this (bytes) goes to disk. */
+/** Larger data (bytes) goes to disk. */
 const MEMORY_LIMIT = 4 * 1024 * 1024;
 const READ_PIECE = 1024 * 1024;
 
 let made = 0;
 
-/** Takes bytes, hashes them, and gives them back as an {@link Upload}. */
+/** Collects bytes, hashes them, and returns them as an {@link Upload}. */
 export class Spool {
   readonly #directory: string;
   readonly #known: Uint8Array | null;
@@ -23,15 +23,15 @@ export class Spool {
   #file: { readonly path: string; readonly handle: FileHandle } | null = null;
 
   /**
-   * @param directory for the file, should there be one
-   * @param sha256 of what will come, where the caller makes sure of it; null has it computed
+   * @param directory for the file, if one is needed
+   * @param sha256 of the data, if the caller guarantees it; null computes it
    */
   constructor(directory: string, sha256: Uint8Array | null) {
     this.#directory = directory;
     this.#known = sha256;
   }
 
-  /** Takes the next bytes, which may be overwritten afterwards. Throws `CACHE_SPOOL_FAILED` when the disk does. */
+  /** Adds bytes, whose buffer may be overwritten afterwards. Throws `CACHE_SPOOL_FAILED` when the disk fails. */
   async write(chunk: Uint8Array): Promise<void> {
     if (this.#known === null) this.#hasher.update(chunk);
     this.#size += chunk.length;
@@ -61,7 +61,7 @@ export class Spool {
     }
   }
 
-  /** Everything that was written. Nothing may be written afterwards. */
+  /** Everything written. No more may be written afterwards. */
   finish(): Upload {
     const size = this.#size;
     const sha256 = this.#known ?? new Uint8Array(this.#hasher.digest());
@@ -86,13 +86,13 @@ export class Spool {
   }
 }
 
-/** An open descriptor can be read also after the file has been moved away. */
+/** An open descriptor stays readable after the file has been moved away. */
 async function* readPieces(
   handle: FileHandle,
   start: number,
   end: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  // One buffer for all: a new one for each would have the garbage collector run all the time.
+  // One buffer for all: a new one for each would keep the garbage collector busy.
   const buffer = Buffer.allocUnsafeSlow(Math.min(READ_PIECE, Math.max(1, end - start)));
   for (let at = start; at < end; ) {
     const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, end - at), at);

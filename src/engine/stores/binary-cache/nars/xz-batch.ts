@@ -1,16 +1,16 @@
-// Packs and unpacks many small files with few runs of xz: starting the program costs more than its work on one of them.
+// Compresses and decompresses many small files with few runs of xz: starting the program costs more than its work on one file.
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { EngineError, messageOf } from "../../../base/errors.ts";
 
-/** Files for one run. */
+/** Maximum number of files per run. */
 const MOST_FILES = 64;
 
 interface Task {
   readonly input: Uint8Array;
-  /** Bytes that must come out; null when packing. */
+  /** Expected output in bytes; null when compressing. */
   readonly size: number | null;
   readonly resolve: (output: Buffer) => void;
   readonly reject: (error: unknown) => void;
@@ -23,14 +23,14 @@ interface Lane {
 }
 
 /**
- * One for all. While as many runs as the machine has cores are under way, what comes waits and then goes together, so that nothing waits
- * where there is little to do and little is started where there is much.
+ * One lane for each kind of task. While as many runs as cores are in progress, new tasks wait and then run together, so that nothing waits
+ * under light load and few processes start under heavy load.
  */
 const lanes = new Map<string, Lane>();
 
 /**
- * Packs bytes.
- * @param level xz's own default when null
+ * Compresses bytes.
+ * @param level null: xz's default
  * @param directory for temporary files
  * @throws EngineError `COMPRESSION_FAILED`, `COMPRESSION_PROGRAM_MISSING`
  */
@@ -39,7 +39,7 @@ export function xzPack(input: Uint8Array, level: number | null, directory: strin
   return enqueue(`pack ${level} ${directory}`, run, input, null);
 }
 
-/** Unpacks bytes that must become exactly `size` bytes. Throws as {@link xzPack} does, and `COMPRESSION_TOO_LARGE`, `COMPRESSION_TOO_SMALL` for another size. */
+/** Decompresses bytes to exactly `size` bytes. Throws like {@link xzPack}, and `COMPRESSION_TOO_LARGE`, `COMPRESSION_TOO_SMALL` for another size. */
 export function xzUnpack(input: Uint8Array, size: number): Promise<Buffer> {
   return enqueue("unpack", unpackAll, input, size);
 }
@@ -49,7 +49,7 @@ function enqueue(key: string, run: Lane["run"], input: Uint8Array, size: number 
   lanes.set(key, lane);
   return new Promise((resolve, reject) => {
     lane.waiting.push({ input, size, resolve, reject });
-    // What comes in the same turn goes along.
+    // Tasks of the same turn go together.
     setImmediate(() => proceed(lane));
   });
 }
@@ -86,7 +86,7 @@ async function packAll(tasks: readonly Task[], level: number | null, directory: 
   }
 }
 
-/** Files behind each other unpack to their contents behind each other; where that does not come out even, each goes alone. */
+/** Concatenated files decompress to their concatenated contents; if the sizes do not add up, decompresses each alone. */
 async function unpackAll(tasks: readonly Task[]): Promise<void> {
   const expected = tasks.reduce((sum, task) => sum + (task.size ?? 0), 0);
   const whole = await xz(["-d", "-c", "--memlimit-decompress=512MiB"], tasks, "/", expected).catch((error: unknown) => {
@@ -109,7 +109,7 @@ async function unpackAll(tasks: readonly Task[]): Promise<void> {
   throw wrongSize("xz", expected, whole.length);
 }
 
-/** What is thrown for an output that has not the size it should have; null stands for "more than could be counted". */
+/** The error for an output of the wrong size; null stands for "more than could be counted". */
 export function wrongSize(name: string, expected: number, found: number | null): EngineError {
   const [code, words] =
     found === null || found > expected
@@ -118,7 +118,7 @@ export function wrongSize(name: string, expected: number, found: number | null):
   return new EngineError("store", code, `${name}: expected ${expected} bytes, found ${words}`);
 }
 
-/** Runs xz; its output, cut one byte behind `most`, after which it is ended. */
+/** Runs xz and returns its output, cut one byte after `most`, when xz is killed. */
 function xz(args: readonly string[], inputs: readonly Task[] | null, cwd: string, most: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const child = spawn("xz", args, { cwd, stdio: ["pipe", "pipe", "pipe"] });

@@ -1,4 +1,4 @@
-// Who we are to S3 and in which region: the environment, else a profile in the user's AWS files (AWS SDKs and Tools Reference Guide).
+// The S3 credentials and region: from the environment, else from a profile in the user's AWS files (AWS SDKs and Tools Reference Guide).
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { EngineError } from "../../../base/errors.ts";
@@ -8,23 +8,23 @@ export interface AwsCredentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken: string | null;
-  /** Milliseconds since 1970 after which they are worth nothing; null never. */
+  /** Expiry in milliseconds since 1970; null never. */
   readonly expiresAt: number | null;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Profile = ReadonlyMap<string, string>;
 
-/** What a profile is looked up in. */
+/** How profiles are looked up. */
 export interface AwsWorld {
   readonly environment: Environment;
   /** Text of a file, null when it cannot be read. */
   readonly readFile: (path: string) => string | null;
-  /** What a `credential_process` prints. */
+  /** The output of a `credential_process`. */
   readonly runProgram: (command: string) => Promise<string>;
 }
 
-/** This machine's files and programs. */
+/** Files and programs of this machine. */
 export function systemAwsWorld(environment: Environment): AwsWorld {
   return {
     environment,
@@ -36,7 +36,7 @@ export function systemAwsWorld(environment: Environment): AwsWorld {
       new Promise((resolve, reject) => {
         const env: NodeJS.ProcessEnv = { ...environment };
         execFile("/bin/sh", ["-c", command], { env, timeout: 60_000, maxBuffer: 1 << 20 }, (error, stdout) => {
-          // What the program printed may hold secrets, so it is not passed on.
+          // The program's output may contain secrets, so it is not passed on.
           if (error) reject(new Error(`it ended with ${error.code ?? error.signal ?? "an error"}`));
           else resolve(stdout);
         });
@@ -45,9 +45,9 @@ export function systemAwsWorld(environment: Environment): AwsWorld {
 }
 
 /**
- * The credentials to use; null for none, which public buckets take.
- * @param named the profile asked for (`profile`); null takes the environment's credentials, else AWS_PROFILE, else `default`
- * @throws EngineError `AWS_PROFILE_MISSING`, `AWS_CREDENTIALS_UNUSABLE`; no message holds a secret
+ * The credentials to use; null for none, which public buckets accept.
+ * @param named the requested profile (`profile`); null uses the environment's credentials, else AWS_PROFILE, else `default`
+ * @throws EngineError `AWS_PROFILE_MISSING`, `AWS_CREDENTIALS_UNUSABLE`; no message contains a secret
  */
 export async function findCredentials(named: string | null, world: AwsWorld): Promise<AwsCredentials | null> {
   const { environment } = world;
@@ -95,7 +95,7 @@ export async function findCredentials(named: string | null, world: AwsWorld): Pr
   return null;
 }
 
-/** The region of the environment or the profile; null when neither says. */
+/** The region from the environment or the profile; null when neither has one. */
 export function findRegion(named: string | null, world: AwsWorld): string | null {
   const { environment } = world;
   const given = nonEmpty(environment.AWS_REGION) ?? nonEmpty(environment.AWS_DEFAULT_REGION);
@@ -142,7 +142,7 @@ function filesOf(environment: Environment): [credentials: string, config: string
   ];
 }
 
-/** A profile of both files; that of the credentials file wins. */
+/** A profile, merged from both files; the credentials file wins. */
 function readProfile(name: string, world: AwsWorld): Profile {
   const [credentials, config] = filesOf(world.environment);
   const fromConfig = sectionOf(
@@ -152,7 +152,7 @@ function readProfile(name: string, world: AwsWorld): Profile {
   return new Map([...fromConfig, ...sectionOf(world.readFile(credentials) ?? "", [name])]);
 }
 
-/** The settings of a section of an INI file. Indented lines belong to the setting above and are passed over. */
+/** The settings in a section of an INI file. Skips indented lines, which belong to the setting above. */
 function sectionOf(text: string, names: readonly string[]): Profile {
   const settings = new Map<string, string>();
   let inside = false;

@@ -1,4 +1,4 @@
-// A binary cache in a directory (`file://`): every object a file, put in place by renaming.
+// A binary cache in a directory (`file://`): one file per object, put in place by renaming.
 
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -11,10 +11,10 @@ import { readBytes } from "./read-text.ts";
 
 const READ_PIECE = 1024 * 1024;
 
-/** What Nix makes in a new cache (`LocalBinaryCacheStore::init`). */
+/** The directories Nix creates in a new cache (`LocalBinaryCacheStore::init`). */
 const DIRECTORIES = ["nar", "realisations", "log"];
 
-/** The objects of a directory. Nothing is made before something is written. */
+/** The objects in a directory. Creates nothing before the first write. */
 export class FileObjects implements GetPutPort {
   readonly uri: string;
   readonly remote = false;
@@ -68,7 +68,7 @@ export class FileObjects implements GetPutPort {
   async put(key: string, upload: Upload, _contentType: string, signal: AbortSignal | null): Promise<void> {
     await this.prepare();
     const file = this.#fileOf(key);
-    // Others may write here at the same time, also where their process ids mean nothing to us.
+    // Others may write here at the same time, even where their process ids mean nothing to us.
     const temporary = join(dirname(file), `.tsbuild-top-${randomUUID()}.tmp`);
     try {
       if (upload.file !== null) {
@@ -95,7 +95,7 @@ export class FileObjects implements GetPutPort {
     }
   }
 
-  /** Makes the directories. */
+  /** Creates the directories. */
   async prepare(): Promise<void> {
     this.#made ??= (async () => {
       for (const name of DIRECTORIES) makeDirectories(join(this.#directory, name));
@@ -108,7 +108,7 @@ export class FileObjects implements GetPutPort {
 
   close(): void {}
 
-  /** A narinfo names its NAR's file, so it is looked at before it becomes a path. */
+  /** A narinfo names its NAR's file, so the key is checked before it becomes a path. */
   #fileOf(key: string): string {
     const parts = key.split("/");
     if (parts.some((part) => part === "" || part === "." || part === "..") || key.includes("\0")) {
@@ -126,7 +126,7 @@ export class FileObjects implements GetPutPort {
   }
 }
 
-/** Moves a file; over a copy where the two places are on different file systems. */
+/** Moves a file, by way of a copy if the two places are on different file systems. */
 async function moveFile(from: string, to: string, temporary: string): Promise<void> {
   try {
     await rename(from, to);

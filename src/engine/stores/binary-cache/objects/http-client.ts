@@ -1,4 +1,4 @@
-// One HTTP request at a time over kept connections: time limits, redirects, proxies, certificates. Whether to try again is not decided here.
+// One HTTP request at a time over kept connections: time limits, redirects, proxies, certificates. Retries are decided elsewhere.
 import { readFileSync } from "node:fs";
 import { Agent as HttpAgent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
@@ -9,11 +9,11 @@ import { Watchdog } from "./watchdog.ts";
 
 export interface HttpClientOptions {
   readonly clock: Clock;
-  /** Milliseconds, 0 no limit of ours. */
+  /** Milliseconds, 0 sets no limit. */
   readonly connectTimeoutMs: number;
   /** Milliseconds without a byte in either direction, 0 no limit. */
   readonly stallTimeoutMs: number;
-  /** Connections at once to one host, 0 no limit. */
+  /** Maximum number of connections to one host, 0 no limit. */
   readonly connections: number;
   /** For proxies (`https_proxy`…) and certificates (`NIX_SSL_CERT_FILE`, `SSL_CERT_FILE`). */
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -25,9 +25,9 @@ export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  /** What to send of an upload, from `start` up to `end`; null for nothing. */
+  /** The part of an upload to send, from `start` up to `end`; null for nothing. */
   readonly body: { readonly upload: Upload; readonly start: number; readonly end: number } | null;
-  /** Headers for another URL, to which a redirect leads; null follows no redirects. */
+  /** Headers for the URL that a redirect leads to; null follows no redirects. */
   readonly redirected: ((url: URL) => Readonly<Record<string, string>>) | null;
 }
 
@@ -36,19 +36,19 @@ export interface HttpResponse {
   readonly headers: IncomingHttpHeaders;
   /** Throws {@link HttpFailure} when it breaks off. Iterate it, or call `read` or `discard`. */
   readonly body: AsyncIterable<Uint8Array>;
-  /** All of the body at once; null, and the connection dropped, when it has more than `maxBytes`. Throws as `body` does. */
+  /** The whole body; null, and the connection dropped, when it has more than `maxBytes`. Throws like `body`. */
   read(maxBytes: number): Promise<Buffer | null>;
-  /** Reads and forgets a short rest so that the connection can be used again; drops it when there is more. */
+  /** Reads and discards a short rest, so that the connection can be reused; drops the connection if there is more. */
   discard(): void;
 }
 
 /**
- * What is known of a failure. `stale`: the connection was an old one the server had closed meanwhile, so trying again at once is fine.
+ * The kind of a failure. `stale`: the server had meanwhile closed a kept connection, so an immediate retry is fine.
  * `unreachable`: there was no connection at all.
  */
 export type FailureKind = "stale" | "unreachable" | "brokenOff";
 
-/** A request that got no answer, or not all of it. Trying again may help. */
+/** A request without a complete answer. A retry may help. */
 export class HttpFailure extends Error {
   readonly kind: FailureKind;
 
@@ -59,14 +59,14 @@ export class HttpFailure extends Error {
   }
 }
 
-/** Codes of sockets that never were connected. */
+/** Error codes of sockets that never connected. */
 const UNREACHABLE = new Set(["ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN"]);
 
 const MAX_REDIRECTS = 10;
-/** A rest of this many bytes is read rather than a connection thrown away. */
+/** A rest of up to this many bytes is read, to keep the connection. */
 const MAX_DISCARDED = 64 * 1024;
 
-/** Sends requests. Connections are kept until it is closed. */
+/** Sends requests. Keeps connections until it is closed. */
 export class HttpClient {
   readonly #options: HttpClientOptions;
   readonly #http: HttpAgent;
@@ -83,7 +83,7 @@ export class HttpClient {
   }
 
   /**
-   * Sends a request and follows redirects; any status is an answer.
+   * Sends a request and follows redirects; an answer may have any status.
    * @throws HttpFailure, or the signal's reason
    */
   async send(request: HttpRequest, signal: AbortSignal | null): Promise<HttpResponse> {
@@ -129,7 +129,7 @@ export class HttpClient {
         else reject(new HttpFailure(describe(error), kindOf(error, outgoing.reusedSocket), error));
       };
       outgoing.on("socket", (socket) => {
-        // Only from here on the request has a connection: waiting for a free one is no stall.
+        // The request has a connection only from now on: waiting for a free one is not a stall.
         watch.dog = new Watchdog(clock, stallTimeoutMs, () => {
           outgoing.destroy(new HttpFailure(`no byte for ${stallTimeoutMs / 1000} seconds`, "brokenOff"));
         });
@@ -145,7 +145,7 @@ export class HttpClient {
         answered = true;
         connecting();
         watch.dog?.touch();
-        // A refusal that came before everything was sent: the rest is not, and the connection is of no more use.
+        // A refusal before everything was sent: the rest is not sent, and the connection is useless.
         incoming.once("end", () => {
           if (!outgoing.writableEnded) outgoing.destroy();
         });
@@ -162,7 +162,7 @@ export class HttpClient {
         return;
       }
       if (body.upload.bytes !== null) {
-        // Header and body leave in one piece.
+        // Header and body are sent in one piece.
         outgoing.end(body.upload.bytes.subarray(body.start, body.end));
         return;
       }
@@ -172,7 +172,7 @@ export class HttpClient {
             // An early answer is a refusal: the rest need not be sent.
             if (answered || outgoing.destroyed) return;
             watch.dog?.touch();
-            // The piece may be overwritten afterwards, so it must have left.
+            // The piece may be overwritten afterwards, so it must be sent first.
             await written(outgoing, chunk);
             watch.dog?.touch();
           }
@@ -185,7 +185,7 @@ export class HttpClient {
   }
 }
 
-/** Writes a piece and waits until the system has it, or nothing more can be written. */
+/** Writes a piece and waits until the system has accepted it, or nothing more can be written. */
 function written(outgoing: ReturnType<typeof httpRequest>, chunk: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
@@ -206,7 +206,7 @@ async function* readBody(
     for await (const chunk of incoming as AsyncIterable<Buffer>) {
       watchdog?.touch();
       yield chunk;
-      // However long the reader took, the server is not to blame for it.
+      // The server is not to blame for the reader's delay.
       watchdog?.touch();
     }
     if (!incoming.complete) throw new HttpFailure("the connection ended before everything had come", "brokenOff");
@@ -271,7 +271,7 @@ function redirectTarget({ method, url }: HttpRequest, { status, headers }: HttpR
   const { location } = headers;
   if (location === undefined || !URL.canParse(location, url.href)) return null;
   const target = new URL(location, url);
-  // Never from a connection nobody can listen to to one anybody can, nor to a file.
+  // Never from a secure connection to an insecure one, nor to a file.
   if (target.protocol !== "https:" && target.protocol !== url.protocol) return null;
   return target;
 }
@@ -283,7 +283,7 @@ function kindOf(error: unknown, reusedSocket: boolean): FailureKind {
   return reusedSocket ? "stale" : "brokenOff";
 }
 
-/** Errors of sockets in words; several addresses that all failed come as one error without a message. */
+/** Socket errors in words; when several addresses all failed, they come as one error without a message. */
 function describe(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors[0]);
   if (error instanceof Error && "code" in error && error.code === "ECONNRESET")
@@ -298,7 +298,7 @@ function certificatesOf(environment: Readonly<Record<string, string | undefined>
     try {
       return readFileSync(file, "utf8");
     } catch {
-      // As with curl in Nix, a file that is not there leaves the system's own certificates.
+      // As with curl in Nix, a missing file leaves the system's own certificates.
     }
   }
   return null;

@@ -1,4 +1,4 @@
-// Objects on an HTTP server, for `http(s)://` and `s3://` alike: which answers mean what, when to try again, how to resume.
+// Objects on an HTTP server, for `http(s)://` and `s3://`: the meaning of answers, when to retry, how to resume.
 
 import { pipeline, Readable, type Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
@@ -10,14 +10,14 @@ import { type HttpClient, HttpFailure, type HttpRequest, type HttpResponse } fro
 import { readBytes, tooLarge } from "./read-text.ts";
 import { delay } from "./watchdog.ts";
 
-/** A part of an upload: all of it, or what one request of several carries. */
+/** A part of an upload: all of it, or the share of one request of several. */
 export interface Part {
   readonly upload: Upload;
   readonly start: number;
   readonly end: number;
 }
 
-/** What is asked of the server, before it has been authorised. */
+/** A request before its authorisation. */
 export interface ObjectRequest {
   readonly method: HttpRequest["method"];
   readonly url: URL;
@@ -30,29 +30,29 @@ export interface HttpObjectsOptions {
   readonly uri: string;
   readonly client: HttpClient;
   readonly clock: Clock;
-  /** 0 ≤ x < 1; spreads the tries of many. */
+  /** 0 ≤ x < 1; spreads the retries of many. */
   readonly random: () => number;
-  /** Tries of one transfer, at least 1 (`download-attempts`). */
+  /** Attempts per transfer, at least 1 (`download-attempts`). */
   readonly attempts: number;
-  /** The headers of a request with what proves who we are; called anew for every try. */
+  /** The headers of a request, with its authorisation; called anew for every attempt. */
   readonly authorise: (request: ObjectRequest) => Promise<Readonly<Record<string, string>>>;
-  /** Whether redirects are followed; signed requests are for one host only. */
+  /** Whether to follow redirects; signed requests are valid for one host only. */
   readonly redirects: boolean;
-  /** Why an answer is a failure although its status says "not there"; null when it is not. Sees up to 64 KiB of its body. */
+  /** Why an answer is a failure although its status means "not found"; null when it is not. Receives up to 64 KiB of its body. */
   readonly explain: (status: number, body: string) => EngineError | null;
   readonly notice: (message: string) => void;
 }
 
-/** First wait (ms) between tries, and after an answer that asks for patience; both double (Nix: `filetransfer.cc`). */
+/** First wait (ms) between attempts, and after an answer that asks for patience; both double (Nix: `filetransfer.cc`). */
 const FIRST_WAIT = 250;
 const FIRST_PATIENT_WAIT = 5000;
-/** Longest wait (ms) a server may ask for. */
+/** Longest wait (ms) that a server may request. */
 const LONGEST_WAIT = 60_000;
-/** Tries of a server there is no connection to. */
+/** Attempts for an unreachable server. */
 const UNREACHABLE_TRIES = 2;
 const MAX_ERROR_BODY = 64 * 1024;
 
-/** What counts as "there is no such object": S3 answers 403 where listing is forbidden. */
+/** Statuses that mean "there is no such object": S3 answers 403 where listing is forbidden. */
 const ABSENT = new Set([401, 403, 404, 407, 410]);
 
 /** Reads and writes objects by URL. */
@@ -64,7 +64,7 @@ export class HttpObjects {
     this.#options = options;
   }
 
-  /** Whether there is an object. */
+  /** Whether an object exists. */
   async has(url: URL, signal: AbortSignal | null): Promise<boolean> {
     return this.#retrying(`look for '${show(url)}'`, signal, async () => {
       const response = await this.#send({ method: "HEAD", url, headers: {}, body: null }, signal);
@@ -73,7 +73,7 @@ export class HttpObjects {
     });
   }
 
-  /** The object's bytes, resuming where the connection broke off; null when there is none. */
+  /** The object's bytes, resuming where the connection broke off; null when it does not exist. */
   async get(url: URL, signal: AbortSignal | null): Promise<AsyncIterable<Uint8Array> | null> {
     const what = `download '${show(url)}'`;
     const first = await this.#retrying(what, signal, async () => {
@@ -87,7 +87,7 @@ export class HttpObjects {
     return decode(this.#resuming(url, what, first, signal), first.headers["content-encoding"]);
   }
 
-  /** The whole of an object that has at most `maxBytes`; null when there is none. Throws `CACHE_OBJECT_TOO_LARGE`. */
+  /** The whole object, of at most `maxBytes`; null when it does not exist. Throws `CACHE_OBJECT_TOO_LARGE`. */
   async getSmall(url: URL, maxBytes: number, signal: AbortSignal | null): Promise<Uint8Array | null> {
     return this.#retrying(`download '${show(url)}'`, signal, async () => {
       const response = await this.#send({ method: "GET", url, headers: {}, body: null }, signal);
@@ -102,7 +102,7 @@ export class HttpObjects {
     });
   }
 
-  /** Sends part of an upload; gives back the answer's headers. */
+  /** Sends part of an upload; returns the answer's headers. */
   async put(request: ObjectRequest, signal: AbortSignal | null): Promise<HttpResponse["headers"]> {
     return this.#retrying(`upload '${show(request.url)}'`, signal, async () => {
       const response = await this.#send(request, signal);
@@ -112,7 +112,7 @@ export class HttpObjects {
     });
   }
 
-  /** Sends a request whose answer is a text of at most 16 MiB. */
+  /** Sends a request and returns its answer, a text of at most 16 MiB. */
   async ask(request: ObjectRequest, signal: AbortSignal | null): Promise<string> {
     return this.#retrying(`ask '${show(request.url)}'`, signal, async () => {
       const response = await this.#send(request, signal);
@@ -126,13 +126,13 @@ export class HttpObjects {
   async #send(request: ObjectRequest, signal: AbortSignal | null): Promise<HttpResponse> {
     const { client, authorise, redirects } = this.#options;
     const headers = await authorise(request);
-    // Another host must not learn the password for this one.
+    // Another host must not receive the password for this one.
     const redirected = (target: URL): Readonly<Record<string, string>> =>
       target.host === request.url.host ? headers : request.headers;
     return client.send({ ...request, headers, redirected: redirects ? redirected : null }, signal);
   }
 
-  /** Reads the status of an answer to a read. Throws what should be tried again, or told. */
+  /** Interprets the status of the answer to a read. Throws what should be retried or reported. */
   #isThere(response: HttpResponse, body: string, url: URL): boolean {
     const { status } = response;
     if (status >= 200 && status < 300) return true;
@@ -164,7 +164,7 @@ export class HttpObjects {
     return new Refusal(words, isTransient(status), waitMs, status);
   }
 
-  /** The body of `first`; on a failure in the middle the rest is asked for. */
+  /** The body of `first`; after a failure in the middle, requests the rest. */
   async *#resuming(
     url: URL,
     what: string,
@@ -200,7 +200,7 @@ export class HttpObjects {
     }
   }
 
-  /** Tries until it works, the tries are used up, or trying again is useless. */
+  /** Tries until it succeeds, the attempts are used up, or a retry is useless. */
   async #retrying<T>(what: string, signal: AbortSignal | null, task: () => Promise<T>): Promise<T> {
     let staleTries = 0;
     for (let attempt = 1; ; ) {
@@ -214,11 +214,11 @@ export class HttpObjects {
     }
   }
 
-  /** Waits before the next try and gives back its number; throws when there is none. */
+  /** Waits before the next attempt and returns its number; throws when there is none. */
   async #pause(what: string, error: unknown, attempt: number, signal: AbortSignal | null): Promise<number> {
     const { clock, random, attempts, notice } = this.#options;
     const transient = error instanceof HttpFailure || (error instanceof Refusal && error.transient);
-    // Who cannot be reached now will hardly be reached in a second, and a user without network should not wait for it.
+    // An unreachable server will hardly be reachable in a second, and a user without network should not wait for it.
     const tries =
       error instanceof HttpFailure && error.kind === "unreachable" ? Math.min(attempts, UNREACHABLE_TRIES) : attempts;
     if (!transient || attempt >= tries) throw this.#final(what, error);
@@ -247,7 +247,7 @@ export class HttpObjects {
   }
 }
 
-/** An answer that is no success. */
+/** An answer other than success. */
 class Refusal extends Error {
   readonly transient: boolean;
   readonly waitMs: number | null;
@@ -261,13 +261,13 @@ class Refusal extends Error {
   }
 }
 
-/** Nix's choice: client errors are final except "too slow" and "too often", server errors are not, except "cannot do that". */
+/** As in Nix: client errors are final except "too slow" and "too often"; server errors are not, except "cannot do that". */
 function isTransient(status: number): boolean {
   if (status >= 400 && status < 500) return status === 408 || status === 429;
   return status !== 501 && status !== 505 && status !== 511;
 }
 
-/** Where a partial answer begins, as bytes to skip. Throws when it begins behind what we have. */
+/** How many bytes to skip at the start of a partial answer. Throws when it begins after the bytes we have. */
 function skipOf(response: HttpResponse, done: number): number {
   const start = Number(/^bytes (\d+)-/.exec(response.headers["content-range"] ?? "")?.[1] ?? Number.NaN);
   if (start <= done) return done - start;
@@ -279,7 +279,7 @@ function skipOf(response: HttpResponse, done: number): number {
   );
 }
 
-/** What came with an answer that is told by its status; no more than a beginning is of interest. */
+/** The body of an answer whose status already tells; only its beginning matters. */
 async function errorBody(response: HttpResponse): Promise<string> {
   return (await response.read(MAX_ERROR_BODY))?.toString("utf8") ?? "";
 }

@@ -1,4 +1,4 @@
-// A binary cache on an HTTP server (`http://`, `https://`): URLs, and who we say we are.
+// A binary cache on an HTTP server (`http://`, `https://`): URLs and logins.
 import { EngineError } from "../../../base/errors.ts";
 import type { GetPutPort, Upload } from "../port.ts";
 import type { HttpClient } from "./http-client.ts";
@@ -8,7 +8,7 @@ export interface HttpCacheOptions extends Pick<HttpObjectsOptions, "clock" | "ra
   /** `https://host/path`. */
   readonly uri: string;
   readonly client: HttpClient;
-  /** Asked for when first needed, by host name; null for nobody. */
+  /** The login for a host name, requested when first needed; null for none. */
   readonly login: (host: string) => Promise<{ readonly login: string; readonly password: string } | null>;
 }
 
@@ -68,7 +68,7 @@ export class HttpCache implements GetPutPort {
     this.#client.close();
   }
 
-  /** A narinfo may name its NAR by a URL of its own. */
+  /** A narinfo may give its NAR as a full URL. */
   #url(key: string): URL {
     const text = /^https?:\/\//i.test(key) ? key : `${this.uri.replace(/\/+$/, "")}/${key}`;
     if (!URL.canParse(text)) {

@@ -1,4 +1,4 @@
-// Lets only so many tasks run at once; the others wait their turn in the order they came.
+// Limits how many tasks run at once; the others wait in order of arrival.
 
 /** Runs tasks, at most `limit` at a time. */
 export class Limiter {
@@ -19,7 +19,7 @@ export class Limiter {
     }
   }
 
-  /** Waits for a place; the function given back frees it and may be called twice. */
+  /** Waits for a place; the returned function releases it and may be called twice. */
   async acquire(): Promise<() => void> {
     if (this.#running < this.#limit) this.#running += 1;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -27,7 +27,7 @@ export class Limiter {
     return () => {
       if (released) return;
       released = true;
-      // The place passes to the next one without being free in between.
+      // The place passes directly to the next one, without becoming free in between.
       const next = this.#waiting.shift();
       if (next === undefined) this.#running -= 1;
       else next();
@@ -35,7 +35,7 @@ export class Limiter {
   }
 }
 
-/** The results of many tasks, at most `limit` at a time, in the order of the items. The first failure is thrown. */
+/** The results of many tasks, at most `limit` at a time, in the order of the items. Throws the first failure. */
 export async function mapLimited<T, R>(items: Iterable<T>, limit: number, task: (item: T) => Promise<R>): Promise<R[]> {
   const list = [...items];
   const results = new Array<R>(list.length);

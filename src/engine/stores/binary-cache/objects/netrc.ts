@@ -38,7 +38,7 @@ export function findLogin(text: string, host: string): NetrcLogin | null {
   return found === undefined ? null : { login: found.login, password: found.password };
 }
 
-/** Words, also quoted ones; without comments and macros. */
+/** Words, including quoted ones; without comments and macros. */
 function tokens(text: string): string[] {
   const plain = text
     .replace(/(^|\n)macdef\b[\s\S]*?(?:\n[ \t]*\n|$)/g, "\n")

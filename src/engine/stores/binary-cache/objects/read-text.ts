@@ -1,7 +1,7 @@
-// Reads a small object whole, never more than it may have.
+// Reads a small object into memory, up to a maximum size.
 import { EngineError } from "../../../base/errors.ts";
 
-/** What is thrown for an object of more than `maxBytes`; `what` names it. */
+/** The error for an object of more than `maxBytes`; `what` names it. */
 export function tooLarge(what: string, maxBytes: number): EngineError {
   return new EngineError(
     "store",

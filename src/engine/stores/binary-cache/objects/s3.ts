@@ -1,4 +1,4 @@
-// A binary cache in an S3 bucket (`s3://bucket`): where the bucket is, requests signed with AWS Signature Version 4, large files in parts.
+// A binary cache in an S3 bucket (`s3://bucket`): the bucket's URL, requests signed with AWS Signature Version 4, large files in parts.
 
 import { EngineError } from "../../../base/errors.ts";
 import type { CacheReference } from "../../../config/store-reference.ts";
@@ -15,18 +15,18 @@ export interface OpenS3Options extends Pick<HttpObjectsOptions, "uri" | "clock" 
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** Uploads above this size (bytes) go in parts, each tried again on its own. */
+/** Uploads above this size (bytes) are sent in parts, each retried on its own. */
 const MULTIPART_FROM = 64 * 1024 * 1024;
 const PART_SIZE = 16 * 1024 * 1024;
-/** S3 takes 10,000 parts. */
+/** S3 accepts 10,000 parts. */
 const MOST_PARTS = 9_000;
 const PARTS_AT_ONCE = 4;
-/** Fetched anew this long (ms) before they expire. */
+/** Credentials are renewed this long (ms) before they expire. */
 const EXPIRY_MARGIN = 60_000;
 const UNSIGNED = "UNSIGNED-PAYLOAD";
 const DEFAULT_REGION = "us-east-1";
 
-/** Answers that say who we are is wrong, not that something is missing. */
+/** Error codes for wrong credentials, as opposed to a missing object. */
 const BAD_IDENTITY = new Set([
   "InvalidAccessKeyId",
   "SignatureDoesNotMatch",
@@ -119,7 +119,7 @@ export class S3Objects implements GetPutPort {
     this.#options.client.close();
   }
 
-  /** The bucket's URL and what every key begins with. */
+  /** The bucket's URL and the prefix of every key. */
   #bucketAndPrefix(): [bucket: URL, prefix: string] {
     const [bucketName = "", ...folder] = this.#options.reference.location.split("/");
     const bucket = new URL(this.#base);
@@ -160,10 +160,10 @@ export class S3Objects implements GetPutPort {
       const done = uploadOf(text, hashBytes("sha256", text).digest);
       const body = { upload: done, start: 0, end: done.size };
       const end = await this.#objects.ask({ method: "POST", url: partUrl(null), headers: {}, body }, signal);
-      // The answer begins before it is known how it ends, so its status is a success in any case.
+      // The answer begins before its outcome is known, so its status is always success.
       if (/<Error>/.test(end)) throw this.#misbehaved("the parts to be joined", end);
     } catch (error) {
-      // Parts that stay behind cost money.
+      // Abandoned parts cost money.
       await this.#objects
         .put({ method: "DELETE", url: partUrl(null), headers: {}, body: null }, null)
         .catch(() => undefined);
@@ -178,7 +178,7 @@ export class S3Objects implements GetPutPort {
     const { body } = request;
     const whole = body !== null && body.start === 0 && body.end === body.upload.size;
     headers["x-amz-content-sha256"] = whole ? Buffer.from(body.upload.sha256).toString("hex") : UNSIGNED;
-    // Loaded only where it is needed: it brings Node's fetch with it.
+    // Loaded only when needed: it also loads Node's fetch.
     const { AwsV4Signer } = await import("aws4fetch");
     const signer = new AwsV4Signer({
       method: request.method,
@@ -201,7 +201,7 @@ export class S3Objects implements GetPutPort {
     this.#credentials ??= findCredentials(reference.parameters.profile, this.#world).then((found) => {
       if (found?.expiresAt != null) {
         const left = found.expiresAt - clock.wallTime() - EXPIRY_MARGIN;
-        // Asked for again when next needed, not by a timer that would keep the program alive.
+        // Renewed when next needed, not by a timer that would keep the program running.
         this.#expiry = clock.now() + Math.max(0, left);
       }
       return found;
@@ -259,7 +259,7 @@ export class S3Objects implements GetPutPort {
   }
 }
 
-/** The URL every key is put behind; ends with `/`. */
+/** The URL that precedes every key; ends with `/`. */
 function baseUrl(location: string, parameters: CacheReference["parameters"], region: string): URL {
   const [bucket = "", ...folder] = location.split("/");
   const { endpoint, scheme, addressingStyle } = parameters;
@@ -272,7 +272,7 @@ function baseUrl(location: string, parameters: CacheReference["parameters"], reg
   const text = /^https?:\/\//.test(host) ? host : `${scheme ?? "https"}://${host}`;
   if (!URL.canParse(text)) throw badParameter("endpoint", "HOST[:PORT]", host);
   const url = new URL(text);
-  // A bucket's dots would not fit into the server's certificate, and other servers rarely have a name for each bucket.
+  // A bucket name with dots does not match the server's certificate, and other servers rarely have a host name per bucket.
   const virtual =
     addressingStyle === "virtual" || (addressingStyle !== "path" && endpoint === null && !bucket.includes("."));
   if (virtual) url.host = `${bucket}.${url.host}`;

@@ -1,7 +1,7 @@
-// Ends what makes no progress: a timer that is put back with every sign of life.
+// Ends operations without progress: a timer that every sign of life resets.
 import type { Clock } from "../../../base/clock.ts";
 
-/** Calls back once when nothing has been touched for `limitMs`; 0 never does. */
+/** Calls back once after `limitMs` without a touch; 0 never does. */
 export class Watchdog {
   readonly #clock: Clock;
   readonly #limitMs: number;
@@ -17,7 +17,7 @@ export class Watchdog {
     if (limitMs > 0) this.#arm(limitMs);
   }
 
-  /** A sign of life. Cheap: no timer is made. */
+  /** Reports a sign of life. Cheap: makes no timer. */
   touch(): void {
     this.#last = this.#clock.now();
   }
