@@ -22,6 +22,6 @@ export interface StoreCore {
   readonly tempRoots: TempRoots;
   /** Hashes modulo of the derivations in this store, each computed once. */
   readonly inputHashes: InputHashes;
-  /** Made when it is first needed; that also clears up after processes that have died. */
+  /** Created when first needed, which also cleans up after processes that have died. */
   readonly workDir: () => Promise<WorkDir>;
 }

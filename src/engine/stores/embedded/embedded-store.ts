@@ -41,9 +41,8 @@ import { type Substituter, Substitution } from "./substitute.ts";
 import { Trust } from "./trust.ts";
 import { type VerifyReport, verifyStore } from "./verify.ts";
 
-/** How a store is opened. */
 export interface OpenEmbeddedOptions {
-  /** The directory that holds `nix/store` and `nix/var/nix`; made where it is missing. */
+  /** The directory that contains `nix/store` and `nix/var/nix`; created if missing. */
   readonly root: string;
   readonly clock: Clock;
   readonly random: () => number;
@@ -52,7 +51,7 @@ export interface OpenEmbeddedOptions {
 }
 
 /**
- * Opens (or makes) a private store.
+ * Opens (or creates) a private store.
  * @throws EngineError `STORE_UNWRITABLE`, `STORE_SPLIT`, `STORE_SCHEMA_UNSUPPORTED`, `STORE_DATABASE_FAILED`, `KEY_MALFORMED`.
  */
 export async function openEmbeddedStore(options: OpenEmbeddedOptions): Promise<EmbeddedStore> {
@@ -86,11 +85,11 @@ export async function openEmbeddedStore(options: OpenEmbeddedOptions): Promise<E
     gcLock.close();
     database.close();
   };
-  // Once: a descriptor that is closed again may be somebody else's by then.
+  // Close only once: a closed descriptor may by then belong to something else.
   return new EmbeddedStore(core, options.substituters, () => (closing ??= close()));
 }
 
-/** An open embedded store. Nothing of it may be used after {@link EmbeddedStore.close}. */
+/** An open embedded store. Must not be used after {@link EmbeddedStore.close}. */
 export class EmbeddedStore implements DestinationStore {
   readonly uri: string;
   readonly checksNars = false;
@@ -99,7 +98,7 @@ export class EmbeddedStore implements DestinationStore {
   readonly #substitution: Substitution;
   readonly #close: () => Promise<void>;
   readonly #closing = new AbortController();
-  /** Builds under way: their builders are gone before the store is closed. */
+  /** Running builds: closing the store waits until their builders have ended. */
   readonly #builds = new Set<Promise<unknown>>();
 
   constructor(core: StoreCore, substituters: readonly Substituter[], close: () => Promise<void>) {
@@ -115,7 +114,7 @@ export class EmbeddedStore implements DestinationStore {
     return this.#core.layout;
   }
 
-  /** How builders are shut in here. Throws `EXECUTOR_NO_SANDBOX`. */
+  /** How builders are sandboxed here. Throws `EXECUTOR_NO_SANDBOX`. */
   sandboxKind(): Promise<"bwrap" | "unshare" | "chroot"> {
     return this.#executor.sandboxKind();
   }
@@ -141,7 +140,7 @@ export class EmbeddedStore implements DestinationStore {
     return infos;
   }
 
-  /** See {@link PathStore.narFromPath}. Throws `STORE_PATH_NOT_VALID`; a `.check` beside a valid path may be asked for, too. */
+  /** See {@link PathStore.narFromPath}. Throws `STORE_PATH_NOT_VALID`; also accepts the `.check` of a valid path. */
   async *narFromPath(
     path: StorePath,
     _sizeHint: bigint,
@@ -203,17 +202,17 @@ export class EmbeddedStore implements DestinationStore {
     });
   }
 
-  /** The same as {@link EmbeddedStore.build}: here everyone is trusted. */
+  /** The same as {@link EmbeddedStore.build}: everyone is trusted here. */
   buildFromClosure(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
     return this.build(request, report, signal);
   }
 
-  /** Makes the private directory and the temporary roots file ahead. */
+  /** Creates the private directory and the temporary roots file in advance. */
   async warmUp(): Promise<void> {
     await this.#core.workDir();
   }
 
-  /** Nothing comes from elsewhere. */
+  /** No bytes come from another machine. */
   heard(): null {
     return null;
   }
@@ -223,7 +222,7 @@ export class EmbeddedStore implements DestinationStore {
     this.#core.database.statement("select 1").get();
   }
 
-  /** See {@link LiveStore.lockValidPaths}: rooted first, then asked, so that nothing is deleted in between. */
+  /** See {@link LiveStore.lockValidPaths}: rooted first, then queried, so that nothing is deleted in between. */
   async lockValidPaths(paths: readonly StorePath[]): Promise<Set<StorePath>> {
     await this.#core.tempRoots.add(paths);
     return this.queryValidPaths(paths);
@@ -241,17 +240,17 @@ export class EmbeddedStore implements DestinationStore {
     return writeLog(this.#core.layout, drvPath, log);
   }
 
-  /** See {@link KeepingStore.deletePaths}. `ignoreLiveness` deletes also what roots keep alive. */
+  /** See {@link KeepingStore.deletePaths}. `ignoreLiveness` also deletes what roots keep alive. */
   deletePaths(paths: readonly StorePath[], ignoreLiveness = false): Promise<bigint> {
     return deletePaths(this.#collectorScope(ignoreLiveness), paths);
   }
 
-  /** Tells or deletes what nothing keeps alive; see {@link collectGarbage}. */
+  /** Reports or deletes what nothing keeps alive; see {@link collectGarbage}. */
   collectGarbage(task: CollectorTask, report: CollectorReport, signal: AbortSignal | null = null): Promise<Collected> {
     return collectGarbage(this.#collectorScope(false), task, report, signal);
   }
 
-  /** Alive path → what keeps it: links, running programs (`/proc/…`) and processes at work (`{temp:PID}`). */
+  /** Alive path → what keeps it alive: links, running programs (`/proc/…`) and processes at work (`{temp:PID}`). */
   async findRoots(): Promise<Roots> {
     const { database, layout } = this.#core;
     const roots = findRoots(layout, (path) => database.isValid(path));
@@ -282,7 +281,7 @@ export class EmbeddedStore implements DestinationStore {
     return queryRealisation(this.#core.database, outputId);
   }
 
-  /** Compares the database with the disk, and with `checkContents` every path with its hash. */
+  /** Compares the database with the disk, and with `checkContents` the hash of every path. */
   verify(options: { readonly checkContents: boolean }, signal?: AbortSignal): Promise<VerifyReport> {
     return verifyStore(this.#core, options, signal);
   }
@@ -297,7 +296,7 @@ export class EmbeddedStore implements DestinationStore {
     return this.#core.database.referrersOf(path).sort();
   }
 
-  /** Valid derivations this path is an output of. */
+  /** Valid derivations with this path as an output. */
   async queryValidDerivers(path: StorePath): Promise<StorePath[]> {
     return this.#core.database.validDeriversOf(path).sort();
   }
@@ -307,19 +306,19 @@ export class EmbeddedStore implements DestinationStore {
     return this.#core.database.pathFromHashPart(hashPart);
   }
 
-  /** Everything the valid ones of these paths refer to, themselves included. */
+  /** The closure of the valid ones of these paths. */
   async queryClosure(paths: Iterable<StorePath>): Promise<Set<StorePath>> {
     return this.#core.database.closureOf(paths);
   }
 
-  /** What is under way is refused with `reason`, and no builder is left. */
+  /** Operations in progress reject with `reason`, and no builder survives. */
   async close(reason?: EngineError): Promise<void> {
     this.#closing.abort(reason ?? new EngineError("store", "STORE_CLOSED", `${this.uri} was closed`));
     await Promise.allSettled(this.#builds);
     await this.#close();
   }
 
-  /** Does something until the caller or the store wants no more of it. */
+  /** Runs an operation until it ends, or the caller or the store aborts it. */
   async #while<T>(signal: AbortSignal | undefined, work: (until: AbortSignal) => Promise<T>): Promise<T> {
     const closing = this.#closing.signal;
     closing.throwIfAborted();

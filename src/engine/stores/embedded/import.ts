@@ -1,4 +1,4 @@
-// Takes paths in: NARs are unpacked and checked in a private directory, then whole batches are renamed into place and registered.
+// Imports paths: unpacks and checks NARs in a private directory, then renames whole batches into place and registers them.
 import { createReadStream, existsSync } from "node:fs";
 import { EngineError } from "../../base/errors.ts";
 import { isContentAddressed, parseContentAddress } from "../../formats/content-address.ts";
@@ -19,7 +19,7 @@ import { restorePath, writeFailure } from "./files/restore.ts";
 import type { WorkDir } from "./files/work-dir.ts";
 import { realPathOf } from "./layout.ts";
 
-/** So many paths are locked, moved and registered together. */
+/** Number of paths locked, moved and registered together. */
 const BATCH = 64;
 
 interface Unpacked {
@@ -28,7 +28,7 @@ interface Unpacked {
   readonly file: string;
 }
 
-/** See {@link PathSink.addPaths}. What was whole before a failure is registered. */
+/** See {@link PathSink.addPaths}. Paths complete before a failure are registered. */
 export async function importPaths(
   core: StoreCore,
   paths: AsyncIterable<IncomingPath> | Iterable<IncomingPath>,
@@ -51,7 +51,7 @@ export async function importPaths(
       if (batch.length >= BATCH) await commit();
     }
   } catch (error) {
-    // The first failure is the one to tell.
+    // Report the first failure.
     await commit().catch(() => undefined);
     throw error;
   }
@@ -84,11 +84,11 @@ async function unpack(
     work.discard(file);
     throw error;
   }
-  // Whatever it was elsewhere, it was not built here.
+  // Not built here, regardless of where it comes from.
   return { info: { ...info, ultimate: false }, file };
 }
 
-/** Renames into place and registers; paths that have become valid meanwhile are left alone. */
+/** Renames into place and registers; leaves alone paths that have become valid meanwhile. */
 async function moveIn(core: StoreCore, work: WorkDir, batch: readonly Unpacked[]): Promise<void> {
   if (batch.length === 0) return;
   const { layout, database } = core;
@@ -124,7 +124,7 @@ async function moveIn(core: StoreCore, work: WorkDir, batch: readonly Unpacked[]
   }
 }
 
-/** Clears the place of a path that is not valid: what a crash left there. The caller holds its lock. */
+/** Clears the place of an invalid path, left by a crash. The caller holds its lock. */
 export function moveAway(work: WorkDir, real: string): void {
   try {
     const old = work.fresh("invalid");

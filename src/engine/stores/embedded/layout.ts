@@ -1,4 +1,4 @@
-// Where things lie in a store on disk: Nix's own layout below a root directory.
+// The places in a store on disk: Nix's own layout below a root directory.
 
 import { chmodSync, existsSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -21,7 +21,7 @@ export interface StoreLayout {
   readonly schemaFile: string;
   /** Holds the number of the schema of content-addressed derivations. */
   readonly caSchemaFile: string;
-  /** Space Nix keeps free for the collector; it is given up before deleting. */
+  /** Space Nix keeps free for the collector; released before deleting. */
   readonly reserved: string;
   readonly gcLock: string;
   readonly gcSocket: string;
@@ -29,7 +29,7 @@ export interface StoreLayout {
   readonly gcRootsDir: string;
   readonly autoRootsDir: string;
   readonly profilesDir: string;
-  /** Ours: unfinished imports and builds, one directory a process. Nix and its collector never look here. */
+  /** Ours: unfinished imports and builds, one directory per process. Nix and its collector never look here. */
   readonly workDir: string;
 }
 
@@ -59,7 +59,7 @@ export function layoutOf(root: string): StoreLayout {
   };
 }
 
-/** Where a store path lies on disk. */
+/** A store path's place on disk. */
 export function realPathOf(layout: StoreLayout, path: StorePath): string {
   return `${layout.storeDir}/${baseNameOf(path)}`;
 }
@@ -71,7 +71,7 @@ export function logFileOf(layout: StoreLayout, drvPath: StorePath): string {
 }
 
 /**
- * Makes the directories a store consists of, as Nix does when it opens one; safe to repeat and to run in several processes.
+ * Creates the directories of a store, as Nix does when it opens one; safe to repeat and to run in several processes.
  * @throws EngineError `STORE_UNWRITABLE`, `STORE_SPLIT` (store and state on different file systems, so nothing could be renamed
  * into place), `STORE_SCHEMA_UNSUPPORTED`.
  */
@@ -115,7 +115,7 @@ export function createLayout(layout: StoreLayout): void {
   }
 }
 
-/** The schema's number, 0 for a store without one. Throws `STORE_SCHEMA_UNSUPPORTED` when the file holds no number. */
+/** The schema's number, 0 for a store without one. Throws `STORE_SCHEMA_UNSUPPORTED` when the file does not contain a number. */
 export function readSchemaNumber(layout: StoreLayout): number {
   let text: string;
   try {
@@ -123,7 +123,7 @@ export function readSchemaNumber(layout: StoreLayout): number {
   } catch {
     return 0;
   }
-  // An empty file is what a crash between creating and writing it leaves.
+  // A crash between creating and writing the file leaves it empty.
   if (text === "") return 0;
   if (!/^\d{1,6}$/.test(text)) {
     throw new EngineError("store", "STORE_SCHEMA_UNSUPPORTED", `'${layout.schemaFile}' is corrupt: expected a number`);

@@ -1,4 +1,4 @@
-// Fetches paths from substituters, in the order of their priorities, and says beforehand what would be fetched and built.
+// Fetches paths from substituters, in the order of their priorities, and reports beforehand what would be fetched and built.
 
 import { EngineError } from "../../base/errors.ts";
 import { sortByReferences } from "../../derivation/closure.ts";
@@ -13,15 +13,15 @@ import type { StoreCore } from "./core.ts";
 import { readDerivation } from "./files/derivation-files.ts";
 import { importPaths } from "./import.ts";
 
-/** Where paths are fetched from, as far as this store needs it. */
+/** A place to fetch paths from, as far as this store needs it. */
 export interface Substituter extends Pick<PathStore, "uri" | "queryPathInfos" | "narFromPath" | "checksNars"> {
-  /** Lower ones are asked first (`priority`). */
+  /** Lower ones are queried first (`priority`). */
   readonly priority: number;
   /** Whether its paths need no signature (`trusted`). */
   readonly trusted: boolean;
-  /** Bytes to download for a path, 0n when it does not say. */
+  /** Bytes to download for a path, 0n when unknown. */
   readonly downloadSize: (path: StorePath) => bigint;
-  /** Hears that it has a path, and was passed over because nobody trusted has signed it. */
+  /** Called when it has a path but was skipped because no trusted key has signed it. */
   readonly disbelieved: (path: StorePath) => void;
 }
 
@@ -31,7 +31,7 @@ interface Offer {
   readonly from: Substituter;
 }
 
-/** A path to be fetched, and who hears of it. */
+/** A path to fetch, and its listeners. */
 interface Wanted {
   readonly path: StorePath;
   readonly report: (progress: TransferProgress) => void;
@@ -43,12 +43,12 @@ interface Wanted {
 export class Substitution {
   readonly #core: StoreCore;
   readonly #substituters: readonly Substituter[];
-  /** Fetches under way, so that two who want a path fetch it once. */
+  /** Fetches in progress, so that two callers fetch a path once. */
   readonly #running = new Map<StorePath, Promise<void>>();
-  /** Paths a source offered and then failed to give, or gave otherwise than it said. */
+  /** Paths that a source offered and then failed to deliver, or delivered differently than announced. */
   readonly #refused = new Map<Substituter, Set<StorePath>>();
   #refusals = 0;
-  /** Paths a source has that is not believed, and its name. */
+  /** Paths that only an untrusted source has, and its name. */
   readonly #untrusted = new Map<StorePath, string>();
 
   constructor(core: StoreCore, substituters: readonly Substituter[]) {
@@ -56,12 +56,12 @@ export class Substitution {
     this.#substituters = [...substituters].sort((one, other) => one.priority - other.priority);
   }
 
-  /** Which of the paths can be had: some substituter has them and this store believes it. */
+  /** Which of the paths can be fetched: some substituter has them and this store trusts it. */
   async querySubstitutable(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Set<StorePath>> {
     return new Set((await this.#offers(paths, signal)).keys());
   }
 
-  /** See {@link SubstitutingStore.ensurePath}. Throws `SUBSTITUTE_NOT_FOUND` and what importing throws. */
+  /** See {@link SubstitutingStore.ensurePath}. Throws `SUBSTITUTE_NOT_FOUND` and the errors of importing. */
   async ensurePath(
     path: StorePath,
     report: (progress: TransferProgress) => void,
@@ -73,7 +73,7 @@ export class Substitution {
     const running = this.#running.get(path);
     if (running !== undefined) {
       await running.catch(() => undefined);
-      // The other's failure (or its being given up) need not be ours.
+      // The other caller's failure (or abort) need not be ours.
       return this.ensurePath(path, report, signal, copying);
     }
     const own = this.#fetchClosure({ path, report, signal, copying });
@@ -85,7 +85,7 @@ export class Substitution {
     }
   }
 
-  /** Fetches; when a source fails a path, the path is fetched from the next one that has it. */
+  /** Fetches; when a source fails for a path, fetches it from the next one that has it. */
   async #fetchClosure(wanted: Wanted): Promise<void> {
     let failure: { readonly error: unknown } | null = null;
     for (;;) {
@@ -95,7 +95,7 @@ export class Substitution {
         return;
       } catch (error) {
         wanted.signal?.throwIfAborted();
-        // When nobody else has it, the first failure is the one to tell.
+        // If nobody else has it, report the first failure.
         failure ??= { error: asNotFound(wanted.path, error) };
         if (this.#refusals === refusals) throw failure.error;
       }
@@ -122,7 +122,7 @@ export class Substitution {
     };
     await copyPaths({
       from: { narFromPath: read, checksNars: [...offers.values()].every(({ from }) => from.checksNars) },
-      // Every offer has been judged when it was chosen.
+      // Every offer was checked when it was chosen.
       to: { addPaths: (paths, _options, both) => importPaths(this.#core, paths, false, both ?? null) },
       paths: sortByReferences([...offers.values()].map(({ info }) => info)),
       checkSignatures: false,
@@ -131,7 +131,7 @@ export class Substitution {
     });
   }
 
-  /** Notes that a source failed a path, so that it is not asked for it again. */
+  /** Records that a source failed for a path, so that it is not asked again. */
   async *#watched(
     from: Substituter,
     path: StorePath,
@@ -150,7 +150,7 @@ export class Substitution {
     }
   }
 
-  /** For each path the first substituter that has it and is believed. */
+  /** For each path, the first trusted substituter that has it. */
   async #offers(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Map<StorePath, Offer>> {
     const offers = new Map<StorePath, Offer>();
     let left = [...new Set(paths)];
@@ -169,7 +169,7 @@ export class Substitution {
         }
       } catch (error) {
         if (signal?.aborted === true) throw signal.reason;
-        // Another one may have it; if none has, this is why.
+        // Another source may have it; if none has, this is the reason.
         failure ??= error;
       }
       left = left.filter((path) => !offers.has(path));
@@ -232,7 +232,7 @@ export class Substitution {
     return { willBuild, willSubstitute, unknown, downloadSize, narSize };
   }
 
-  /** What making outputs of a valid derivation takes; null when they are valid. */
+  /** What it takes to make outputs of a valid derivation; null when they are valid. */
   #needed(drvPath: StorePath, wanted: "all" | readonly string[]): Needed | null {
     const { database, layout, settings } = this.#core;
     const derivation = readDerivation(layout, drvPath);
@@ -255,12 +255,12 @@ export class Substitution {
 interface Needed {
   /** Known paths that are not valid. */
   readonly outputs: readonly StorePath[];
-  /** Whether substitutes are allowed and could be asked for. */
+  /** Whether substitutes are allowed and can be queried. */
   readonly substitutable: boolean;
   readonly inputs: readonly DerivedPath[];
 }
 
-/** A narinfo whose file is gone is as good as none (Nix: `SubstituteGone`). */
+/** A narinfo without its file counts as absent (Nix: `SubstituteGone`). */
 function asNotFound(path: StorePath, error: unknown): unknown {
   if (!(error instanceof EngineError) || error.code !== "CACHE_NAR_MISSING") return error;
   return new EngineError("store", "SUBSTITUTE_NOT_FOUND", `path '${path}' cannot be fetched: ${error.message}`, {
@@ -269,7 +269,7 @@ function asNotFound(path: StorePath, error: unknown): unknown {
   });
 }
 
-/** @param untrusted the source that has it but is not believed */
+/** @param untrusted the source that has it but is not trusted */
 function notFound(path: StorePath, root: StorePath, untrusted: string | null): EngineError {
   const why = path === root ? "" : `, which '${root}' refers to`;
   const who =

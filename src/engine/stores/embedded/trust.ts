@@ -1,4 +1,4 @@
-// Whom this store believes, and what it signs itself.
+// Whom this store trusts, and what it signs itself.
 import { EngineError } from "../../base/errors.ts";
 import { isContentAddressed } from "../../formats/content-address.ts";
 import type { PathInfo } from "../../formats/path-info.ts";
@@ -18,7 +18,7 @@ export class Trust {
   readonly #secretKeys: readonly SecretKey[];
   readonly #publicKeys: Map<string, PublicKey>;
 
-  /** Reads key texts. What is signed with the secret keys is trusted, too, as with Nix. Throws `KEY_MALFORMED`. */
+  /** Reads key texts. Signatures by the secret keys are trusted, too, as in Nix. Throws `KEY_MALFORMED`. */
   constructor(settings: {
     readonly requireSignatures: boolean;
     readonly trustedPublicKeys: readonly string[];
@@ -32,14 +32,14 @@ export class Trust {
     }
   }
 
-  /** Whether a path from elsewhere may come in: content-addressed, signed by a trusted key, or signatures are not required. */
+  /** Whether a path from elsewhere is accepted: content-addressed, signed by a trusted key, or signatures are not required. */
   isTrusted(info: PathInfo): boolean {
     if (!this.#required) return true;
     if (isContentAddressed(info.path, info.contentAddress, info.references)) return true;
     return validSignatures(info, this.#publicKeys).size > 0;
   }
 
-  /** Throws `STORE_UNTRUSTED_PATH` when {@link Trust.isTrusted} says no. */
+  /** Throws `STORE_UNTRUSTED_PATH` unless {@link Trust.isTrusted}. */
   demand(info: PathInfo): void {
     if (this.isTrusted(info)) return;
     throw new EngineError(

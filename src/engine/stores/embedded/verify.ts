@@ -1,4 +1,4 @@
-// Compares what the database says with what lies on disk (Nix: `nix-store --verify [--check-contents]`).
+// Compares the database with the disk (Nix: `nix-store --verify [--check-contents]`).
 import { readdirSync } from "node:fs";
 import { messageOf } from "../../base/errors.ts";
 import { printHash } from "../../formats/hash.ts";
@@ -14,12 +14,12 @@ export type StoreFault =
   | { readonly type: "forgotten"; readonly path: StorePath }
   /** Not on disk, but valid paths refer to it. */
   | { readonly type: "missing"; readonly path: StorePath; readonly referrers: readonly StorePath[] }
-  /** On disk, but not what was registered; hashes as `sha256:<nix32>`. */
+  /** On disk, but different from what was registered; hashes as `sha256:<nix32>`. */
   | { readonly type: "modified"; readonly path: StorePath; readonly expected: string; readonly found: string }
-  /** On disk, but it cannot be read. */
+  /** On disk, but unreadable. */
   | { readonly type: "unreadable"; readonly path: StorePath; readonly reason: string };
 
-/** What was found. A store with `forgotten` paths only is sound again. */
+/** The faults found. A store with only `forgotten` paths is sound again. */
 export interface VerifyReport {
   readonly checked: number;
   readonly faults: readonly StoreFault[];
@@ -53,7 +53,7 @@ export async function verifyStore(
     valid = database.allValidPaths().sort();
     present = new Set(readdirSync(layout.storeDir));
   };
-  // With a collector at work the two may not fit, so the list is taken when none is; failing that, what has gone is asked again.
+  // While a collector runs, list and disk may not match, so the list is read while none runs; otherwise missing paths are checked again.
   if (!(await store.gcLock.whileNoCollector(read))) read();
 
   const missing = new Set(valid.filter((path) => !present.has(baseNameOf(path)) && database.isValid(path)));
@@ -97,7 +97,7 @@ async function checkContents(
   }
 }
 
-/** Removes paths from the database, referrers before what they refer to. */
+/** Removes paths from the database, referrers first. */
 function forget(database: StoreDatabase, paths: readonly StorePath[]): Promise<void> {
   return database.write(() => {
     const left = new Set(paths);

@@ -1,4 +1,4 @@
-// Collects garbage: tells or deletes what nothing keeps alive, in the database or only on disk (Nix: `nix-store --gc`).
+// Collects garbage: reports or deletes paths that nothing keeps alive, in the database or only on disk (Nix: `nix-store --gc`).
 import { closeSync, fstatSync, readdirSync } from "node:fs";
 import { isStorePath, STORE_DIR, type StorePath } from "../../../formats/store-path.ts";
 import { hasCode } from "../files/file-tree.ts";
@@ -8,11 +8,11 @@ import { deleteLockFile, openLockFile } from "../files/path-locks.ts";
 import { realPathOf, type StoreLayout } from "../layout.ts";
 import { type Collector, type CollectorReport, type CollectorScope, whileCollecting } from "./collector.ts";
 
-/** What is wanted of a collector. */
+/** The collector's task. */
 export type CollectorTask =
   | { readonly type: "tellAlive" }
   | { readonly type: "tellDead" }
-  /** Deletes what is dead until more than so many bytes are freed; null is without limit. */
+  /** Deletes dead paths until more than `maxFreed` bytes are freed; null is without limit. */
   | { readonly type: "deleteDead"; readonly maxFreed: bigint | null };
 
 /** What a collector found or deleted, sorted. */
@@ -22,7 +22,7 @@ export interface Collected {
 }
 
 /**
- * Does the task on every store path that is valid or lies in the store. Names that are no store paths are left: a Nix at work makes such.
+ * Performs the task on every path that is valid or exists in the store. Leaves names that are not store paths: a running Nix creates such.
  * @throws EngineError `STORE_FLOCK_FAILED`; the signal's reason; system errors.
  */
 export function collectGarbage(
@@ -57,11 +57,11 @@ async function deleteDead(
     if (isEnough()) break;
     for (const one of (collector.alive.has(path) ? null : collector.judge(path, null)) ?? []) {
       signal?.throwIfAborted();
-      // What is valid may be called so, too.
+      // A valid path may have such a name, too.
       const isLock = one.endsWith(".lock") && !scope.database.isValid(one);
       if (isLock && !(await deleteIdleLock(scope.layout, one))) continue;
       const bytes = await collector.delete(one);
-      // Somebody needs it since, and with it what it refers to.
+      // Somebody has needed it since, and with it everything it refers to.
       if (bytes === null) break;
       deleted.push(one);
       bytesFreed += bytes;
@@ -72,7 +72,7 @@ async function deleteDead(
   return { paths: deleted.sort(), bytesFreed };
 }
 
-/** Valid paths, and what lies in the store under the name of one. */
+/** Valid paths, and store paths that exist only on disk. */
 function everyPath({ layout, database }: CollectorScope): StorePath[] {
   const paths = new Set(database.allValidPaths());
   for (const name of readdirSync(layout.storeDir)) {
@@ -82,14 +82,14 @@ function everyPath({ layout, database }: CollectorScope): StorePath[] {
   return [...paths];
 }
 
-/** Deletes a lock file as its holder would, so that who waits for it looks again; false when somebody holds it. */
+/** Deletes a lock file as its holder would, so that a waiting process notices; false when a process holds it. */
 async function deleteIdleLock(layout: StoreLayout, path: StorePath): Promise<boolean> {
   const file = realPathOf(layout, path);
   let descriptor: number;
   try {
     descriptor = openLockFile(file);
   } catch (error) {
-    // A directory of that name is an ordinary path.
+    // A directory with this name is an ordinary path.
     if (hasCode(error, "EISDIR", "ELOOP", "ENXIO")) return true;
     throw error;
   }

@@ -1,4 +1,4 @@
-// What a collector offers while it holds the lock: a socket where others name paths they need, answered once those are safe.
+// The collector's socket while it holds the lock: other processes name the paths they need, and get an answer once those are safe.
 
 import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
@@ -6,14 +6,14 @@ import { dirname } from "node:path";
 import { makeDirectories } from "../../../base/directories.ts";
 import { hashPartOf, isStorePath } from "../../../formats/store-path.ts";
 
-/** Longest line taken from a client: a store path with room to spare. */
+/** Longest line accepted from a client: a store path with room to spare. */
 const MAX_LINE = 1024;
 
-/** The other side of `TempRoots` while this process deletes (Nix: gc.cc, the roots server). */
+/** The counterpart of `TempRoots` while this process deletes (Nix: gc.cc, the roots server). */
 export class CollectorSocket {
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
-  /** Hash parts, because a root also keeps what is named after it: `.lock`, `.check`, `.chroot`. */
+  /** Hash parts, because a root also keeps paths named after it: `.lock`, `.check`, `.chroot`. */
   readonly #roots = new Set<string>();
   #pending: { readonly hashPart: string; readonly waiting: (() => void)[] } | null = null;
 
@@ -21,7 +21,7 @@ export class CollectorSocket {
     this.#server = createServer((client) => this.#serve(client));
   }
 
-  /** Listens at `path`, replacing what a dead collector left there; the caller holds the collector's lock. */
+  /** Listens at `path`, replacing the socket of a dead collector; the caller holds the collector's lock. */
   static async open(path: string): Promise<CollectorSocket> {
     const socket = new CollectorSocket();
     makeDirectories(dirname(path));
@@ -33,7 +33,7 @@ export class CollectorSocket {
     return socket;
   }
 
-  /** Adds a root known by other means. */
+  /** Adds a root found by other means. */
   addRoot(hashPart: string): void {
     this.#roots.add(hashPart);
   }
@@ -42,7 +42,7 @@ export class CollectorSocket {
     return this.#roots.has(hashPart);
   }
 
-  /** Deletes one path unless it has become a root; who asks for it meanwhile waits. False when it is a root. */
+  /** Deletes one path unless it has become a root; clients that name it meanwhile wait. False when it is a root. */
   async whilePending(hashPart: string, deletion: () => Promise<void>): Promise<boolean> {
     if (this.#roots.has(hashPart)) return false;
     const waiting: (() => void)[] = [];
@@ -66,7 +66,7 @@ export class CollectorSocket {
     let rest = "";
     client.setEncoding("latin1");
     client.on("close", () => this.#clients.delete(client));
-    // A client that goes needs no answer.
+    // A client that disconnects needs no answer.
     client.on("error", () => undefined);
     client.on("data", (chunk: string) => {
       const lines = (rest + chunk).split("\n");

@@ -1,4 +1,4 @@
-// One run of the garbage collector: decides which paths are dead as Nix does, and deletes them, with Nix's own lock held.
+// One run of the garbage collector: decides as Nix does which paths are dead, and deletes them while it holds Nix's own lock.
 import { closeSync, rmSync } from "node:fs";
 import { hashPartOf, type StorePath } from "../../../formats/store-path.ts";
 import type { StoreDatabase } from "../database/database.ts";
@@ -8,32 +8,32 @@ import { CollectorSocket } from "./collector-socket.ts";
 import type { GcLock } from "./gc-lock.ts";
 import { findRoots, findTempRoots, type Roots } from "./roots.ts";
 
-/** What a collector works on, and what keeps paths alive beside roots and references. */
+/** What a collector works on, and what keeps paths alive besides roots and references. */
 export interface CollectorScope {
   readonly layout: StoreLayout;
   readonly database: StoreDatabase;
   readonly gcLock: GcLock;
-  /** Nix's `keep-derivations`: a derivation is alive while an output of its is. */
+  /** Nix's `keep-derivations`: a derivation is alive while one of its outputs is. */
   readonly keepDerivations: boolean;
-  /** Nix's `keep-outputs`: an output is alive while a derivation of its is. */
+  /** Nix's `keep-outputs`: an output is alive while one of its derivations is. */
   readonly keepOutputs: boolean;
-  /** Whether roots are passed over (`--ignore-liveness`). What valid paths refer to is kept in any case. */
+  /** Whether to ignore roots (`--ignore-liveness`). References of valid paths are kept in any case. */
   readonly ignoreLiveness: boolean;
 }
 
-/** What a collector says while it works. Must not throw. */
+/** Receives a collector's progress. Must not throw. */
 export interface CollectorReport {
-  /** Another one holds the lock. */
+  /** Another collector holds the lock. */
   waiting(): void;
   deleting(path: StorePath): void;
 }
 
-/** Says nothing. */
+/** Ignores the progress. */
 export const SILENT_COLLECTOR: CollectorReport = { waiting: () => undefined, deleting: () => undefined };
 
 /**
- * Runs `work` while no other collector runs, having found the roots; roots that others add meanwhile are heeded.
- * @throws EngineError `STORE_FLOCK_FAILED`; the signal's reason; system errors; what `work` throws.
+ * Runs `work` while no other collector runs, with all roots found; also honours roots that others add meanwhile.
+ * @throws EngineError `STORE_FLOCK_FAILED`; the signal's reason; system errors; errors of `work`.
  */
 export async function whileCollecting<T>(
   scope: CollectorScope,
@@ -42,7 +42,7 @@ export async function whileCollecting<T>(
   work: (collector: Collector) => Promise<T>,
 ): Promise<T> {
   const { layout, database } = scope;
-  // SQLite needs room to note what is deleted.
+  // SQLite needs room to record the deletions.
   rmSync(layout.reserved, { force: true });
   const lock = await scope.gcLock.takeExclusive(report.waiting, signal);
   let socket: CollectorSocket | null = null;
@@ -58,16 +58,16 @@ export async function whileCollecting<T>(
   }
 }
 
-/** What is known in one run (Nix: gc.cc, collectGarbage). */
+/** The state of one run (Nix: gc.cc, collectGarbage). */
 export class Collector {
   readonly #scope: CollectorScope;
   readonly #socket: CollectorSocket;
   readonly #roots: Roots;
   readonly #tempRoots: Roots;
   readonly #report: CollectorReport;
-  /** Found to be kept by a root, with everything they need. */
+  /** Kept by a root, with everything they need. */
   readonly alive = new Set<StorePath>();
-  /** Found to be kept by nothing; deleted ones stay in it. */
+  /** Kept by nothing; deleted ones stay in it. */
   readonly dead = new Set<StorePath>();
 
   constructor(scope: CollectorScope, socket: CollectorSocket, roots: Roots, tempRoots: Roots, report: CollectorReport) {
@@ -84,7 +84,7 @@ export class Collector {
   }
 
   /**
-   * The path and everything that would dangle without it, what refers to others first; those known to be dead are left out. Null when one
+   * The path and everything that would dangle without it, referrers first, without paths known to be dead. Null when one
    * of these is alive, or not in `only`.
    */
   judge(start: StorePath, only: ReadonlySet<StorePath> | null): StorePath[] | null {
@@ -107,14 +107,14 @@ export class Collector {
   }
 
   /**
-   * Deletes one path that was judged dead, with nothing referring to it any more. Returns the bytes freed; null when somebody needs it since.
+   * Deletes one path that was judged dead and has no referrers left. Returns the bytes freed; null when somebody has needed it since.
    */
   async delete(path: StorePath): Promise<bigint | null> {
     const { database, layout } = this.#scope;
     let freed: bigint | null = null;
     await this.#socket.whilePending(hashPartOf(path), async () => {
       const unregistered = await database.write(() => {
-        // Registered since it was looked at, by somebody who holds a root only of the new path.
+        // Registered meanwhile, by a process that has a root only for the new path.
         if (database.referrersOf(path).some((referrer) => referrer !== path)) return false;
         database.statement("delete from ValidPaths where path = ?").run(path);
         return true;
@@ -134,7 +134,7 @@ export class Collector {
     return !this.#scope.ignoreLiveness && (this.#roots.has(path) || this.#socket.hasRoot(hashPartOf(path)));
   }
 
-  /** Paths that keep this one alive when they are (backwards along everything that {@link Collector.#needsOf} follows). */
+  /** Paths that, if alive, keep this one alive (the reverse of {@link Collector.#needsOf}). */
   #dependentsOf(path: StorePath): StorePath[] {
     const { database, keepDerivations, keepOutputs } = this.#scope;
     const dependents = database.referrersOf(path);
@@ -169,7 +169,7 @@ export class Collector {
   }
 }
 
-/** The paths in an order in which nothing refers to an earlier one but itself. */
+/** The paths in an order in which no path refers to an earlier one except itself. */
 function referrersFirst(database: StoreDatabase, paths: ReadonlySet<StorePath>): StorePath[] {
   const order: StorePath[] = [];
   const done = new Set<StorePath>();

@@ -1,12 +1,12 @@
-// Deletes chosen paths and nothing that is alive (Nix: `nix-store --delete`, gcDeleteSpecific).
+// Deletes chosen paths but nothing that is alive (Nix: `nix-store --delete`, gcDeleteSpecific).
 import { EngineError } from "../../../base/errors.ts";
 import type { StorePath } from "../../../formats/store-path.ts";
 import { removeUnusedLinks } from "../files/links.ts";
 import { type CollectorReport, type CollectorScope, SILENT_COLLECTOR, whileCollecting } from "./collector.ts";
 
 /**
- * Deletes paths, in an order in which nothing refers to what is gone; returns the bytes freed. What was deleted before one is found
- * alive stays deleted, as with Nix.
+ * Deletes paths, referrers first; returns the bytes freed. Paths deleted before one turns out to be
+ * alive stay deleted, as in Nix.
  * @throws EngineError `STORE_PATH_ALIVE`, `STORE_FLOCK_FAILED`; the signal's reason; system errors.
  */
 export function deletePaths(

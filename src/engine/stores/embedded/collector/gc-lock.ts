@@ -1,13 +1,13 @@
-// The collector's lock, held shared in short windows: while one is open no collector can start, and between two of them any can.
+// The collector's lock, held shared in short windows: during a window no collector can start, between two windows any can.
 import { closeSync, openSync } from "node:fs";
 import type { Clock } from "../../../base/clock.ts";
 import { flock } from "../files/flock.ts";
 
-/** A window is closed after this long without use, and not used again when it is older than the second (milliseconds). */
+/** A window closes after this long without use, and is not used again when older than the second value (milliseconds). */
 const IDLE_CLOSE = 500;
 const MAX_AGE = 5_000;
 
-/** Shared holding of `gc.lock` (Nix: `LocalStore::addTempRoot`), one program start for as many uses as fall into a window. */
+/** Shared holding of `gc.lock` (Nix: `LocalStore::addTempRoot`); all uses within a window share one program start. */
 export class GcLock {
   readonly #file: string;
   readonly #clock: Clock;
@@ -21,8 +21,8 @@ export class GcLock {
   }
 
   /**
-   * Runs `use` while no collector runs and none can start, and says true; false, without running it, when a collector is at work.
-   * @throws EngineError `STORE_FLOCK_FAILED`, and what `use` throws.
+   * Runs `use` while no collector runs and none can start, and returns true; returns false without running it while a collector runs.
+   * @throws EngineError `STORE_FLOCK_FAILED`, and the errors of `use`.
    */
   async whileNoCollector(use: () => void): Promise<boolean> {
     const old = this.#window;
@@ -40,7 +40,7 @@ export class GcLock {
   }
 
   /**
-   * Opens the lock for a collector's own use; close the descriptor to let others go on. `onWait` is called once where another process has it.
+   * Opens the lock for a collector's own use; close the descriptor to release it. `onWait` is called once if another process holds it.
    * @throws EngineError `STORE_FLOCK_FAILED`; the signal's reason.
    */
   async takeExclusive(onWait: () => void, signal: AbortSignal | null = null): Promise<number> {

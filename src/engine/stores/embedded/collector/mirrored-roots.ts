@@ -1,5 +1,5 @@
-// Roots for Nix's eyes: a result link of a private store leads to where the store really lies (`DIR/nix/store/…`), so that it can be opened,
-// and Nix only counts links to `/nix/store/…`. So each such link has a second one, in `gcroots/tsbuild-top`, with the path Nix expects.
+// Roots that Nix recognises: a result link of a private store leads to the store's real place (`DIR/nix/store/…`) so that it can be opened,
+// but Nix only counts links to `/nix/store/…`. So each such link gets a second one in `gcroots/tsbuild-top`, to the path Nix expects.
 
 import { readdirSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -18,19 +18,19 @@ export function storePathIn(layout: StoreLayout, target: string): StorePath | nu
   return null;
 }
 
-/** The directory of the second links; what is in it repeats what is in `gcroots/auto`. */
+/** The directory of the second links; its contents repeat those of `gcroots/auto`. */
 export function mirrorDirOf(layout: StoreLayout): string {
   return join(layout.gcRootsDir, "tsbuild-top");
 }
 
-/** Replaces a link in one step. `random` keeps two who do it at once apart. */
+/** Replaces a link atomically. `random` keeps two concurrent callers apart. */
 export function replaceLink(link: string, target: string, random: () => number): void {
   const temporary = `${link}.tmp-${process.pid}-${Math.floor(random() * 2 ** 31)}`;
   symlinkSync(target, temporary);
   renameSync(temporary, link);
 }
 
-/** Makes or brings up to date the second link of `gcroots/auto/NAME`, where it needs one. Throws system errors. */
+/** Creates or updates the second link of `gcroots/auto/NAME`, if it needs one. Throws system errors. */
 export function mirrorRoot(layout: StoreLayout, name: string, random: () => number): void {
   const path = realTarget(layout, name);
   if (path === null) return;
@@ -39,7 +39,7 @@ export function mirrorRoot(layout: StoreLayout, name: string, random: () => numb
   if (targetOf(link) !== path) replaceLink(link, path, random);
 }
 
-/** Removes second links whose first one is gone or leads elsewhere: the user has deleted the result. Throws system errors. */
+/** Removes second links whose first link is gone or leads elsewhere: the user has deleted the result. Throws system errors. */
 export function dropStaleMirrors(layout: StoreLayout): void {
   for (const name of entriesOf(mirrorDirOf(layout))) {
     const link = join(mirrorDirOf(layout), name);
@@ -52,7 +52,7 @@ export function dropStaleMirrors(layout: StoreLayout): void {
   }
 }
 
-/** The store path that `gcroots/auto/NAME` leads to by way of a link to its real place, else null. */
+/** The store path that `gcroots/auto/NAME` leads to through a link to its real place, else null. */
 function realTarget(layout: StoreLayout, name: string): StorePath | null {
   const link = targetOf(join(layout.autoRootsDir, name));
   const target = link === null ? null : targetOf(resolve(layout.autoRootsDir, link));

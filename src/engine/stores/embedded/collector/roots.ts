@@ -26,7 +26,7 @@ import { parseTempRoots } from "./temp-roots.ts";
 export type Roots = Map<StorePath, Set<string>>;
 
 /**
- * Makes a link in `gcroots/auto` to `link`, an absolute path (Nix: `addIndirectRoot`): what it points to is alive while both exist.
+ * Makes a link in `gcroots/auto` to `link`, an absolute path (Nix: `addIndirectRoot`): its target is alive while both links exist.
  */
 export function addIndirectRoot(layout: StoreLayout, link: string, random: () => number): void {
   const path = resolve(link);
@@ -36,7 +36,7 @@ export function addIndirectRoot(layout: StoreLayout, link: string, random: () =>
   mirrorRoot(layout, name, random);
 }
 
-/** Roots in `gcroots` and `profiles`, and of running programs. `isValid` says whether a path counts. */
+/** Roots in `gcroots` and `profiles`, and of running programs. `isValid` decides whether a path counts. */
 export function findRoots(layout: StoreLayout, isValid: (path: StorePath) => boolean): Roots {
   const roots: Roots = new Map();
   const found = (target: string, link: string): void => {
@@ -53,7 +53,7 @@ export function findRoots(layout: StoreLayout, isValid: (path: StorePath) => boo
   return roots;
 }
 
-/** Temporary roots of living processes, ours included; files of dead ones are removed on the way. */
+/** Temporary roots of living processes, including ours; removes the files of dead ones on the way. */
 export async function findTempRoots(layout: StoreLayout): Promise<Roots> {
   const roots: Roots = new Map();
   for (const name of readdirSync(layout.tempRootsDir)) {
@@ -68,7 +68,7 @@ export async function findTempRoots(layout: StoreLayout): Promise<Roots> {
     }
     try {
       if (await flock([descriptor], "exclusive", false)) {
-        // Marked already means that it is another file of this name that counts.
+        // Already marked means that another file of this name counts.
         if (fstatSync(descriptor).size !== 1) deleteLockFile(file, descriptor);
         continue;
       }
@@ -87,7 +87,7 @@ function findLinks(layout: StoreLayout, path: string, found: (target: string, li
   try {
     const stats = lstatSync(path);
     if (stats.isDirectory()) {
-      // It holds nothing that is not found by way of `auto`.
+      // Everything in it is also found through `auto`.
       if (path === mirrorDirOf(layout)) return;
       for (const name of readdirSync(path)) findLinks(layout, join(path, name), found);
     } else if (stats.isSymbolicLink()) {
@@ -118,7 +118,7 @@ function followIndirect(
   found(readlinkSync(target), target);
 }
 
-/** Programs, working directories, open and mapped files and environments of all processes we may look at. */
+/** Programs, working directories, open and mapped files and environments of all processes we may inspect. */
 function findRunning(layout: StoreLayout, found: (target: string, link: string) => void): void {
   const mention = new RegExp(
     `(?:${quoted(STORE_DIR)}|${quoted(layout.storeDir)})/[0-9a-z]{32}-[0-9a-zA-Z+\\-._?=]+`,
@@ -128,7 +128,7 @@ function findRunning(layout: StoreLayout, found: (target: string, link: string) 
     try {
       look();
     } catch (error) {
-      // Processes come, go and belong to others.
+      // Processes start, exit, and belong to others.
       if (!hasCode(error, "ENOENT", "EACCES", "ESRCH", "EPERM", "EINVAL", "ENOTDIR")) throw error;
     }
   };

@@ -1,4 +1,4 @@
-// Roots that live as long as this process: `temproots/<pid>`, locked by us, and told to a running collector over its socket.
+// Roots that live as long as this process: `temproots/<pid>`, locked by us, and reported to a running collector over its socket.
 
 import { once } from "node:events";
 import { closeSync, constants, fstatSync, openSync, unlinkSync, writeSync } from "node:fs";
@@ -11,11 +11,11 @@ import { flock } from "../files/flock.ts";
 import type { StoreLayout } from "../layout.ts";
 import type { GcLock } from "./gc-lock.ts";
 
-/** Beyond every process id, for a second opener within one process (a worker thread, another process id namespace). */
+/** Greater than every process id, for a second opener within one process (a worker thread, another process id namespace). */
 const FIRST_SPARE_NUMBER = 1_000_000_000;
-/** Pause (milliseconds) before asking a collector again that has just gone. */
+/** Pause (milliseconds) before contacting a collector again that has just ended. */
 const RETRY_PAUSE = 20;
-/** How long (milliseconds) a collector may take for one answer: it may be deleting the very path. */
+/** How long (milliseconds) a collector may take for one answer: it may be deleting this very path. */
 const ANSWER_PATIENCE = 600_000;
 
 /** The temporary roots of one open store. */
@@ -40,7 +40,7 @@ export class TempRoots {
   }
 
   /**
-   * Keeps the paths alive until {@link TempRoots.close}; they need not be valid yet. When it resolves, no collector deletes them.
+   * Keeps the paths alive until {@link TempRoots.close}; they need not be valid yet. Once it resolves, no collector deletes them.
    * @throws EngineError `STORE_FLOCK_FAILED`, `STORE_COLLECTOR_SILENT`; system errors.
    */
   async add(paths: Iterable<StorePath>): Promise<void> {
@@ -59,7 +59,7 @@ export class TempRoots {
     for (const path of fresh) this.#known.add(path);
   }
 
-  /** Gives all roots up. */
+  /** Releases all roots. */
   async close(): Promise<void> {
     const file = await this.#file?.catch(() => null);
     this.#file = null;
@@ -80,7 +80,7 @@ export class TempRoots {
       const descriptor = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, 0o600);
       try {
         if (!(await flock([descriptor], "exclusive", false))) {
-          // Either a collector is looking whether the owner lives, or another one goes by this number.
+          // Either a collector is checking whether the owner lives, or another process uses this number.
           closeSync(descriptor);
           number = FIRST_SPARE_NUMBER + Math.floor(this.#random() * FIRST_SPARE_NUMBER);
           continue;
@@ -90,7 +90,7 @@ export class TempRoots {
         throw error;
       }
       if (fstatSync(descriptor).size === 0) return { path, descriptor };
-      // What a dead process of this number left, or what a collector has just deleted and marked.
+      // Left by a dead process with this number, or just deleted and marked by a collector.
       try {
         unlinkSync(path);
       } catch (error) {
@@ -100,7 +100,7 @@ export class TempRoots {
     }
   }
 
-  /** Tells the running collector about roots; false when it has gone meanwhile. */
+  /** Reports roots to the running collector; false when it has ended meanwhile. */
   async #tellCollector(paths: readonly StorePath[]): Promise<boolean> {
     const socket = createConnection(this.#layout.gcSocket);
     const silent = this.#clock.after(ANSWER_PATIENCE, () => {
@@ -124,12 +124,12 @@ export class TempRoots {
   }
 }
 
-/** The paths of the temporary roots file's contents; what a crash cut short is left out. */
+/** The paths in a temporary roots file; ignores one that a crash cut short. */
 export function parseTempRoots(contents: string): StorePath[] {
   return contents.split("\0").slice(0, -1).filter(isStorePath);
 }
 
-/** Waits for one `1` a path; false when the other side closes before. */
+/** Waits for one `1` per path; false when the other side closes first. */
 async function acknowledged(socket: Socket, count: number): Promise<boolean> {
   let answers = 0;
   for await (const chunk of socket as AsyncIterable<Buffer>) {

@@ -1,4 +1,4 @@
-// The store's SQLite database: opening it as Nix does, waiting for other writers without blocking, and the questions asked of it.
+// The store's SQLite database: opening it as Nix does, waiting for other writers without blocking, and its queries.
 import { writeFileSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Clock } from "../../../base/clock.ts";
@@ -9,13 +9,13 @@ import { isStorePath, type StorePath } from "../../../formats/store-path.ts";
 import { readSchemaNumber, type StoreLayout } from "../layout.ts";
 import { SCHEMA, SCHEMA_NUMBER } from "./schema.ts";
 
-/** How long a writer waits for the others, in milliseconds. */
+/** How long a writer waits for others, in milliseconds. */
 const WRITE_PATIENCE = 60_000;
-/** Pauses between two tries to become the writer, in milliseconds: chosen evenly from this range. */
+/** Pauses between two attempts to become the writer, in milliseconds: uniformly random in this range. */
 const WRITE_PAUSE = [2, 25] as const;
 /** How long a reader waits (blocking) while another process recovers or closes the database, in milliseconds. */
 const READ_PATIENCE = 10_000;
-/** Pages in the log before it is worked off; Nix's value, so that a big registration is one sync. */
+/** Pages in the log before a checkpoint; Nix's value, so that a big registration needs one sync. */
 const WAL_PAGES = 40_000;
 
 /** A row of ValidPaths with its number. */
@@ -26,14 +26,14 @@ export interface StoredPath {
 
 type Row = Record<string, unknown>;
 
-/** One open connection to a store's database. Everything is synchronous but {@link StoreDatabase.write}. */
+/** One open connection to a store's database. Everything is synchronous except {@link StoreDatabase.write}. */
 export class StoreDatabase {
   readonly connection: DatabaseSync;
   readonly #path: string;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #statements = new Map<string, StatementSync>();
-  /** The end of the latest write, so that writers of this process do not race each other for the lock. */
+  /** The end of the latest write, so that writers in this process do not race for the lock. */
   #writing: Promise<unknown> = Promise.resolve();
 
   private constructor(connection: DatabaseSync, path: string, clock: Clock, random: () => number) {
@@ -44,7 +44,7 @@ export class StoreDatabase {
   }
 
   /**
-   * Opens the database of a store whose directories exist, making it where there is none.
+   * Opens the database of a store whose directories exist, creating it if there is none.
    * @throws EngineError `STORE_SCHEMA_UNSUPPORTED`, `STORE_DATABASE_FAILED`.
    */
   static open(layout: StoreLayout, clock: Clock, random: () => number): StoreDatabase {
@@ -99,8 +99,8 @@ export class StoreDatabase {
   }
 
   /**
-   * Runs `change` as one transaction, waiting (without blocking) until no other process writes. It is undone when `change` throws.
-   * @throws EngineError `STORE_DATABASE_BUSY` after a minute of waiting, `STORE_DATABASE_FAILED`, and whatever `change` throws.
+   * Runs `change` as one transaction, waiting (without blocking) until no other process writes. Rolls back when `change` throws.
+   * @throws EngineError `STORE_DATABASE_BUSY` after a minute of waiting, `STORE_DATABASE_FAILED`, and the errors of `change`.
    */
   async write<T>(change: () => T): Promise<T> {
     const turn = this.#writing.then(() => this.#write(change));
@@ -129,7 +129,7 @@ export class StoreDatabase {
       this.connection.exec("commit");
       return result;
     } catch (error) {
-      // SQLite has rolled back by itself after some errors (full disk), and says so.
+      // After some errors (full disk) SQLite has already rolled back, and reports it.
       if (this.connection.isTransaction) this.connection.exec("rollback");
       if (error instanceof EngineError) throw error;
       throw new EngineError("store", "STORE_DATABASE_FAILED", `writing to '${this.#path}': ${messageOf(error)}`, {
@@ -139,7 +139,7 @@ export class StoreDatabase {
     }
   }
 
-  /** Becomes the writer; false when another connection is. */
+  /** Becomes the writer; false while another connection is. */
   #begin(): boolean {
     this.connection.exec("pragma busy_timeout = 0");
     try {
@@ -160,13 +160,13 @@ export class StoreDatabase {
     return this.statement("select 1 from ValidPaths where path = ?").get(path) !== undefined;
   }
 
-  /** The row's number of a valid path, null for others. */
+  /** The row number of a valid path, null for others. */
   idOf(path: StorePath): number | null {
     const row = this.statement("select id from ValidPaths where path = ?").get(path) as Row | undefined;
     return row === undefined ? null : Number(row.id);
   }
 
-  /** What is known of a valid path, null for others. Throws `STORE_DATABASE_CORRUPT`. */
+  /** The database's information on a valid path, null for others. Throws `STORE_DATABASE_CORRUPT`. */
   find(path: StorePath): StoredPath | null {
     const row = this.statement(
       "select id, hash, registrationTime, deriver, narSize, ultimate, sigs, ca from ValidPaths where path = ?",
@@ -202,7 +202,7 @@ export class StoreDatabase {
     }
   }
 
-  /** Paths that refer to this one, itself included where it does. */
+  /** Paths that refer to this one, including itself if it does. */
   referrersOf(path: StorePath): StorePath[] {
     return pathsIn(
       this.statement(
@@ -211,7 +211,7 @@ export class StoreDatabase {
     );
   }
 
-  /** The valid paths among these and everything they refer to. */
+  /** The closure of the valid paths among these. */
   closureOf(paths: Iterable<StorePath>): Set<StorePath> {
     const references = this.statement(
       "select path from Refs join ValidPaths on reference = id where referrer = (select id from ValidPaths where path = ?)",
@@ -226,7 +226,7 @@ export class StoreDatabase {
     return closure;
   }
 
-  /** Output name → path as the database has it, of a valid derivation; empty for others. */
+  /** Output name → path of a valid derivation, as in the database; empty for others. */
   derivationOutputsOf(drvPath: StorePath): Map<string, StorePath> {
     const rows = this.statement(
       "select id, path from DerivationOutputs where drv = (select id from ValidPaths where path = ?)",
@@ -239,7 +239,7 @@ export class StoreDatabase {
     return outputs;
   }
 
-  /** Valid derivations that have this path as an output. */
+  /** Valid derivations with this path as an output. */
   validDeriversOf(path: StorePath): StorePath[] {
     return pathsIn(
       this.statement("select v.path from DerivationOutputs d join ValidPaths v on d.drv = v.id where d.path = ?").all(
@@ -252,7 +252,7 @@ export class StoreDatabase {
     return pathsIn(this.statement("select path from ValidPaths").all());
   }
 
-  /** The valid path whose hash part this is, null when there is none. */
+  /** The valid path with this hash part, null when there is none. */
   pathFromHashPart(hashPart: string): StorePath | null {
     const prefix = `/nix/store/${hashPart}`;
     const row = this.statement("select path from ValidPaths where path >= ? limit 1").get(prefix) as Row | undefined;
@@ -270,7 +270,7 @@ function pathsIn(rows: unknown[]): StorePath[] {
   return paths;
 }
 
-/** SQLITE_BUSY (5) and SQLITE_PROTOCOL (15), with their extended codes: somebody else is at it. */
+/** SQLITE_BUSY (5) and SQLITE_PROTOCOL (15), with their extended codes: another connection is using the database. */
 function isBusy(error: unknown): boolean {
   if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") return false;
   const code = error.errcode & 0xff;

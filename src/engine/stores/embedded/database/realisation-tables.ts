@@ -1,4 +1,4 @@
-// Records what content-addressed outputs turned out to be, in the tables Nix 2.8 to 2.34 use for it.
+// Records the paths of content-addressed outputs, in the tables Nix 2.8 to 2.34 use for them.
 import { existsSync, writeFileSync } from "node:fs";
 import { EngineError } from "../../../base/errors.ts";
 import { isStorePath, type StorePath } from "../../../formats/store-path.ts";
@@ -6,7 +6,7 @@ import type { StoreLayout } from "../layout.ts";
 import type { StoreDatabase } from "./database.ts";
 import { CA_SCHEMA, CA_SCHEMA_NUMBER } from "./schema.ts";
 
-/** `sha256:<hex>!<output>` taken apart. Throws `REALISATION_ID_MALFORMED`. */
+/** Parses `sha256:<hex>!<output>`. Throws `REALISATION_ID_MALFORMED`. */
 export function parseOutputId(id: string): { readonly derivationHash: string; readonly outputName: string } {
   const match = /^(sha256:[0-9a-f]{64})!([0-9a-zA-Z+\-._?=]{1,211})$/.exec(id);
   if (match === null) {
@@ -20,7 +20,7 @@ export function parseOutputId(id: string): { readonly derivationHash: string; re
 }
 
 /**
- * Records that the output is this valid path. Recording the same again changes nothing.
+ * Records that this valid path is the output. Recording the same again changes nothing.
  * @throws EngineError `REALISATION_CONFLICT` when another path is recorded, `STORE_PATH_NOT_VALID`.
  */
 export async function registerRealisation(
@@ -57,7 +57,7 @@ export async function registerRealisation(
   if (!existsSync(layout.caSchemaFile)) writeFileSync(layout.caSchemaFile, `${CA_SCHEMA_NUMBER}`);
 }
 
-/** What the output turned out to be, null when that is not recorded. */
+/** The recorded path of the output, null when there is none. */
 export function queryRealisation(database: StoreDatabase, outputId: string): StorePath | null {
   const { derivationHash, outputName } = parseOutputId(outputId);
   if (!hasTable(database)) return null;

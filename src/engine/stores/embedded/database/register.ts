@@ -1,21 +1,21 @@
-// Registers a set of paths as valid: one transaction, so that a closure is known whole or not at all.
+// Registers a set of paths as valid: one transaction, so that either the whole closure is registered or nothing.
 import type { Clock } from "../../../base/clock.ts";
 import { EngineError } from "../../../base/errors.ts";
 import type { PathInfo } from "../../../formats/path-info.ts";
 import type { StorePath } from "../../../formats/store-path.ts";
 import type { StoreDatabase } from "./database.ts";
 
-/** What is registered: a path's info and, for a derivation, the outputs it says it has. */
+/** One path to register: its info and, for a derivation, its known outputs. */
 export interface Registration {
   readonly info: PathInfo;
-  /** Output name → path, of a `.drv` whose output paths are known; empty for everything else. */
+  /** Output name → path, for a `.drv` with known output paths; empty for everything else. */
   readonly derivationOutputs: ReadonlyMap<string, StorePath>;
 }
 
 /**
- * Registers paths, or brings up to date what is known of those that are valid already. The order does not matter, but every
- * reference must be valid or among them. A registration time of 0 becomes the present.
- * @throws EngineError `STORE_REFERENCE_INVALID`, `STORE_REFERENCE_CYCLE`, and what the database throws; nothing is kept then.
+ * Registers paths, or updates the information on those already valid. The order does not matter, but every
+ * reference must be valid or among them. A registration time of 0 becomes the current time.
+ * @throws EngineError `STORE_REFERENCE_INVALID`, `STORE_REFERENCE_CYCLE`, and database errors; then nothing is registered.
  */
 export async function registerPaths(
   database: StoreDatabase,
@@ -47,7 +47,7 @@ export async function registerPaths(
   });
 }
 
-/** Writes signatures and trust of a path that is valid; the caller is inside {@link StoreDatabase.write}. */
+/** Writes signatures and trust of a valid path; the caller is inside {@link StoreDatabase.write}. */
 export function updatePath(database: StoreDatabase, info: PathInfo): void {
   database
     .statement("update ValidPaths set narSize = ?, hash = ?, ultimate = ?, sigs = ?, ca = ? where path = ?")
@@ -84,7 +84,7 @@ function changeable(info: PathInfo): [number | null, string, number | null, stri
   ];
 }
 
-/** Only outputs of one derivation can refer to each other in a circle; such a set must not become valid. */
+/** Only outputs of one derivation can refer to each other in a cycle; such a set must not become valid. */
 function refuseCycles(registrations: readonly Registration[]): void {
   const references = new Map(registrations.map(({ info }) => [info.path, info.references]));
   const done = new Set<StorePath>();

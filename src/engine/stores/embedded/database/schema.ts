@@ -1,12 +1,12 @@
 // The SQL of Nix's store database, schema 10, as Nix itself writes it (Nix 2.8 schema.sql and ca-specific-schema.sql).
 
-/** The schema all Nix releases since 1.12 use. */
+/** The schema of all Nix releases since 1.12. */
 export const SCHEMA_NUMBER = 10;
 
 /** The schema of content-addressed derivations that Nix 2.8 writes and newer releases extend. */
 export const CA_SCHEMA_NUMBER = 3;
 
-/** Valid paths, their references and the outputs of derivations. Safe to run on a database that has them. */
+/** Valid paths, their references and the outputs of derivations. Safe to run on a database that already has these tables. */
 export const SCHEMA = `
 create table if not exists ValidPaths (
     id               integer primary key autoincrement not null,
@@ -52,7 +52,7 @@ create table if not exists DerivationOutputs (
 create index if not exists IndexDerivationOutputs on DerivationOutputs(path);
 `;
 
-/** What content-addressed outputs turned out to be. Only made when the first of them is recorded. */
+/** Realisations of content-addressed outputs. Created only when the first one is recorded. */
 export const CA_SCHEMA = `
 create table if not exists Realisations (
     id integer primary key autoincrement not null,

@@ -1,4 +1,4 @@
-// The environment of a builder and the files put beside it (Nix: `initEnv`, `initTmpDir`, `writeStructuredAttrs`); all pure.
+// The environment of a builder and the files beside it (Nix: `initEnv`, `initTmpDir`, `writeStructuredAttrs`); all pure.
 import type { BasicDerivation } from "../../../derivation/derivation.ts";
 import type { DerivationOptions } from "../../../derivation/options.ts";
 import { type ByteString, byteStringOf } from "../../../formats/byte-string.ts";
@@ -7,21 +7,21 @@ import { STORE_DIR } from "../../../formats/store-path.ts";
 import { type Rewrites, rewriteText } from "./outputs/rewrite.ts";
 import { attributesWith, printAttributes, printShellAttributes } from "./structured-attributes.ts";
 
-/** Where the builder finds itself (`sandbox-build-dir`). */
+/** The builder's working directory (`sandbox-build-dir`). */
 export const BUILD_DIR = "/build";
 
-/** What the environment is made from. */
+/** What the environment follows from. */
 export interface EnvironmentSource {
   readonly derivation: BasicDerivation;
   readonly options: DerivationOptions;
   /** `NIX_BUILD_CORES`, at least 1. */
   readonly cores: number;
-  /** Whether the hash of the output is known beforehand, and whether the builder may see the world (fixed and impure ones may). */
+  /** Whether the hash of the output is known beforehand, and whether the builder may use the network (fixed and impure ones may). */
   readonly fixed: boolean;
   readonly impure: boolean;
-  /** Where `impureEnvVars` come from. */
+  /** The values of `impureEnvVars`. */
   readonly hostEnvironment: Readonly<Record<string, string | undefined>>;
-  /** Output name → path the builder shall write to. */
+  /** Output name → path for the builder to write to. */
   readonly outputs: ReadonlyMap<string, string>;
   /** Structured attributes: attribute → JSON of the exported references. */
   readonly graphs: ReadonlyMap<string, string>;
@@ -34,14 +34,14 @@ export interface BuilderEnvironment {
   readonly files: ReadonlyMap<string, ByteString>;
 }
 
-/** Makes a builder's environment. Throws SyntaxError when `__json` is no JSON. */
+/** Makes a builder's environment. Throws SyntaxError when `__json` is not JSON. */
 export function makeEnvironment(source: EnvironmentSource): BuilderEnvironment {
   const { derivation, options } = source;
   const variables = new Map<ByteString, ByteString>();
   const files = new Map<string, ByteString>();
   const set = (name: string, value: string): void => void variables.set(byteStringOf(name), byteStringOf(value));
 
-  // What the derivation may replace.
+  // The derivation may override these.
   set("PATH", "/path-not-set");
   set("HOME", "/homeless-shelter");
   set("NIX_STORE", STORE_DIR);
@@ -61,7 +61,7 @@ export function makeEnvironment(source: EnvironmentSource): BuilderEnvironment {
     }
   }
 
-  // What it may not.
+  // The derivation may not override these.
   for (const name of ["NIX_BUILD_TOP", "TMPDIR", "TEMPDIR", "TMP", "TEMP", "PWD"]) set(name, BUILD_DIR);
   if (source.fixed) set("NIX_OUTPUT_CHECKED", "1");
   if (source.fixed || source.impure) {

@@ -17,16 +17,16 @@ import { outputFault } from "./outputs/output-checks.ts";
 import { examineOutputs, scratchPathOf } from "./outputs/outputs.ts";
 import { Runner } from "./runner.ts";
 
-/** With less space (bytes) than this on the store's disk a failure may be the disk's (Nix: 8 MiB). */
+/** With less free space (bytes) than this on the store's disk, a failure may be the disk's (Nix: 8 MiB). */
 const DISK_FULL = 8 * 1024 * 1024;
 
-/** What is known of an output before the build. */
+/** What is known about an output before the build. */
 interface KnownOutput {
   readonly path: StorePath | null;
   readonly valid: boolean;
 }
 
-/** The builds of one open store; any number of them at once. */
+/** The builds of one open store; any number may run at once. */
 export class Executor {
   readonly #core: StoreCore;
   readonly #runner: Runner;
@@ -36,12 +36,12 @@ export class Executor {
     this.#runner = new Runner(core);
   }
 
-  /** How builders are shut in here. Throws `EXECUTOR_NO_SANDBOX`. */
+  /** How builders are sandboxed here. Throws `EXECUTOR_NO_SANDBOX`. */
   async sandboxKind(): Promise<"bwrap" | "unshare" | "chroot"> {
     return (await this.#runner.offered()).capability.type;
   }
 
-  /** See {@link BuildStore.build}. Never rejects but when the signal aborts it or the store itself is broken. */
+  /** See {@link BuildStore.build}. Rejects only when the signal aborts it or the store itself is broken. */
   async build(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
     signal.throwIfAborted();
     const startTime = this.#seconds();
@@ -103,7 +103,7 @@ export class Executor {
     }
   }
 
-  /** Runs the builder and puts in place, or compares, what it made. */
+  /** Runs the builder, then installs or compares its outputs. */
   async #make(
     request: BuildRequest,
     options: DerivationOptions,
@@ -155,7 +155,7 @@ export class Executor {
       if (fault !== null) throw new BuildFailure("OutputRejected", fault);
       const locked = new Set([...known.values()].flatMap(({ path }) => path ?? []));
       const lie = made.find((output) => output.fault !== null);
-      // What a builder made is kept under its own hash, as by Nix; what a stranger's server sent is not.
+      // As in Nix, an output of a builder is kept under its actual hash; a download from a foreign server is not.
       if (lie !== undefined && derivation.builder.startsWith("builtin:"))
         throw new BuildFailure("OutputRejected", lie.fault!);
       const installed = await installOutputs(core, made, locked);
@@ -163,7 +163,7 @@ export class Executor {
       failed = false;
       return new Map([...this.#infos(known), ...installed]);
     } finally {
-      // A comparison that finds a difference counts as failed, too: its build directory says why.
+      // A comparison that finds a difference also counts as failed: its build directory shows why.
       if (failed && request.options.keepFailed && !signal.aborted)
         report.noticed(`note: keeping build directory '${build.keep()}'`);
       build.discard();
@@ -174,7 +174,7 @@ export class Executor {
     const { system, extraPlatforms, systemFeatures } = this.#core.settings;
     const builtin = derivation.builder.startsWith("builtin:");
     const rightSystem = builtin || derivation.platform === system || extraPlatforms.includes(derivation.platform);
-    // This store builds content-addressed derivations without being asked to.
+    // This store always builds content-addressed derivations.
     const features = [...systemFeatures, "ca-derivations"];
     if (rightSystem && options.requiredSystemFeatures.every((feature) => features.includes(feature))) return;
     throw new BuildFailure(
@@ -196,7 +196,7 @@ export class Executor {
     return database.closureOf(derivation.inputSrcs);
   }
 
-  /** Which outputs are valid; a repair counts damaged ones as not. */
+  /** Which outputs are valid; a repair counts damaged ones as not valid. */
   async #known(
     stated: ReadonlyMap<string, StorePath | null>,
     mode: BuildRequest["mode"],
@@ -244,7 +244,7 @@ export class Executor {
   }
 }
 
-/** Whether the builder may see the world: its output is checked by its hash, or declared impure. */
+/** Whether the builder may use the network: its output is checked by its hash, or declared impure. */
 export function isOpen(derivation: BasicDerivation): boolean {
   return [...derivation.outputs.values()].some((output) => output.type === "fixed" || output.type === "impure");
 }
@@ -260,7 +260,7 @@ async function isWhole(real: string, info: PathInfo): Promise<boolean> {
 function described(error: unknown): Pick<BuildResult, "status" | "errorMessage"> {
   if (error instanceof BuildFailure) return { status: error.status, errorMessage: error.message };
   if (!(error instanceof EngineError)) throw error;
-  // Space may be there again next time.
+  // There may be space again next time.
   const status = error.code === "STORE_NO_SPACE" ? "TransientFailure" : "MiscFailure";
   return { status, errorMessage: withHint(messageOf(error), error.hint, "\n") };
 }

@@ -1,10 +1,10 @@
-// How a build can fail, with Nix's status and words.
+// How a build can fail, with Nix's statuses and messages.
 
 import { constants } from "node:os";
 import type { BuildStatus } from "../../../derivation/build-result.ts";
 import type { RunOutcome } from "./process/run.ts";
 
-/** Ends a build with a status and message of the result; nothing is wrong with the store. */
+/** Ends a build with a status and a message for the result; the store itself is fine. */
 export class BuildFailure extends Error {
   readonly status: BuildStatus;
 
@@ -15,12 +15,12 @@ export class BuildFailure extends Error {
   }
 }
 
-/** What the end of a builder means: null when it may have succeeded. */
+/** The failure that a builder's end means; null when it may have succeeded. */
 export function failureOf(
   outcome: RunOutcome,
   about: {
     readonly drvPath: string;
-    /** Whether the same may succeed next time: the network was involved, or the disk is full. */
+    /** Whether the same build may succeed next time: it uses the network, or the disk is full. */
     readonly transient: boolean;
     readonly diskFull: boolean;
     readonly timeout: number;

@@ -11,27 +11,26 @@ import { restorePath } from "../files/restore.ts";
 import { fileBehind } from "./file-address.ts";
 
 const MAX_REDIRECTS = 20;
-/** Tries of one address (`download-attempts`), and the pause (milliseconds) before the second; it doubles. */
+/** Attempts per address (`download-attempts`), and the pause (milliseconds) before the second; it doubles. */
 const ATTEMPTS = 5;
 const FIRST_PAUSE = 250;
 /** Milliseconds without a byte (`stalled-download-timeout`). */
 const STALLED = 300_000;
 
-/** Surroundings of a download. */
 export interface FetchContext {
-  /** Where the output goes on disk. */
+  /** Where to put the output on disk. */
   readonly target: string;
   readonly hashedMirrors: readonly string[];
-  /** Below these a `file://` address may lie (`sandbox-paths`). */
+  /** A `file://` address must be below one of these (`sandbox-paths`). */
   readonly sandboxPaths: readonly string[];
   /** Proxy settings (`http_proxy` and so on). */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Told what happens, as log lines. */
+  /** Receives the progress, as log lines. */
   readonly log: (line: string) => void;
   readonly pause: (milliseconds: number) => Promise<void>;
 }
 
-/** Whether trying the same address again can help. */
+/** `again`: whether a retry of the same address can help. */
 class DownloadError extends Error {
   readonly again: boolean;
 
@@ -42,7 +41,7 @@ class DownloadError extends Error {
 }
 
 /**
- * Downloads what the derivation names. Certificates are not checked, since the hash of the result is.
+ * Downloads the derivation's URL. Certificates are not checked, since the hash of the result is.
  * @throws EngineError `FETCHURL_FAILED`; the signal's reason.
  */
 export async function fetchUrl(derivation: BasicDerivation, context: FetchContext, signal: AbortSignal): Promise<void> {
@@ -99,14 +98,14 @@ async function fetchOne(address: string, unpack: boolean, context: FetchContext,
   }
 }
 
-/** The file behind an address; throws where it may not be read. */
+/** The file of an address; throws if reading it is not allowed. */
 function allowedFile(address: string, { sandboxPaths }: FetchContext): string {
   const answer = fileBehind(address, sandboxPaths);
   if (answer.type === "refused") throw new DownloadError(answer.reason, false);
   return answer.path;
 }
 
-/** The body behind an address, redirects followed; these lead to http and https only. */
+/** The body at an address after following redirects, which may lead only to http and https. */
 async function open(address: URL, context: FetchContext, signal: AbortSignal): Promise<IncomingMessage> {
   let url = address;
   for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
@@ -120,7 +119,7 @@ async function open(address: URL, context: FetchContext, signal: AbortSignal): P
     }
     if (status === 200) return response;
     response.resume();
-    // What Nix's transfers try again: timeouts, too many requests, and the server's own failures.
+    // Nix's transfers retry these too: timeouts, too many requests, and server errors.
     throw new DownloadError(
       `HTTP error ${status}`,
       status === 408 || status === 429 || (status >= 500 && status !== 501),

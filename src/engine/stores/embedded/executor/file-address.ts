@@ -4,14 +4,14 @@ import { fileURLToPath } from "node:url";
 import { messageOf } from "../../../base/errors.ts";
 import { parseSandboxPath } from "./sandbox/sandbox-paths.ts";
 
-/** The answer: the file to read, or why it is not read. */
+/** The file to read, or why it may not be read. */
 export type FileAnswer =
   | { readonly type: "allowed"; readonly path: string }
   | { readonly type: "refused"; readonly reason: string };
 
 /**
- * Finds the file behind a `file://` address. It is named as a builder would name it, by the targets of `sandbox-paths`, and lies below a
- * source of these also when its symlinks have been followed.
+ * Finds the file of a `file://` address. The address uses the paths a builder sees, the targets of `sandbox-paths`; the file must be below
+ * one of their sources, even after its symlinks have been followed.
  */
 export function fileBehind(address: string, sandboxPaths: readonly string[]): FileAnswer {
   let wanted: string;
@@ -38,7 +38,7 @@ export function fileBehind(address: string, sandboxPaths: readonly string[]): Fi
   };
 }
 
-/** What follows an outer path in one that is it or lies below it, else null. */
+/** The rest of a path that is `outer` or below it, else null. */
 function below(path: string, outer: string): string | null {
   const top = outer.replace(/\/+$/, "");
   return path === top || path.startsWith(`${top}/`) ? path.slice(top.length) : null;

@@ -1,4 +1,4 @@
-// What this machine offers to builds, found out once for all of them: how they are shut in, as whom they run, and what every sandbox has.
+// What this machine offers to builds, determined once for all of them: their sandbox, their user, and what every sandbox contains.
 import { spawnSync } from "node:child_process";
 import type { StoreCore } from "../core.ts";
 import { searchPath } from "../files/flock.ts";
@@ -10,12 +10,12 @@ import { namesShell } from "./sandbox/sandbox-paths.ts";
 import { findSandboxShell, findStaticBusybox, type SandboxShell } from "./sandbox/sandbox-shell.ts";
 import { makeDirectory, makeEtc } from "./scratch.ts";
 
-/** What is found out once for all builds. */
+/** What is determined once for all builds. */
 export interface Offered {
   readonly capability: Capability;
-  /** The directory builds have theirs in: open to the users builders run as, in one that is not. */
+  /** The parent of all build directories: accessible to the users of builders, within a directory that is not. */
   readonly room: string;
-  /** The users builders may run as, null where they run as this process's. */
+  /** The users that builders may run as, null when they run as this process's user. */
   readonly ids: IdRange | null;
   readonly shell: SandboxShell | null;
   readonly starter: string | null;
@@ -23,11 +23,11 @@ export interface Offered {
   readonly pipes: LogPipes;
   /** `/etc` of builders without network. */
   readonly etc: string;
-  /** `setarch -R` works: addresses are the same in each run. */
+  /** `setarch -R` works: addresses are the same in every run. */
   readonly setarch: boolean;
 }
 
-/** Finds it out. Throws `EXECUTOR_NO_SANDBOX` and what keeps builds from running here. */
+/** Determines it. Throws `EXECUTOR_NO_SANDBOX` and other reasons why builds cannot run here. */
 export async function lookAround(core: StoreCore): Promise<Offered> {
   const { settings } = core;
   const ids = ownBuildIds();

@@ -1,4 +1,4 @@
-// Runs one builder in what this machine offers: prepares its directories and environment, and hands back what it left.
+// Runs one builder with what this machine offers: prepares its directories and environment, and returns what it left.
 import { existsSync, openSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
@@ -48,9 +48,9 @@ export interface BuilderLeavings {
   readonly outcome: RunOutcome;
   /** The directory that was `/nix/store`. */
   readonly store: string;
-  /** The user the builder ran as, null when it was this process's; nobody else is it until {@link BuilderLeavings.discard}. */
+  /** The user the builder ran as, null for this process's user; reserved until {@link BuilderLeavings.discard}. */
   readonly uid: number | null;
-  /** Moves the build directory to where it stays, and says where that is. */
+  /** Moves the build directory to its final place, and returns that. */
   keep(): string;
   /** Removes everything else, in the background. */
   discard(): void;
@@ -68,7 +68,7 @@ export class Runner {
   }
 
   /**
-   * Runs the builder to its end, whatever that is. Aborting the signal kills it and rejects with its reason.
+   * Runs the builder to its end, successful or not. Aborting the signal kills it and rejects with its reason.
    * @throws BuildFailure for what cannot be run; EngineError of families `build`, `config` and `store`.
    */
   async run(build: BuilderRun): Promise<BuilderLeavings> {
@@ -113,7 +113,7 @@ export class Runner {
     }
   }
 
-  /** What is found out once. Throws `EXECUTOR_NO_SANDBOX` and what keeps builds from running here. */
+  /** What is determined once. Throws `EXECUTOR_NO_SANDBOX` and other reasons why builds cannot run here. */
   offered(): Promise<Offered> {
     this.#offered ??= lookAround(this.#core);
     return this.#offered;
@@ -144,7 +144,7 @@ export class Runner {
       writeFileSync(file, bytes, { mode: 0o600 });
       return openSync(file, "r");
     };
-    // Told before anything runs; a process of this user's own can only be named once it is there.
+    // Registered before anything runs; a process of this user can only be registered once it exists.
     const unwatch = uid === null ? () => undefined : this.#watchdog.watch({ type: "user", uid });
     try {
       return await run(
@@ -159,7 +159,7 @@ export class Runner {
           output: (bytes) => log.write(bytes),
           started: (leader) => {
             report.started();
-            // bubblewrap dies with its parent by itself.
+            // bubblewrap already dies with its parent.
             const dies = uid !== null || capability.type === "bwrap";
             return dies ? () => undefined : this.#watchdog.watch({ type: "group", leader });
           },
@@ -171,7 +171,7 @@ export class Runner {
         signal,
       );
     } finally {
-      // Before anything it left is looked at; the namespaces have ended with the builder.
+      // Before its files are examined; in the other sandboxes the namespaces have ended with the builder.
       if (inRoot && uid !== null) await endAllOf(uid);
       unwatch();
     }
@@ -208,7 +208,7 @@ export class Runner {
     return {
       scratch,
       etc,
-      // An output that is rebuilt must not be visible although something in the sandbox needs it (Nix does the same).
+      // An output being rebuilt must not be visible, even if something in the sandbox refers to it (as in Nix).
       inputs: [...all.values()].filter(({ path }) => !outputs.has(path)),
       mounts,
       network,
@@ -299,12 +299,12 @@ export class Runner {
   }
 }
 
-/** The output placeholders and what stands for them (Nix: `inputRewrites`). */
+/** The output placeholders and their replacements (Nix: `inputRewrites`). */
 function rewritesFor(scratchPaths: ReadonlyMap<string, StorePath>): Rewrites {
   return new Map([...scratchPaths].map(([name, path]) => [outputPlaceholder(name), byteStringOf(path)]));
 }
 
-/** A word of the command line. Node passes UTF-8 only, so what is none cannot be passed. */
+/** A word of the command line. Node passes only UTF-8, so anything else cannot be passed. */
 function commandText(word: ByteString, rewrites: Rewrites): string {
   const rewritten = rewriteText(word, rewrites);
   const text = textOf(rewritten);
@@ -326,7 +326,7 @@ function commandFor(capability: Capability, plan: SandboxPlan): SandboxCommand {
   }
 }
 
-/** The command without core dumps, with fixed addresses, and as a 32-bit machine where that is asked for (Nix: `runChild`). */
+/** The command without core dumps, with fixed addresses, and as a 32-bit machine if requested (Nix: `runChild`). */
 function wrapped(command: SandboxCommand, setarch: boolean, platform: string): SandboxCommand {
   const before = setarch ? ["setarch", ...(platform === "i686-linux" ? ["linux32"] : []), "-R"] : [];
   return {

@@ -1,4 +1,4 @@
-// Makes the directories one build uses, and puts into them what cannot be mounted.
+// Creates the directories of one build, and fills them with what cannot be mounted.
 import {
   chmodSync,
   chownSync,
@@ -15,11 +15,11 @@ import { baseNameOf, type StorePath } from "../../../formats/store-path.ts";
 import { realPathOf, type StoreLayout } from "../layout.ts";
 import { GROUP, HOSTS, NSSWITCH, PASSWD, type SandboxInput, type Scratch } from "./sandbox/sandbox-plan.ts";
 
-/** Files of the host a builder with network resolves names by. */
+/** Host files that a builder with network resolves names with. */
 const NETWORK_FILES = ["resolv.conf", "services", "hosts"];
 
 /**
- * Makes the directories of one build at `dir`, which must not exist. With `insideRoot` (the private root without namespaces) they lie
+ * Creates the directories of one build at `dir`, which must not exist. With `insideRoot` (the private root without namespaces) they are
  * where the builder sees them. They belong to the user the builder runs as; null is this process's.
  */
 export function makeScratch(dir: string, insideRoot: boolean, uid: number | null): Scratch {
@@ -41,19 +41,19 @@ export function makeScratch(dir: string, insideRoot: boolean, uid: number | null
   return scratch;
 }
 
-/** Makes a directory of exactly this mode, whatever this process's umask says. */
+/** Makes a directory of exactly this mode, regardless of this process's umask. */
 export function makeDirectory(path: string, mode: number): void {
   mkdirSync(path);
   chmodSync(path, mode);
 }
 
-/** Writes a file everyone may read, whatever this process's umask says. */
+/** Writes a file everyone may read, regardless of this process's umask. */
 function writeOpenFile(path: string, contents: string | Uint8Array): void {
   writeFileSync(path, contents);
   chmodSync(path, 0o644);
 }
 
-/** Writes what stands in `/etc` inside. With network also what names are resolved by. */
+/** Writes `/etc` of the sandbox, with network including the files for resolving names. */
 export function makeEtc(dir: string, network: boolean): void {
   makeDirectory(dir, 0o755);
   writeOpenFile(`${dir}/passwd`, PASSWD);
@@ -61,7 +61,7 @@ export function makeEtc(dir: string, network: boolean): void {
   writeOpenFile(`${dir}/hosts`, HOSTS);
   if (!network) return;
   writeOpenFile(`${dir}/nsswitch.conf`, NSSWITCH);
-  // Their place in /etc may be a symlink to where nothing is mounted inside, so they are copied.
+  // In /etc they may be symlinks to something that is not mounted inside, so they are copied.
   for (const name of NETWORK_FILES) {
     if (existsSync(`/etc/${name}`)) writeOpenFile(`${dir}/${name}`, readFileSync(`/etc/${name}`));
   }
@@ -78,7 +78,7 @@ export function writeBuildFiles(scratch: Scratch, files: ReadonlyMap<string, Byt
   }
 }
 
-/** The inputs to mount; those that are symlinks are made anew in the scratch store, since a mount would follow them. */
+/** The inputs to mount; symlinks are recreated in the scratch store, since a mount would follow them. */
 export function placeInputs(layout: StoreLayout, scratch: Scratch, inputs: Iterable<StorePath>): SandboxInput[] {
   const mounted: SandboxInput[] = [];
   for (const path of inputs) {

@@ -1,7 +1,7 @@
-// The files a builder with structured attributes reads: `.attrs.json`, and `.attrs.sh` for bash (Nix manual, advanced attributes).
+// The files for a builder with structured attributes: `.attrs.json`, and `.attrs.sh` for bash (Nix manual, advanced attributes).
 import { type ByteString, textOf } from "../../../formats/byte-string.ts";
 
-/** A number as it stands in the text, because JavaScript's would lose digits and the point of `1.0`. */
+/** A number as written in the text, because JavaScript's would lose digits and the point of `1.0`. */
 class RawNumber {
   readonly source: string;
 
@@ -15,7 +15,7 @@ interface ValueObject {
   readonly [key: string]: Value;
 }
 
-/** The attributes in `__json` with `extra` ones put in their place; texts of JSON. Throws SyntaxError for what is no JSON. */
+/** The attributes in `__json`, overridden by those in `extra` (JSON texts). Throws SyntaxError when it is not JSON. */
 export function attributesWith(json: ByteString, extra: ReadonlyMap<string, string>): ValueObject {
   const attributes = parse(textOf(json)) as ValueObject;
   const all: Record<string, Value> = { ...attributes };
@@ -33,7 +33,7 @@ export function printAttributes(value: Value): string {
     .join(",")}}`;
 }
 
-/** The attributes bash can hold: texts, whole numbers, booleans, nulls, and lists and sets of these (Nix: `writeStructuredAttrsShell`). */
+/** The attributes that bash can hold: texts, whole numbers, booleans, nulls, and lists and sets of these (Nix: `writeStructuredAttrsShell`). */
 export function printShellAttributes(attributes: ValueObject): string {
   let text = "";
   for (const [name, value] of sortedEntries(attributes)) {
@@ -59,7 +59,7 @@ function simpleText(value: Value): string | null {
   if (value === null) return "''";
   if (typeof value === "boolean") return value ? "1" : "";
   if (!(value instanceof RawNumber)) return null;
-  // Nix decides by single precision and prints a C int.
+  // Nix decides in single precision and prints a C int.
   const single = Math.fround(Number(value.source));
   if (!Number.isFinite(single) || Math.ceil(single) !== single) return null;
   const whole = /^-?\d+$/.test(value.source) ? BigInt(value.source) : BigInt(Math.trunc(Number(value.source)));

@@ -1,7 +1,7 @@
-// Writes a file's contents beside everything else: one buffer is filled while the system writes the other.
+// Writes a file's contents in the background: one buffer is filled while the system writes the other.
 import { write } from "node:fs";
 
-/** Bytes written at once. */
+/** Bytes per write. */
 const PIECE = 1024 * 1024;
 
 /** Writes to one open descriptor, from its current position on. */
@@ -12,13 +12,13 @@ export class BackgroundWriter {
   #spare: Buffer | null = null;
   #writing: Promise<void> = Promise.resolve();
 
-  /** @param size bytes that will come; a hint */
+  /** @param size expected number of bytes; a hint */
   constructor(descriptor: number, size: number) {
     this.#descriptor = descriptor;
     this.#filling = Buffer.allocUnsafeSlow(Math.min(PIECE, Math.max(1, size)));
   }
 
-  /** Takes bytes, which may be overwritten as soon as it resolves. Rejects with what the system says, also of earlier ones. */
+  /** Accepts bytes, which may be overwritten as soon as it resolves. Rejects with the system's error, also that of an earlier write. */
   async take(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length; ) {
       const count = Math.min(bytes.length - at, this.#filling.length - this.#filled);
@@ -29,13 +29,13 @@ export class BackgroundWriter {
     }
   }
 
-  /** Waits until the system has everything. Rejects as {@link BackgroundWriter.take} does. */
+  /** Waits until the system has accepted everything. Rejects like {@link BackgroundWriter.take}. */
   async finish(): Promise<void> {
     if (this.#filled > 0) await this.#flush();
     await this.#writing;
   }
 
-  /** Waits until the descriptor is no longer in use, however that ends: only then it may be closed. */
+  /** Waits until the descriptor is no longer in use, even after a failure: only then may it be closed. */
   async settled(): Promise<void> {
     await this.#writing.catch(() => undefined);
   }
@@ -44,7 +44,7 @@ export class BackgroundWriter {
     await this.#writing;
     const full = this.#filling;
     this.#writing = writeAll(this.#descriptor, full.subarray(0, this.#filled));
-    // It is awaited later; until then its failure must not count as unhandled.
+    // Awaited later; until then its failure must not count as unhandled.
     this.#writing.catch(() => undefined);
     this.#filling = this.#spare ?? Buffer.allocUnsafeSlow(full.length);
     this.#spare = full;

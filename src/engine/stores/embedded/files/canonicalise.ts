@@ -1,20 +1,20 @@
-// Gives what a builder left the metadata of store objects, and refuses what cannot be in a store (Nix: posix-fs-canonicalise).
+// Gives a builder's files the metadata of store objects, and refuses what a store cannot hold (Nix: posix-fs-canonicalise).
 import { chmodSync, lchownSync, lstatSync, lutimesSync, renameSync, type Stats } from "node:fs";
 import { EngineError } from "../../../base/errors.ts";
 import type { ByteString } from "../../../formats/byte-string.ts";
 import { pathBytes, pathString, readEntries, shownPath, Turns } from "./file-tree.ts";
 import { STORE_MTIME } from "./restore.ts";
 
-/** Whose files may be in a tree. */
+/** The required owner of the files in a tree. */
 export interface ExpectedOwner {
   readonly uid: number;
-  /** Files that were this owner's when they were met first; filled here, shared by the outputs of one build. */
+  /** Files that belonged to this owner when first met; filled here, shared by the outputs of one build. */
   readonly seen: Set<string>;
 }
 
 /**
- * Canonicalises a tree: modes 0444/0555 after the owner's execute bit, mtime 1, owned by this process. With `owner` anything that is not
- * theirs is refused, because it may be a hard link to a file of the system (Nix does the same).
+ * Canonicalises a tree: modes 0444/0555 after the owner's execute bit, mtime 1, owned by this process. With `owner`, files of anyone else
+ * are refused, because they may be hard links to files of the system (as in Nix).
  * @throws EngineError `STORE_BAD_FILE_TYPE` for devices, sockets and pipes; `STORE_FOREIGN_FILE`.
  */
 export async function canonicalise(path: string, owner: ExpectedOwner | null = null): Promise<void> {
@@ -32,7 +32,7 @@ export async function canonicalise(path: string, owner: ExpectedOwner | null = n
     if (owner !== null) demandOwner(next, stats, owner);
     if (stats.uid !== uid) lchownSync(bytes, uid, gid);
     if (stats.isDirectory()) {
-      // A directory its owner may not list or enter has to be opened first.
+      // A directory that its owner may not list or enter must be opened first.
       if ((stats.mode & 0o500) !== 0o500) chmodSync(bytes, 0o700);
       for (const entry of readEntries(next)) open.push(`${next}/${entry.name}` as ByteString);
       directories.push({ path: bytes, stats });
@@ -41,7 +41,7 @@ export async function canonicalise(path: string, owner: ExpectedOwner | null = n
     }
     if (turns.due()) await turns.pause();
   }
-  // Last, because a directory this process may not write to cannot have its entries chowned by everyone.
+  // Last, because not every process may chown the entries of a directory it cannot write to.
   for (const { path: directory, stats } of directories) {
     finish(directory, stats);
     if (turns.due()) await turns.pause();
@@ -64,7 +64,7 @@ function finish(path: Buffer, stats: Stats): void {
   if (Math.floor(stats.mtimeMs / 1000) !== STORE_MTIME) lutimesSync(path, stats.atimeMs / 1000, STORE_MTIME);
 }
 
-/** Renames a store object; a directory needs to be writable for that unless this process is root. Throws what the system says. */
+/** Renames a store object; a directory must be writable for that unless this process is root. Throws the system's error. */
 export function moveObject(from: string, to: string): void {
   const stats = lstatSync(from);
   const locked = process.geteuid?.() !== 0 && stats.isDirectory() && (stats.mode & 0o200) === 0;

@@ -1,4 +1,4 @@
-// Reads the `.drv` files of this store, and what registering one must record.
+// Reads the `.drv` files of this store, and what must be recorded when one is registered.
 import { readFileSync } from "node:fs";
 import { EngineError, messageOf } from "../../../base/errors.ts";
 import type { Derivation } from "../../../derivation/derivation.ts";
@@ -7,7 +7,7 @@ import { parseDerivation } from "../../../derivation/parse.ts";
 import { derivationNameOf, type StorePath } from "../../../formats/store-path.ts";
 import { realPathOf, type StoreLayout } from "../layout.ts";
 
-/** A derivation of the store, be it registered or only in its place. Throws `STORE_DERIVATION_UNREADABLE`. */
+/** A derivation in the store, either registered or only in place. Throws `STORE_DERIVATION_UNREADABLE`. */
 export function readDerivation(layout: StoreLayout, drvPath: StorePath): Derivation {
   try {
     return parseDerivation(readFileSync(realPathOf(layout, drvPath)), derivationNameOf(drvPath));
@@ -24,8 +24,8 @@ export function readDerivation(layout: StoreLayout, drvPath: StorePath): Derivat
 }
 
 /**
- * The outputs a new `.drv` states, checked as Nix checks them: each path must be the one that follows from the derivation. The file must lie
- * where it belongs, and so must those of its inputs.
+ * The output paths that a new `.drv` states, checked as in Nix: each must be the one that follows from the derivation. The file must be
+ * in place, and so must those of its inputs.
  * @throws EngineError `STORE_DERIVATION_WRONG_OUTPUT`, `STORE_DERIVATION_UNREADABLE`.
  */
 export function checkedOutputs(

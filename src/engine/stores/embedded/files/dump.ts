@@ -1,4 +1,4 @@
-// Writes what lies on disk as a NAR: large reads, read ahead of the consumer, entries sorted by their raw bytes.
+// Writes a file tree on disk as a NAR: large reads, ahead of the consumer, entries sorted by their raw bytes.
 import { closeSync, fstatSync, lstatSync, openSync, read, readlinkSync, readSync, type Stats } from "node:fs";
 import { EngineError } from "../../../base/errors.ts";
 import type { ByteString } from "../../../formats/byte-string.ts";
@@ -6,9 +6,9 @@ import { createHasher } from "../../../formats/hash.ts";
 import { NarWriter } from "../../../formats/nar/write.ts";
 import { pathBytes, pathString, readEntries, shownPath, type TreeEntry, Turns } from "./file-tree.ts";
 
-/** Files up to this size (bytes) are read in one blocking go, larger ones piecewise in the background. */
+/** Files up to this size (bytes) are read in one blocking call, larger ones piecewise in the background. */
 const SMALL_FILE = 256 * 1024;
-/** Size (bytes) of the pieces large files are read in. */
+/** Size (bytes) of the pieces for reading large files. */
 const PIECE = 1024 * 1024;
 
 const ROOT_NAME = "" as ByteString;
@@ -16,7 +16,7 @@ const ROOT_NAME = "" as ByteString;
 /**
  * The NAR of a file, symlink or directory on disk. Chunks are not reused.
  * @throws EngineError `STORE_BAD_FILE_TYPE` for devices, sockets and pipes; `STORE_FILE_CHANGED` when a file's size changes
- * meanwhile; system errors as they come.
+ * during the dump; system errors unchanged.
  */
 export async function* dumpPath(path: string): AsyncGenerator<Uint8Array, void, undefined> {
   const writer = new NarWriter();
@@ -31,7 +31,7 @@ export async function* dumpPath(path: string): AsyncGenerator<Uint8Array, void, 
     open.push({ path: full, entries, next: 0 });
   };
 
-  // Handed out as soon as made, so that memory stays bounded by one chunk and one small file.
+  // Passed on as soon as made, so that memory use stays within one chunk and one small file.
   const stats = lstatSync(path);
   const type = rootType(stats);
   if (type === "directory") enter(root, ROOT_NAME);
@@ -58,7 +58,7 @@ export async function* dumpPath(path: string): AsyncGenerator<Uint8Array, void, 
   yield* writer.finish();
 }
 
-/** SHA-256 and size (bytes) of the NAR of what lies on disk; `observe` sees every chunk. Throws as {@link dumpPath} does. */
+/** SHA-256 and size (bytes) of the NAR of a file tree on disk; `observe` sees every chunk. Throws like {@link dumpPath}. */
 export async function hashPath(
   path: string,
   observe: (chunk: Uint8Array) => void = () => undefined,
@@ -90,7 +90,7 @@ function dumpOther(writer: NarWriter, full: ByteString, name: ByteString, type: 
   writer.push({ type: "symlink", name, target });
 }
 
-/** Dumps a file that is small, else says false and does nothing. */
+/** Dumps a file if it is small, else returns false without doing anything. */
 function dumpSmallFile(writer: NarWriter, full: ByteString, name: ByteString): boolean {
   const file = openSync(pathBytes(full), "r");
   try {
@@ -130,14 +130,14 @@ async function* dumpFile(
       const bytes = await ahead;
       left -= bytes.length;
       ahead = left > 0 ? readPiece(file, full, Math.min(PIECE, left)) : null;
-      // A failure is looked at in the next turn; until then it must not count as unhandled.
+      // The next turn handles a failure; until then it must not count as unhandled.
       ahead?.catch(() => undefined);
       writer.push({ type: "contents", bytes });
       yield* writer.take();
     }
     writer.push({ type: "endFile" });
   } finally {
-    // A read under way still uses the descriptor, also when the consumer has broken off.
+    // A read in progress still uses the descriptor, even after the consumer has broken off.
     await ahead?.catch(() => undefined);
     closeSync(file);
   }
@@ -154,7 +154,7 @@ function readPiece(file: number, full: ByteString, size: number): Promise<Buffer
 }
 
 function fileEvent(name: ByteString, stats: Stats): Parameters<NarWriter["push"]>[0] {
-  // Nix looks at the owner's bit only.
+  // Nix looks only at the owner's bit.
   return { type: "file", name, executable: (stats.mode & 0o100) !== 0, size: stats.size };
 }
 

@@ -1,13 +1,13 @@
-// What dumping, canonicalising and removing trees share: paths as bytes, so that every file name works, and turns for others.
+// What dumping, canonicalising and removing trees share: paths as bytes, so that every file name works, and pauses for other work.
 import { type Dirent, readdirSync } from "node:fs";
 import type { ByteString } from "../../../formats/byte-string.ts";
 
-/** A path as Node takes it without decoding. */
+/** A path as Node accepts it without decoding. */
 export function pathBytes(path: ByteString): Buffer {
   return Buffer.from(path, "latin1");
 }
 
-/** A path given as text (UTF-8) as a byte string. */
+/** A path from text (UTF-8) to a byte string. */
 export function pathString(path: string): ByteString {
   return Buffer.from(path, "utf8").toString("latin1") as ByteString;
 }
@@ -23,7 +23,7 @@ export interface TreeEntry {
   readonly type: "file" | "directory" | "symlink" | "other";
 }
 
-/** The entries of a directory in no particular order. Throws what the system says. */
+/** The entries of a directory in no particular order. Throws the system's error. */
 export function readEntries(directory: ByteString): TreeEntry[] {
   return readdirSync(pathBytes(directory), { withFileTypes: true, encoding: "buffer" }).map((entry) => ({
     name: entry.name.toString("latin1") as ByteString,
@@ -38,10 +38,10 @@ function typeOf(entry: Dirent<Buffer>): TreeEntry["type"] {
   return "other";
 }
 
-/** How many file operations may be done in one go before others get their turn: a few milliseconds' worth. */
+/** How many file operations may run before other work gets its turn: a few milliseconds' worth. */
 const OPERATIONS_PER_TURN = 256;
 
-/** Counts blocking file operations and lets the rest of the program run now and then. */
+/** Counts blocking file operations and lets the rest of the program run from time to time. */
 export class Turns {
   #done = 0;
 
@@ -56,7 +56,7 @@ export class Turns {
   }
 }
 
-/** Whether a thrown thing is a system error with one of these codes. */
+/** Whether a thrown value is a system error with one of these codes. */
 export function hasCode(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && "code" in error && typeof error.code === "string" && codes.includes(error.code);
 }

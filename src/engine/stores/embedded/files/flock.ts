@@ -1,17 +1,17 @@
-// Takes flock(2) locks, which Node cannot: a short-lived `flock` program does it on inherited descriptors, and since such a lock
-// belongs to the open file and not to a process, it stays here when that program has ended.
+// Takes flock(2) locks, which Node cannot: a short-lived `flock` program locks inherited descriptors, and since such a lock
+// belongs to the open file and not to a process, it remains here after that program has ended.
 import { spawn } from "node:child_process";
 import { EngineError, messageOf } from "../../../base/errors.ts";
 
-/** `shared` is what many may hold at once. */
+/** A `shared` lock can have many holders at once. */
 export type LockKind = "shared" | "exclusive";
 
-/** util-linux and busybox both end with 1 when a lock is held by someone else. */
+/** util-linux and busybox both exit with 1 when somebody else holds a lock. */
 const HELD_BY_ANOTHER = 1;
 
 /**
- * Locks open files in the order given, all or none that counts: after false close the descriptors, some may be locked.
- * With `wait` false it says false when any is held by someone else; with `wait` true it waits, and aborting the signal rejects with its
+ * Locks open files in the given order, either all or without effect: after false close the descriptors, some may be locked.
+ * With `wait` false it returns false when somebody else holds any of them; with `wait` true it waits, and aborting the signal rejects with its
  * reason. Closing a descriptor unlocks it.
  * @throws EngineError `STORE_FLOCK_FAILED`.
  */
@@ -57,7 +57,7 @@ export function flock(
   });
 }
 
-/** Where system programs are, whatever the user's PATH says. */
+/** The directories of system programs, regardless of the user's PATH. */
 export function searchPath(): string {
   const own = process.env.PATH ?? "";
   return `${own}${own === "" ? "" : ":"}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin`;
@@ -67,7 +67,7 @@ function killGroup(pid: number): void {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
-    // It has ended already.
+    // Already ended.
   }
 }
 

@@ -1,10 +1,10 @@
-// `ROOT/nix/store/.links`, where Nix keeps one hard link to each file it has shared: what nothing else links to any more is removed.
+// `ROOT/nix/store/.links`, where Nix keeps one hard link to each shared file: removes those that nothing else links to any more.
 import { lstatSync, readdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { StoreLayout } from "../layout.ts";
 import { hasCode, Turns } from "./file-tree.ts";
 
-/** Removes what no path of the store uses any more, and returns the bytes that freed (Nix: `removeUnusedLinks`). Throws system errors. */
+/** Removes links that no path of the store uses any more, and returns the bytes freed (Nix: `removeUnusedLinks`). Throws system errors. */
 export async function removeUnusedLinks(layout: StoreLayout): Promise<bigint> {
   const directory = join(layout.storeDir, ".links");
   const turns = new Turns();

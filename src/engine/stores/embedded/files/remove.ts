@@ -1,11 +1,11 @@
-// Removes trees whatever their modes and names, and counts what that frees.
+// Removes trees with any modes and names, and counts the space that frees.
 import { chmodSync, lstatSync, rmdirSync, unlinkSync } from "node:fs";
 import type { ByteString } from "../../../formats/byte-string.ts";
 import { hasCode, pathBytes, pathString, readEntries, Turns } from "./file-tree.ts";
 
 /**
- * Removes a file or tree; nothing there is fine. Resolves to the bytes freed (blocks of files no other link keeps).
- * @throws what the system says.
+ * Removes a file or tree, if it exists. Resolves to the bytes freed (blocks of files without another link).
+ * @throws the system's error.
  */
 export async function removeTree(path: string): Promise<bigint> {
   const turns = new Turns();

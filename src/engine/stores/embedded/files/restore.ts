@@ -19,7 +19,7 @@ import { NarParser } from "../../../formats/nar/parser.ts";
 import { BackgroundWriter } from "./background-writer.ts";
 import { hasCode, pathBytes, pathString, shownPath, Turns } from "./file-tree.ts";
 
-/** Seconds since 1970 of every file in a store. */
+/** The mtime of every file in a store, in seconds since 1970. */
 export const STORE_MTIME = 1;
 
 /** Files of at least this size (bytes) are written in the background. */
@@ -28,9 +28,9 @@ const BACKGROUND_WRITE = 128 * 1024;
 const NEW_FILE = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW;
 
 /**
- * Writes the archive that is the whole of `chunks` to `path`, which must not exist. Names that lead out of it cannot occur in a NAR
- * (the parser refuses them), and nothing that exists is ever opened. What was written before a failure stays: remove it.
- * @throws EngineError `NAR_MALFORMED`, `NAR_TRUNCATED`, `NAR_TRAILING`, `STORE_NO_SPACE`, `STORE_WRITE_FAILED`, and what `chunks` throws.
+ * Writes the archive that makes up the whole of `chunks` to `path`, which must not exist. Names that lead out of it cannot occur in a NAR
+ * (the parser refuses them), and existing files are never opened. Files written before a failure stay: remove them.
+ * @throws EngineError `NAR_MALFORMED`, `NAR_TRUNCATED`, `NAR_TRAILING`, `STORE_NO_SPACE`, `STORE_WRITE_FAILED`, and the errors of `chunks`.
  */
 export async function restorePath(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
@@ -63,14 +63,14 @@ interface OpenFile {
   readonly descriptor: number;
   readonly path: ByteString;
   readonly mode: number;
-  /** Null for what is small: it is written at once. */
+  /** Null for small files, which are written in one call. */
   readonly background: BackgroundWriter | null;
 }
 
-/** Turns events of one archive into files. */
+/** Turns the events of one archive into files. */
 class TreeWriter {
   readonly #root: ByteString;
-  /** Whether files come out with other modes than asked for. */
+  /** Whether the umask changes the requested modes of files. */
   readonly #masked = (process.umask() & 0o555) !== 0;
   readonly #open: ByteString[] = [];
   #file: OpenFile | null = null;
@@ -87,7 +87,7 @@ class TreeWriter {
     }
   }
 
-  /** What must be waited for before `push` is called with the event; null when there is nothing, as mostly. */
+  /** What to wait for before calling `push` with the event; usually null. */
   inBackground(event: NarEvent): Promise<void> | null {
     const background = this.#file?.background ?? null;
     if (background === null) return null;
@@ -110,7 +110,7 @@ class TreeWriter {
     switch (event.type) {
       case "directory": {
         const path = this.#pathOf(event.name);
-        // Writable until its entries are there.
+        // Writable until its entries exist.
         mkdirSync(pathBytes(path), 0o755);
         this.#open.push(path);
         return;
@@ -163,7 +163,7 @@ class TreeWriter {
   }
 }
 
-/** A failed write below `path` as an error that says what to do. */
+/** A failed write below `path` as an error with a hint. */
 export function writeFailure(path: string, cause: unknown): EngineError {
   if (cause instanceof EngineError) return cause;
   if (hasCode(cause, "ENOSPC", "EDQUOT")) {

@@ -1,4 +1,4 @@
-// The private directory where this process makes things before they are renamed into the store, and the clearing up after dead ones.
+// The private directory where this process prepares files before they are renamed into the store, and the cleaning up after dead processes.
 import { closeSync, existsSync, fstatSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { dropStaleMirrors } from "../collector/mirrored-roots.ts";
@@ -7,7 +7,7 @@ import { flock } from "./flock.ts";
 import { deleteLockFile, openLockFile } from "./path-locks.ts";
 import { removeTree } from "./remove.ts";
 
-/** A locked directory on the store's file system, ours alone. */
+/** A locked directory on the store's file system, for this process only. */
 export class WorkDir {
   readonly path: string;
   readonly #lockFile: string;
@@ -21,18 +21,18 @@ export class WorkDir {
     this.#descriptor = descriptor;
   }
 
-  /** Makes one, first clearing up after processes that have died. Throws `STORE_FLOCK_FAILED` and system errors. */
+  /** Creates one, after cleaning up after processes that have died. Throws `STORE_FLOCK_FAILED` and system errors. */
   static async open(layout: StoreLayout, random: () => number): Promise<WorkDir> {
     await clearUp(layout);
     dropStaleMirrors(layout);
     while (true) {
-      // The process id lets others see at a glance that the owner lives.
+      // The process id shows others quickly that the owner lives.
       const name = `${process.pid}-${Math.floor(random() * 2 ** 32).toString(36)}`;
       const path = join(layout.workDir, name);
       const lockFile = `${path}.lock`;
       if (existsSync(lockFile)) continue;
       const descriptor = openLockFile(lockFile);
-      // Only who clears up can be quicker, and has deleted and marked it then.
+      // Only a process that cleans up can be faster, and has then deleted and marked it.
       if ((await flock([descriptor], "exclusive", false)) && fstatSync(descriptor).size === 0) {
         mkdirSync(path, { mode: 0o700 });
         return new WorkDir(path, lockFile, descriptor);
@@ -41,13 +41,13 @@ export class WorkDir {
     }
   }
 
-  /** A name in it that nothing has had before. */
+  /** An unused name in it. */
   fresh(kind: string): string {
     this.#count++;
     return join(this.path, `${kind}-${this.#count}`);
   }
 
-  /** Removes something in the background; {@link WorkDir.close} waits for it. What cannot be removed is left for the clearing up. */
+  /** Removes something in the background; {@link WorkDir.close} waits for it. A later cleaning up removes what this cannot. */
   discard(path: string): void {
     const removal = removeTree(path).catch(() => undefined);
     this.#removals.add(removal);
@@ -70,7 +70,7 @@ async function clearUp(layout: StoreLayout): Promise<void> {
     const path = join(layout.workDir, name);
     const descriptor = openLockFile(`${path}.lock`);
     try {
-      // The lock, not the number, is the proof: the owner may live where its number means nothing to us.
+      // The lock is the proof, not the number: the owner may live where its process id means nothing to us.
       if (!(await flock([descriptor], "exclusive", false)) || fstatSync(descriptor).size !== 0) continue;
       await removeTree(path);
       deleteLockFile(`${path}.lock`, descriptor);

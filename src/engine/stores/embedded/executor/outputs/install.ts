@@ -1,4 +1,4 @@
-// Puts a build's outputs into the store in one transaction, or compares them with what is there (`--check`).
+// Moves a build's outputs into the store in one transaction, or compares them with the valid ones (`--check`).
 import type { PathInfo } from "../../../../formats/path-info.ts";
 import type { StorePath } from "../../../../formats/store-path.ts";
 import type { BuildRequest } from "../../../store.ts";
@@ -16,9 +16,9 @@ import type { MadeOutput } from "./outputs.ts";
 const NO_OUTPUTS: ReadonlyMap<string, StorePath> = new Map();
 
 /**
- * Renames the outputs into place, signs and registers them; returns what is valid then. The caller holds the locks of `locked`; paths that
- * followed from the contents are locked here, and left alone where they are valid already.
- * @throws EngineError of the store; nothing is registered then.
+ * Renames the outputs into place, signs and registers them; returns the then valid paths. The caller holds the locks of `locked`; paths that
+ * follow from the contents are locked here, and left alone if already valid.
+ * @throws EngineError of the store; then nothing is registered.
  */
 export async function installOutputs(
   core: StoreCore,
@@ -59,7 +59,7 @@ export async function installOutputs(
 
 /**
  * Compares every output of a check with the valid one; equal ones become trusted as built here.
- * @throws BuildFailure `NotDeterministic` in Nix's words, a line for each output that differs; with `keepCheck` these are kept as `.check`.
+ * @throws BuildFailure `NotDeterministic` in Nix's words, one line per differing output; with `keepCheck` these are kept as `.check`.
  * `OutputRejected` for a fixed output with another hash.
  */
 export async function compareOutputs(
@@ -71,7 +71,7 @@ export async function compareOutputs(
   const differences: string[] = [];
   for (const { info, real } of made) {
     const known = database.find(info.path)?.info;
-    // Only a fixed output with another hash is at a path nobody knows, and that is its own fault.
+    // Only a fixed output with another hash has an unknown path; its own fault is reported.
     if (known === undefined) continue;
     if (Buffer.compare(known.narHash, info.narHash) === 0) {
       if (known.ultimate) continue;

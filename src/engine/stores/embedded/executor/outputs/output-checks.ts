@@ -1,12 +1,12 @@
-// What outputs may refer to and how large they may be: `allowedReferences` and its kin (Nix: `checkOutputs`); pure.
+// What outputs may refer to, and their maximum size: `allowedReferences` and related attributes (Nix: `checkOutputs`); pure.
 import type { DerivationOptions, OutputChecks } from "../../../../derivation/options.ts";
 import type { PathInfo } from "../../../../formats/path-info.ts";
 import { isStorePath, type StorePath } from "../../../../formats/store-path.ts";
 
-/** What checking needs to know of paths that are valid already. */
+/** What the checks need to know about valid paths. */
 export type InfoLookup = (path: StorePath) => PathInfo | null;
 
-/** The first rule the new outputs break, in Nix's words; null when they keep them all. */
+/** The first rule that the new outputs break, in Nix's words; null when they break none. */
 export function outputFault(
   options: DerivationOptions,
   outputs: ReadonlyMap<string, PathInfo>,

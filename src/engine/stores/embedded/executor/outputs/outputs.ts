@@ -1,4 +1,4 @@
-// Looks at what a builder made: canonical metadata, references, hashes, and the path each output gets (Nix: `registerOutputs`).
+// Examines what a builder made: canonical metadata, references, hashes, and the path of each output (Nix: `registerOutputs`).
 import { createReadStream, lstatSync, renameSync, type Stats } from "node:fs";
 import type {
   BasicDerivation,
@@ -21,17 +21,17 @@ import { restorePath } from "../../files/restore.ts";
 import { BuildFailure } from "../failure.ts";
 import { hashModulo, rewriteStream } from "./rewrite.ts";
 
-/** An output as it lies in the scratch store, ready to be moved into place. */
+/** An output in the scratch store, ready to be moved into place. */
 export interface MadeOutput {
   readonly name: string;
   /** On disk; it may have been rewritten. */
   readonly real: string;
   readonly info: PathInfo;
-  /** What makes the build fail although the output is kept: a hash other than the one promised. */
+  /** Why the build fails although the output is kept: its hash differs from the promised one. */
   readonly fault: string | null;
 }
 
-/** What is looked at. */
+/** What to examine. */
 export interface OutputSource {
   readonly drvPath: StorePath;
   readonly derivation: BasicDerivation;
@@ -40,18 +40,18 @@ export interface OutputSource {
   readonly store: string;
   /** Output name → path the builder wrote to. */
   readonly scratchPaths: ReadonlyMap<string, StorePath>;
-  /** Names of the outputs wanted; others are valid already. */
+  /** Names of the wanted outputs; the others are already valid. */
   readonly wanted: ReadonlySet<string>;
   /** The closure of the inputs. */
   readonly inputs: ReadonlySet<StorePath>;
-  /** Whom the files must belong to, where the builder did not run as this process's user. */
+  /** The required owner of the files, if the builder did not run as this process's user. */
   readonly owner: ExpectedOwner | null;
   /**
-   * Whether the outputs are copied before they are hashed: a builder with network may have handed a writable descriptor to a process outside
-   * (CVE-2024-27297), which then changes the old files and not what is registered.
+   * Whether to copy the outputs before hashing them: a builder with network may have passed a writable descriptor to an outside process
+   * (CVE-2024-27297), which can then change only the old files and not the registered ones.
    */
   readonly copied: boolean;
-  /** Gives unused names on the store's file system. */
+  /** Returns unused names on the store's file system. */
   readonly fresh: (kind: string) => string;
   readonly discard: (path: string) => void;
 }
@@ -65,7 +65,7 @@ interface Raw {
   readonly narSize: bigint;
 }
 
-/** Where a builder writes an output whose path nobody knows before (Nix: `makeFallbackPath`). */
+/** Where a builder writes an output whose path is not known beforehand (Nix: `makeFallbackPath`). */
 export function scratchPathOf(drvPath: StorePath, derivationName: string, outputName: string): StorePath {
   const none: Hash = { algorithm: "sha256", digest: new Uint8Array(32) };
   return makeStorePath(
@@ -76,7 +76,7 @@ export function scratchPathOf(drvPath: StorePath, derivationName: string, output
 }
 
 /**
- * The outputs, those that others refer to first. Contents that name a path found out only here are rewritten.
+ * The outputs, references first. Contents that name a path determined only here are rewritten.
  * @throws BuildFailure `OutputRejected` for what cannot be an output; EngineError of the store.
  */
 export async function examineOutputs(source: OutputSource): Promise<MadeOutput[]> {
@@ -129,7 +129,7 @@ async function lookAt(source: OutputSource, name: string, candidates: readonly S
   return { name, real, stats, references, narHash, narSize };
 }
 
-/** Outputs sorted so that what is referred to comes first. */
+/** Outputs sorted so that references come first. */
 function inOrder(source: OutputSource, raws: ReadonlyMap<string, Raw>): Raw[] {
   const nameByPath = new Map([...source.scratchPaths].map(([name, path]) => [path, name]));
   const order: Raw[] = [];
@@ -179,7 +179,7 @@ async function finish(
   }
 }
 
-/** The output with other outputs' final paths in it. */
+/** The output with the other outputs' final paths in it. */
 async function rewritten(source: OutputSource, raw: Raw, rewrites: ReadonlyMap<ByteString, ByteString>): Promise<Raw> {
   await replace(source, raw.real, rewrites);
   const { narHash, narSize } = await hashPath(raw.real);
@@ -205,7 +205,7 @@ async function contentAddressed(
   const others = raw.references.filter((path) => path !== scratch);
   const fixed = source.derivation.outputs.get(raw.name)?.type === "fixed";
   const name = outputPathName(source.derivation.name, raw.name);
-  // A fixed output with references is refused, so its path is the one without.
+  // A fixed output with references is refused, so its path is the one without references.
   const path = contentAddressedPath(name, address, fixed ? undefined : { others, self });
   let final = { narHash: raw.narHash, narSize: raw.narSize };
   if (self && path !== scratch) {
@@ -218,7 +218,7 @@ async function contentAddressed(
   return { name: raw.name, real: raw.real, info, fault: null };
 }
 
-/** Only these ways of hashing have paths that references are part of (Nix since 2.20: `makeFixedOutputPath`); before anything is said of the hash. */
+/** Only these hashing methods have paths that can include references (Nix since 2.20: `makeFixedOutputPath`). Checked before the hash. */
 function refuseReferences(
   source: OutputSource,
   raw: Raw,
@@ -234,7 +234,7 @@ function refuseReferences(
   );
 }
 
-/** The hash a content address is made of. */
+/** The hash for a content address. */
 async function contentHash(
   raw: Raw,
   scratch: StorePath,
@@ -288,7 +288,7 @@ function infoOf(source: OutputSource, raw: Raw, path: StorePath, contentAddress:
   };
 }
 
-/** Replaces what lies at `real` by its rewritten form. */
+/** Replaces the file tree at `real` by its rewritten form. */
 async function replace(
   source: OutputSource,
   real: string,
@@ -302,7 +302,7 @@ async function replace(
   source.discard(old);
 }
 
-/** Puts a copy of all bytes, in files nobody has ever had open, in the place of what lies at `real`. */
+/** Replaces the file tree at `real` by a copy of all bytes, in files that nobody has ever had open. */
 async function copyAfresh(source: OutputSource, real: string): Promise<void> {
   const copy = source.fresh("copy");
   await restorePath(dumpPath(real), copy);

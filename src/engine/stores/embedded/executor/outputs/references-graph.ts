@@ -1,10 +1,10 @@
-// What `exportReferencesGraph` tells a builder of closures: as text, or as JSON with structured attributes.
+// What `exportReferencesGraph` tells a builder about closures: as text, or as JSON with structured attributes.
 import { EngineError } from "../../../../base/errors.ts";
 import { printHash } from "../../../../formats/hash.ts";
 import type { PathInfo } from "../../../../formats/path-info.ts";
 import { isStorePath, STORE_DIR, type StorePath } from "../../../../formats/store-path.ts";
 
-/** Looks into the store. */
+/** Queries the store. */
 export interface GraphSource {
   /** Info of a valid path, null for others. */
   readonly find: (path: StorePath) => PathInfo | null;
@@ -14,8 +14,8 @@ export interface GraphSource {
 }
 
 /**
- * The closure of what is exported, sorted: with the outputs (and their closures) of the derivations in it (Nix: `exportReferences`).
- * @throws EngineError `DRV_BAD_OPTION` for what is no store path or no input of the derivation.
+ * The exported closure, sorted, including the outputs (and their closures) of the derivations in it (Nix: `exportReferences`).
+ * @throws EngineError `DRV_BAD_OPTION` for anything that is not a store path, or not an input of the derivation.
  */
 export function exportedPaths(
   source: GraphSource,
@@ -38,7 +38,7 @@ export function exportedPaths(
   return [...new Set([...closure, ...source.closureOf(outputs)])].sort();
 }
 
-/** The text form: for each path itself, an empty deriver, the number of references, the references; a line each. */
+/** The text form: for each path the path itself, an empty deriver, the number of references, the references; one line each. */
 export function printGraphText(source: GraphSource, paths: readonly StorePath[]): string {
   return paths
     .map((path) => {
@@ -48,7 +48,7 @@ export function printGraphText(source: GraphSource, paths: readonly StorePath[])
     .join("");
 }
 
-/** The JSON form (Nix 2.34 `pathInfoToJSON` without what depends on the machine, with closure sizes; older ones leave `valid` out). */
+/** The JSON form (Nix 2.34 `pathInfoToJSON` without machine-dependent fields, with closure sizes; older releases omit `valid`). */
 export function printGraphJson(source: GraphSource, paths: readonly StorePath[]): string {
   const entries = paths.flatMap((path) => {
     const info = source.find(path);

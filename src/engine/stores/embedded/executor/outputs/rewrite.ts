@@ -2,7 +2,7 @@
 import type { ByteString } from "../../../../formats/byte-string.ts";
 import { createHasher, type HashAlgorithm } from "../../../../formats/hash.ts";
 
-/** What is replaced → by what. */
+/** From → to. */
 export type Rewrites = ReadonlyMap<ByteString, ByteString>;
 
 /** A text with all rewrites done (Nix: `rewriteStrings`). */
@@ -12,11 +12,11 @@ export function rewriteText(text: ByteString, rewrites: Rewrites): ByteString {
   return result as ByteString;
 }
 
-/** Where something was found in a stream. */
+/** Receives the position of each match in a stream. */
 export type MatchListener = (position: number) => void;
 
 /**
- * Rewrites a stream; every `from` has the length of its `to`, and all are equally long. What comes out are copies.
+ * Rewrites a stream; every `from` and every `to` has the same length. The output consists of copies.
  */
 export class StreamRewriter {
   readonly #pairs: readonly (readonly [Buffer, Buffer])[];
@@ -31,7 +31,7 @@ export class StreamRewriter {
     this.#matched = matched;
   }
 
-  /** What can be passed on once this chunk is known. */
+  /** The bytes that can be passed on after this chunk. */
   push(chunk: Uint8Array): Uint8Array {
     const bytes = Buffer.concat([this.#tail, chunk]);
     const matches: number[] = [];
@@ -48,7 +48,7 @@ export class StreamRewriter {
     return bytes.subarray(0, ready);
   }
 
-  /** The end, when no more chunks come. */
+  /** The rest, when no more chunks come. */
   finish(): Uint8Array {
     return this.#tail;
   }
@@ -69,7 +69,7 @@ export async function* rewriteStream(
 }
 
 /**
- * The hash of contents in which `hashPart` counts as zeros, with the places where it stood behind them (Nix: `HashModuloSink`): equal for
+ * The hash of contents in which `hashPart` counts as zeros, followed by its positions (Nix: `HashModuloSink`): equal for
  * contents that differ only in their own path.
  */
 export async function hashModulo(

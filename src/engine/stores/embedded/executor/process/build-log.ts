@@ -1,4 +1,4 @@
-// Keeps a build's log where `nix log` finds it, and tells the reporter what is in it.
+// Stores a build's log where `nix log` finds it, and passes its contents to the reporter.
 
 import { closeSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
@@ -21,7 +21,7 @@ export class BuildLog {
     this.#file = keep ? openLog(logFileOf(layout, drvPath)) : null;
   }
 
-  /** Takes what the builder wrote. */
+  /** Adds output of the builder. */
   write(bytes: Uint8Array): void {
     if (this.#file !== null) {
       try {
@@ -63,7 +63,7 @@ export async function writeLog(layout: StoreLayout, drvPath: StorePath, log: Asy
   try {
     for await (const chunk of log) writeFileSync(fd, chunk);
   } catch (error) {
-    // Half a log would be taken for the whole.
+    // A partial log would be taken for the whole.
     rmSync(file, { force: true });
     throw error;
   } finally {

@@ -1,4 +1,4 @@
-// Whom builders run as where this process is root: user ids that belong to nobody, each held by a lock while this process uses it.
+// The users that builders run as when this process is root: unassigned user ids, each held by a lock while this process uses it.
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -10,20 +10,20 @@ import { flock, searchPath } from "../../files/flock.ts";
 import { openLockFile } from "../../files/path-locks.ts";
 import { asUser } from "../sandbox/drop-rights.ts";
 
-/** A row of ids. */
+/** A range of ids. */
 export interface IdRange {
   readonly first: number;
   readonly count: number;
 }
 
-/** Above what accounts, containers of common sizes and Nix's own `auto-allocate-uids` (872415232, 8388608 of them) take. */
+/** Above the ids of accounts, of containers of common sizes and of Nix's own `auto-allocate-uids` (872415232, 8388608 of them). */
 const WIDE: IdRange = { first: 889_192_448, count: 4096 };
-/** Where only 65,536 ids exist (containers): systemd keeps these unused (UIDS-GIDS: 60706 to 61183). */
+/** When only 65,536 ids exist (containers): systemd keeps these unused (UIDS-GIDS: 60706 to 61183). */
 const NARROW: IdRange = { first: 60_706, count: 478 };
 
 /**
- * Locks lie where every program of this machine looks, whichever store it has open. Containers that share the machine's ids have a `/run` each
- * and do not see each other's: they begin at different ids, and pass over those that processes elsewhere have.
+ * All programs of this machine look for locks here, for any store. Containers that share the machine's ids have separate `/run` directories
+ * and do not see each other's locks: they begin at different ids, and skip those that processes elsewhere use.
  */
 const LOCKS = "/run/tsbuild-top/build-users";
 
@@ -34,7 +34,7 @@ export interface BuildUser {
 }
 
 /**
- * The ids builders may get, null where this process cannot become anyone else: it is no root, or root of a user namespace of one id, whose
+ * The ids for builders, null when this process cannot change its user: it is not root, or root of a user namespace with a single id, whose
  * builds run with the rights of an ordinary user anyway.
  * @param idMap the text of `/proc/self/uid_map`
  */
@@ -49,7 +49,7 @@ export function buildIds(isRoot: boolean, idMap: string): IdRange | null {
   return [WIDE, NARROW].find(isMapped) ?? null;
 }
 
-/** Whether an id is nobody's: neither an account's (`/etc/passwd`) nor among those given to one (`/etc/subuid`). */
+/** Whether an id is unassigned: neither an account's (`/etc/passwd`) nor in a subordinate range (`/etc/subuid`). */
 export function isNobodys(uid: number, passwd: string, subuid: string): boolean {
   const accounts = passwd.split("\n").map((line) => line.split(":")[2]);
   if (accounts.includes(String(uid))) return false;
@@ -60,21 +60,21 @@ export function isNobodys(uid: number, passwd: string, subuid: string): boolean 
 }
 
 /**
- * The ids of a range in the order they are tried: from a place that follows from where the locks lie, so that those who do not see each other's
- * locks rarely come upon the same id.
- * @param place what tells one directory of locks from another
+ * The ids of a range in the order to try: the start follows from the place of the locks, so that processes that do not see each other's
+ * locks rarely choose the same id.
+ * @param place identifies a directory of locks
  */
 export function idsInOrder(range: IdRange, place: string): number[] {
   const start = createHash("sha256").update(place).digest().readUInt32LE(0) % range.count;
   return Array.from({ length: range.count }, (_, index) => range.first + ((start + index) % range.count));
 }
 
-/** Ids locked by this process, those at rest last; an id is kept, because locking another costs a process. */
+/** Idle ids locked by this process, most recently released last; they stay locked, because locking another costs a process. */
 const resting: number[] = [];
 const held = new Map<number, number>();
 
 /**
- * Takes an id nobody else uses, after ending what an earlier holder has left running under it.
+ * Takes an unused id, after killing what an earlier holder has left running under it.
  * @throws EngineError `EXECUTOR_NO_BUILD_USER`, `STORE_FLOCK_FAILED`
  */
 export async function takeBuildUser(range: IdRange): Promise<BuildUser> {
@@ -87,7 +87,7 @@ export async function takeBuildUser(range: IdRange): Promise<BuildUser> {
   for (const uid of idsInOrder(range, `${dev}:${ino}`)) {
     if (held.has(uid) || !isNobodys(uid, passwd, subuid)) continue;
     const descriptor = openLockFile(`${LOCKS}/${uid}.lock`);
-    // Marked at once: another build of this process may be looking for one, too.
+    // Marked at once: another build of this process may also be looking for an id.
     held.set(uid, descriptor);
     if ((await flock([descriptor], "exclusive", false)) && (await isLeftToUs(uid, descriptor))) return userOf(uid);
     held.delete(uid);
@@ -113,8 +113,8 @@ function userOf(uid: number): BuildUser {
 }
 
 /**
- * Whether a locked id is free of processes, after ending what an earlier holder of the lock has left running. What runs under an id that was never
- * locked here belongs to somebody who locks elsewhere.
+ * Whether a locked id is free of processes, after killing what an earlier holder of the lock has left running. Processes under an id that was
+ * was never locked here belong to somebody who locks elsewhere.
  */
 async function isLeftToUs(uid: number, descriptor: number): Promise<boolean> {
   if (fstatSync(descriptor).size > 0) await endAllOf(uid);
@@ -122,14 +122,14 @@ async function isLeftToUs(uid: number, descriptor: number): Promise<boolean> {
   return processesOf(uid).length === 0;
 }
 
-/** Kills every process of a user that this program's builds can have left (Nix: `killUser`): those in its own mount namespace. */
+/** Kills every process of a user that this program's builds may have left (Nix: `killUser`): those in its own mount namespace. */
 export async function endAllOf(uid: number): Promise<void> {
-  // Each round may find what the one before has started meanwhile.
+  // Each round may find processes that the previous one's have started meanwhile.
   for (let round = 0; round < 100; round++) {
     const all = processesOf(uid);
     const ours = all.filter(isInOurMounts);
     if (ours.length === 0) return;
-    // One call for all of them leaves no gap to fork in, but would reach those of another container, too.
+    // One call for all of them leaves no time to fork, but would also reach those of another container.
     if (ours.length === all.length) await killAsUser(uid);
     else for (const pid of ours) kill(pid);
   }
@@ -152,7 +152,7 @@ function kill(pid: string): void {
   }
 }
 
-/** The living processes of a user: one that has ended and is not yet waited for has no mount namespace any more. */
+/** The living processes of a user: one that has ended but has not been waited for has no mount namespace any more. */
 function processesOf(uid: number): string[] {
   return readdirSync("/proc").filter((name) => {
     if (!/^\d+$/.test(name)) return false;
@@ -168,7 +168,7 @@ function isInOurMounts(pid: string): boolean {
   return mountsOf(pid) === mountsOf("self");
 }
 
-/** What tells a process's mount namespace from others, null when the process has ended. */
+/** Identifies a process's mount namespace, null when the process has ended. */
 function mountsOf(pid: string): string | null {
   try {
     return readlinkSync(`/proc/${pid}/ns/mnt`);

@@ -1,13 +1,13 @@
-// Kills a sandbox's starter and what it starts at that very moment: killing the one alone may leave the other behind.
+// Kills a sandbox's starter together with what it is just starting: killing the starter alone may leave the other behind.
 import { readFileSync } from "node:fs";
 
-/** Looks (about 10 µs each) until a process that was told to stop has stopped. */
+/** Checks (about 10 µs each) until a process that was told to stop has stopped. */
 const LOOKS = 2_000;
 
 /**
- * Kills a process group and the children of its leader. A starter (bubblewrap, unshare) puts the builder into a session of its own and has the
- * kernel kill it when the starter dies; but a child so young that it has not asked for that yet would go on for ever. So the leader is stopped
- * first, which ends its starting, and its children are killed with it.
+ * Kills a process group and the children of its leader. A starter (bubblewrap, unshare) puts the builder into its own session and has the
+ * kernel kill it when the starter dies; but a child so young that it has not requested that yet would survive. So the leader is stopped
+ * first, so that it starts nothing more, and its children are killed with it.
  */
 export function killGroup(leader: number): void {
   signal(-leader, "SIGSTOP");
@@ -17,14 +17,14 @@ export function killGroup(leader: number): void {
   for (const child of children) signal(child, "SIGKILL");
 }
 
-/** Kills processes that are not ending by themselves already, and says whether there were any: their status is then this signal. */
+/** Kills processes that are not already exiting, and returns whether there were any: their status is then this signal. */
 export function killRunning(pids: readonly number[]): boolean {
   const running = pids.filter((pid) => !isEnding(pid));
   for (const pid of running) signal(pid, "SIGKILL");
   return running.length > 0;
 }
 
-/** Whether a process is on its way out (PF_EXITING): it has closed its files, but its parent has not heard of it yet. */
+/** Whether a process is exiting (PF_EXITING): it has closed its files, but its parent does not know yet. */
 function isEnding(pid: number): boolean {
   const stat = read(`/proc/${pid}/stat`);
   const flags = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[6];
@@ -34,12 +34,12 @@ function isEnding(pid: number): boolean {
 /** The state letter of a process, null when it is gone or only its status is left. */
 function stateOf(pid: number): string | null {
   const stat = read(`/proc/${pid}/stat`);
-  // The name in brackets may hold anything.
+  // The name in parentheses may contain anything.
   const state = stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3);
   return state === "" || state === "Z" || state === "X" ? null : state;
 }
 
-/** What a process has started and what still runs of it. */
+/** The children of a process that still run. */
 export function childrenOf(pid: number): number[] {
   const text = read(`/proc/${pid}/task/${pid}/children`).trim();
   return text === "" ? [] : text.split(" ").map(Number);
@@ -57,6 +57,6 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {
-    // Nothing of it is left.
+    // The process is gone.
   }
 }

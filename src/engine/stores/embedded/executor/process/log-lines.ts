@@ -1,26 +1,26 @@
-// Turns what a builder writes into log lines and phases, as Nix does: `\r` begins the line anew, `@nix {…}` lines are messages.
+// Turns a builder's output into log lines and phases, as Nix does: `\r` returns to the start of the line, `@nix {…}` lines are messages.
 
-/** Longest line in bytes; what is longer is broken. */
+/** Longest line in bytes; longer ones are split. */
 const MAX_LINE = 64 * 1024;
 
-/** What comes of a builder's output. */
+/** An item of a builder's output. */
 export type LogItem =
   | { readonly type: "line"; readonly text: string }
   | { readonly type: "phase"; readonly name: string }
-  /** Something the builder asked Nix to tell the user. */
+  /** A message for the user that the builder sent through Nix. */
   | { readonly type: "message"; readonly text: string };
 
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
-/** Takes a builder's output in pieces of any size. */
+/** Parses a builder's output in pieces of any size. */
 export class LogLines {
   #line = Buffer.alloc(256);
-  /** Where the next byte goes, and how much of the line is set: `\r` moves only the first (Nix: `handleChildOutput`). */
+  /** The position of the next byte, and the length of the line: `\r` resets only the position (Nix: `handleChildOutput`). */
   #at = 0;
   #length = 0;
 
-  /** The lines that end in this piece. Bytes that are no UTF-8 become U+FFFD. */
+  /** The lines that end in this piece. Bytes that are not UTF-8 become U+FFFD. */
   push(bytes: Uint8Array): LogItem[] {
     const items: LogItem[] = [];
     let start = 0;
@@ -36,7 +36,7 @@ export class LogLines {
     return items;
   }
 
-  /** The last line, when it has no end. */
+  /** The last line, if it has no line end. */
   finish(): LogItem[] {
     const items: LogItem[] = [];
     if (this.#length > 0) this.#end(items);
@@ -72,7 +72,7 @@ export class LogLines {
   }
 }
 
-/** A `@nix` message: undefined when it is none after all, null when it says nothing to us. */
+/** A `@nix` message: undefined when it is not one, null when it can be ignored. */
 function parseMessage(text: string): LogItem | null | undefined {
   let value: unknown;
   try {

@@ -1,12 +1,12 @@
-// The pipe a builder writes its log to: one named pipe for standard output and error, so that their order is kept and
-// `/dev/stderr` can be opened, which the sockets Node makes do not allow.
+// The pipe for a builder's log: one named pipe for standard output and error, so that their order is kept and
+// `/dev/stderr` can be opened, which Node's sockets do not allow.
 import { spawn } from "node:child_process";
 import { closeSync, constants, openSync } from "node:fs";
 import { Socket } from "node:net";
 import { EngineError, messageOf } from "../../../../base/errors.ts";
 import { searchPath } from "../../files/flock.ts";
 
-/** How many pipes are made by one run of `mkfifo`. */
+/** How many pipes one run of `mkfifo` makes. */
 const BATCH = 8;
 
 /** Both ends of a pipe. */
@@ -16,22 +16,22 @@ export interface LogPipe {
   readonly path: string;
   /** For the child; close it here once the child has it, else the log never ends. */
   readonly descriptor: number;
-  /** Gives the pipe back; only when its log has ended, since a straggler would write into the next build's. */
+  /** Releases the pipe for reuse; only when its log has ended, since a straggler would write into the next build's. */
   reuse(): void;
 }
 
-/** Makes pipes and uses them again. */
+/** Makes pipes and reuses them. */
 export class LogPipes {
   readonly #fresh: (kind: string) => string;
   readonly #free: string[] = [];
   #making: Promise<void> | null = null;
 
-  /** `fresh` gives unused names in a private directory. */
+  /** `fresh` returns unused names in a private directory. */
   constructor(fresh: (kind: string) => string) {
     this.#fresh = fresh;
   }
 
-  /** Opens a pipe nobody else writes to. Throws `EXECUTOR_NO_PIPE`. */
+  /** Opens a pipe without other writers. Throws `EXECUTOR_NO_PIPE`. */
   async open(): Promise<LogPipe> {
     let path = this.#free.pop();
     while (path === undefined) {
@@ -42,7 +42,7 @@ export class LogPipes {
       path = this.#free.pop();
     }
     const own = path;
-    // Opened both ways first, because opening one end alone would wait for the other.
+    // Opened for reading and writing first, because opening one end alone would wait for the other.
     const both = openSync(own, constants.O_RDWR | constants.O_NONBLOCK);
     const reading = openSync(own, constants.O_RDONLY | constants.O_NONBLOCK);
     const descriptor = openSync(own, constants.O_WRONLY);

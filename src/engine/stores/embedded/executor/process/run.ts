@@ -1,4 +1,4 @@
-// Runs a builder's process tree: its log, its limits, and its end, whatever it has started.
+// Runs a builder's process tree: its log, its limits, and its end, including everything it has started.
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { finished } from "node:stream/promises";
@@ -8,20 +8,20 @@ import { LOG_DESCRIPTOR } from "../sandbox/sandbox-start.ts";
 import { childrenOf, killGroup, killRunning } from "./kill-group.ts";
 import type { LogPipe } from "./log-pipe.ts";
 
-/** How long (milliseconds) the log of a builder that has ended may still stay open: its processes are being killed. */
+/** How long (milliseconds) the log may stay open after the builder has ended: its processes are being killed. */
 const LOG_PATIENCE = 2_000;
 
-/** What is run. */
+/** What to run. */
 export interface RunRequest {
   readonly program: string;
   readonly args: readonly string[];
   /** Environment of `program` itself, which sets up the builder's own. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Open files the child gets as descriptors 3, 4, …; closed here when it runs. */
+  /** Open files that become the child's descriptors 3, 4, …; closed here once it runs. */
   readonly descriptors: readonly number[];
-  /** What descriptors the child would inherit from whoever started this program are hidden behind. */
+  /** Descriptors that the child would inherit from the process that started this program; they are hidden from it. */
   readonly strayDescriptors: readonly number[];
-  /** The script of the starter, which the child gets as standard input; closed here, too. Null where the child is the builder at once. */
+  /** The starter's script, the child's standard input; also closed here. Null when the child is the builder itself. */
   readonly start: number | null;
   /** See {@link SandboxCommand}. */
   readonly staysOutside: boolean;
@@ -32,15 +32,15 @@ export interface RunRequest {
   readonly maxSilentTime: number;
   /** Bytes, 0n for none. */
   readonly maxLogSize: bigint;
-  /** Hears the output as it comes. */
+  /** Receives the output as it comes. */
   readonly output: (bytes: Uint8Array) => void;
-  /** Told the leader of the process group; the function it answers is called when that has ended. */
+  /** Receives the leader of the process group; the returned function is called when that has ended. */
   readonly started: (leader: number) => () => void;
-  /** Kills what the process group does not reach; called whenever the builder has ended or shall end. */
+  /** Kills what the process group does not reach; called whenever the builder has ended or must end. */
   readonly killRest: () => void;
 }
 
-/** How it ended. */
+/** How the builder ended. */
 export type RunOutcome =
   | { readonly type: "exited"; readonly code: number }
   | { readonly type: "killed"; readonly signal: NodeJS.Signals }
@@ -49,14 +49,14 @@ export type RunOutcome =
   | { readonly type: "logTooLong" };
 
 /**
- * Runs to the end. Aborting the signal kills everything at once and rejects with its reason when it is gone.
+ * Runs the builder to its end. Aborting the signal kills everything at once, and rejects with its reason once it is gone.
  * @throws EngineError `EXECUTOR_CANNOT_START`.
  */
 export async function run(request: RunRequest, clock: Clock, signal: AbortSignal): Promise<RunOutcome> {
   const { pipe } = request;
   let child: ChildProcess;
   let writing = true;
-  // Until then this process writes to the log, too, so that it does not end before the builder has it.
+  // Until then this process also has the log open for writing, so that the log does not end before the builder has it.
   const stopWriting = (): void => {
     if (writing) closeSync(pipe.descriptor);
     writing = false;
@@ -93,7 +93,7 @@ export async function run(request: RunRequest, clock: Clock, signal: AbortSignal
   let endedHere = false;
   const logEnded = new Promise<void>((resolve) => {
     pipe.input.once("end", () => {
-      // Nobody can write to the log any more, so there is no builder, or one that hides (Nix ends it, too).
+      // Nobody can write to the log any more, so the builder has ended or is hiding (Nix kills it, too).
       if (exited || request.start === null || child.pid === undefined) return;
       endedHere = killRunning(request.staysOutside ? childrenOf(child.pid) : [child.pid]);
     });
@@ -122,12 +122,12 @@ export async function run(request: RunRequest, clock: Clock, signal: AbortSignal
         exited = true;
         stopWriting();
         if (killedBy !== null) resolve({ type: "killed", signal: killedBy });
-        // What stays outside cannot say it as it was: bubblewrap ends with 137 then, unshare with 1.
+        // A sandbox program outside cannot report the signal: bubblewrap then exits with 137, unshare with 1.
         else if (endedHere && code !== 0) resolve({ type: "killed", signal: "SIGKILL" });
         else resolve({ type: "exited", code: code ?? 0 });
       });
     });
-    // The group's number is free again, so only what is known in other ways may be killed now.
+    // The group's number is free again, so from now on only other means of killing are safe.
     request.killRest();
     const tired = clock.after(LOG_PATIENCE, () => {
       pipe.input.destroy();
@@ -147,7 +147,7 @@ export async function run(request: RunRequest, clock: Clock, signal: AbortSignal
   }
 }
 
-/** Starts the child with exactly the descriptors that are meant for it. */
+/** Starts the child with exactly its intended descriptors. */
 function start(request: RunRequest): ChildProcess {
   const { pipe } = request;
   const nothing = openSync("/dev/null", "r+");
@@ -155,7 +155,7 @@ function start(request: RunRequest): ChildProcess {
     const stdio: ("ignore" | "pipe" | number)[] =
       request.start === null
         ? ["ignore", pipe.descriptor, pipe.descriptor, ...request.descriptors]
-        : // The words of the sandbox's own programs come apart from the log, which only the builder may hold open.
+        : // Messages of the sandbox programs are kept apart from the log, which only the builder may hold open.
           [request.start, "pipe", "pipe", ...request.descriptors];
     if (request.start !== null) {
       while (stdio.length < LOG_DESCRIPTOR) stdio.push("ignore");
@@ -169,7 +169,7 @@ function start(request: RunRequest): ChildProcess {
       stdio,
       env: { ...request.environment },
       cwd: "/",
-      // A process group of its own, so that a terminal's interrupt does not reach it and it can be killed whole.
+      // A separate process group, so that a terminal's interrupt does not reach it and it can be killed as a whole.
       detached: true,
     });
   } finally {
@@ -200,7 +200,7 @@ class Limits {
     if (request.maxSilentTime > 0) this.#watchSilence(request.maxSilentTime * 1000);
   }
 
-  /** Notes output; false when it is beyond the limit. */
+  /** Counts output; false when it exceeds the limit. */
   heard(bytes: number): boolean {
     this.#lastHeard = this.#clock.now();
     this.#size += BigInt(bytes);
@@ -216,7 +216,7 @@ class Limits {
 
   #watchSilence(delay: number): void {
     this.#cancelSilence = this.#clock.after(delay, () => {
-      // Looking again later is cheaper than a new timer for each piece of output.
+      // Checking again later is cheaper than a new timer for each piece of output.
       const left = this.#lastHeard + this.#request.maxSilentTime * 1000 - this.#clock.now();
       if (left > 0) this.#watchSilence(left);
       else this.#exceed({ type: "silent" });

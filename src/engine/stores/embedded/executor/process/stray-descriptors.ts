@@ -1,10 +1,10 @@
-// Finds the descriptors that whoever started this program left open, and that every child would inherit.
+// Finds descriptors left open by the process that started this program, which every child would inherit.
 import { readdirSync, readFileSync } from "node:fs";
 
 /** O_CLOEXEC as `/proc/self/fdinfo` shows it, in octal. */
 const CLOSED_IN_CHILDREN = 0o2000000;
 
-/** All above 2 that are not closed in children; Node opens none such itself. */
+/** All above 2 that children inherit; Node itself opens none of these. */
 export function strayDescriptors(): number[] {
   return readdirSync("/proc/self/fdinfo")
     .map(Number)
@@ -16,7 +16,7 @@ function isInherited(descriptor: number): boolean {
     const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, "latin1"))?.[1];
     return flags !== undefined && (Number.parseInt(flags, 8) & CLOSED_IN_CHILDREN) === 0;
   } catch {
-    // The one the directory was read by.
+    // The descriptor for reading the directory itself.
     return false;
   }
 }

@@ -1,9 +1,9 @@
-// Ends the builders of a program that has been killed: a shell of its own that is told what runs, and acts when it hears no more.
+// Kills the builders of a program that has been killed: a separate shell that knows what runs, and acts when its input ends.
 import { type ChildProcess, spawn } from "node:child_process";
 import { searchPath } from "../../files/flock.ts";
 import { asUser } from "../sandbox/drop-rights.ts";
 
-/** What is to be ended: everything of a user, or a process group with the children of its leader. */
+/** What to kill: all processes of a user, or a process group with the children of its leader. */
 export type Watched =
   | { readonly type: "user"; readonly uid: number }
   | { readonly type: "group"; readonly leader: number };
@@ -31,11 +31,11 @@ for entry in $list; do
 done 2>/dev/null
 `;
 
-/** One watching shell, started when it is first needed. */
+/** One watching shell, started when first needed. */
 export class Watchdog {
   #shell: ChildProcess | null = null;
 
-  /** Has something ended if this program dies; answers the function that takes it back. */
+  /** Has something killed if this program dies; returns the function that cancels this. */
   watch(watched: Watched): () => void {
     const words = watched.type === "user" ? `user ${watched.uid}` : `group ${watched.leader}`;
     this.#tell(`+ ${words}\n`);
@@ -53,10 +53,10 @@ function start(): ChildProcess {
     stdio: ["pipe", "ignore", "ignore"],
     env: { PATH: searchPath() },
     cwd: "/",
-    // What interrupts this program must not end it.
+    // A signal that interrupts this program must not end the shell.
     detached: true,
   });
-  // Without it builds go on; nothing is to be waited for at the end either.
+  // Builds continue without it, and there is nothing to wait for at the end.
   shell.on("error", () => undefined);
   shell.stdin?.on("error", () => undefined);
   shell.unref();

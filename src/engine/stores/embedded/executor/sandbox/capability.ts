@@ -1,4 +1,4 @@
-// Finds out, by trying once, how builders can be shut in on this machine.
+// Determines, by trying once, how builders can be sandboxed on this machine.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { EngineError } from "../../../../base/errors.ts";
@@ -9,27 +9,27 @@ import { asUser, rightsOf, WITHOUT_NEW_RIGHTS } from "./drop-rights.ts";
 import type { Bubblewrap } from "./sandbox-bwrap.ts";
 import { seccompFilter } from "./seccomp.ts";
 
-/** What makes sandboxes here. */
+/** The kinds of sandboxes. */
 export type Capability =
   | { readonly type: "bwrap"; readonly bubblewrap: Bubblewrap }
   | { readonly type: "unshare" }
-  /** Only a private root directory; say so loudly. `nsenter`, where it can be used, enters it at the right directory, chroot only at its top. */
+  /** Only a private root directory; warn about it. `nsenter`, if usable, enters it at the right directory, chroot only at its top. */
   | { readonly type: "chroot"; readonly nsenter: boolean };
 
-/** What is said, once, when builds are not sandboxed. */
+/** The warning, shown once, that builds are not sandboxed. */
 export const UNSANDBOXED_NOTICE =
   "warning: this system allows no namespaces, so builders run unsandboxed in a private root directory: " +
   "they can use the network and see other processes. Install bubblewrap or allow user namespaces for isolated builds.";
 
-/** Time (milliseconds) one try may take. */
+/** Time limit (milliseconds) of one try. */
 const PATIENCE = 10_000;
 
-/** Runs a program and says whether it ended with status 0, and what it printed. */
+/** Runs a program and returns whether it exited with status 0, and its output. */
 export type Try = (program: string, args: readonly string[]) => { readonly ok: boolean; readonly output: string };
 
 /**
- * Tries what may be used; `wish` leaves out all but one.
- * @param uid a user as which builders would run, null where they run as this process's, which a private root directory is not enough for
+ * Tries the allowed kinds; `wish` excludes all but one.
+ * @param uid a user for builders, null when they run as this process's user, for which a private root directory is not enough
  * @throws EngineError `EXECUTOR_NO_SANDBOX` with the way out.
  */
 export function probeCapability(wish: SandboxProgram, uid: number | null, attempt: Try = tryProgram): Capability {
@@ -69,7 +69,7 @@ export function probeCapability(wish: SandboxProgram, uid: number | null, attemp
   );
 }
 
-/** The same, unless it is a private root directory alone and that is not wanted. @throws EngineError `EXECUTOR_NO_SANDBOX` */
+/** The same, unless it is only a private root directory and that is not allowed. @throws EngineError `EXECUTOR_NO_SANDBOX` */
 export function fallingBack(capability: Capability, isAllowed: boolean): Capability {
   if (capability.type !== "chroot" || isAllowed) return capability;
   throw new EngineError(
@@ -80,12 +80,12 @@ export function fallingBack(capability: Capability, isAllowed: boolean): Capabil
   );
 }
 
-/** The ids builders may get, null where this process cannot become anyone else. */
+/** The ids for builders, null when this process cannot change its user. */
 export function ownBuildIds(): IdRange | null {
   return buildIds(process.geteuid?.() === 0, readFileSync("/proc/self/uid_map", "latin1"));
 }
 
-/** Makes sure that something can be built here, before anything is begun. @throws EngineError `EXECUTOR_NO_SANDBOX` */
+/** Makes sure that something can be built here, before any work begins. @throws EngineError `EXECUTOR_NO_SANDBOX` */
 export function demandSandbox(): void {
   probeCapability("auto", ownBuildIds()?.first ?? null);
 }

@@ -1,6 +1,6 @@
-// The words before a command that make it run with fewer rights; pure.
+// Command prefixes that make a command run with fewer rights; pure.
 
-/** Runs what follows as a user of no rights: no groups, no capabilities, and no program it starts gets any back. */
+/** Runs the command as a user without rights: no groups, no capabilities, and no program it starts regains any. */
 export function asUser(uid: number): string[] {
   return [
     "setpriv",
@@ -9,10 +9,10 @@ export function asUser(uid: number): string[] {
   ];
 }
 
-/** Runs what follows so that no program it starts gets more rights than it has. */
+/** Runs the command so that no program it starts gets more rights than it has. */
 export const WITHOUT_NEW_RIGHTS: readonly string[] = ["setpriv", "--no-new-privs", "--"];
 
-/** What comes before the last program outside: as the build's user, or, where this process is no root, as itself. */
+/** The prefix for the last program outside: as the build's user, or, if this process is not root, as itself. */
 export function rightsOf(uid: number | null): readonly string[] {
   return uid === null ? WITHOUT_NEW_RIGHTS : asUser(uid);
 }

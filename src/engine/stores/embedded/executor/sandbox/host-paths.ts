@@ -1,12 +1,12 @@
-// Paths of this machine a derivation asks to see (`__impureHostDeps`), as far as they are allowed.
+// Paths of this machine that a derivation asks for (`__impureHostDeps`), as far as they are allowed.
 import { existsSync } from "node:fs";
 import { normalize } from "node:path";
 import { BuildFailure } from "../failure.ts";
 import type { SandboxMount } from "./sandbox-plan.ts";
 
 /**
- * Read-only mounts for what the derivation names (Nix manual, `allowed-impure-host-deps`: there for macOS only, here for every sandbox).
- * A path is allowed when it is, or lies below, one of `allowed`. What this machine does not have is left out.
+ * Read-only mounts for the paths the derivation names (Nix manual, `allowed-impure-host-deps`: there for macOS only, here for every sandbox).
+ * A path is allowed when it is one of `allowed` or below one. Paths missing on this machine are left out.
  * @throws BuildFailure `InputRejected`
  */
 export function hostMounts(wanted: readonly string[], allowed: readonly string[]): SandboxMount[] {
@@ -26,7 +26,7 @@ export function hostMounts(wanted: readonly string[], allowed: readonly string[]
   return mounts;
 }
 
-/** Leaves out mounts that would lie inside of others already there. */
+/** Leaves out mounts that would be inside of others already there. */
 export function notCovered(mounts: readonly SandboxMount[], by: readonly SandboxMount[]): SandboxMount[] {
   return mounts.filter(
     ({ target }) => !by.some((outer) => target === outer.target || target.startsWith(`${outer.target}/`)),

@@ -1,12 +1,12 @@
-// The variables by which a program of the host could be made to load something; they matter only where no static busybox sets a builder's
+// The variables that could make a program of the host load something; they matter only when no static busybox sets the builder's
 // variables inside of its sandbox; pure.
 import { EngineError } from "../../../../base/errors.ts";
 import { type ByteString, textOf } from "../../../../formats/byte-string.ts";
 
-/** What the C libraries read of any program (glibc: ld.so(8), `unsecvars.h`; musl). */
+/** Variables that the C libraries read in any program (glibc: ld.so(8), `unsecvars.h`; musl). */
 const ALWAYS =
   /^(?:LD_|MALLOC_|GLIBC_|GCONV_|GETCONF_|LOCPATH$|MUSL_|NLSPATH$|TEXTDOMAIN|OUTPUT_CHARSET$|TZDIR$|TZ$|RES_|RESOLV_|HOSTALIASES$|LOCALDOMAIN$|NIS_PATH$)/;
-/** These name a locale; as a path they name a file. */
+/** These name a locale; with a slash they name a file. */
 const WITH_SLASH = /^(?:LC_|LANG)/;
 
 /** Refuses variables that would take effect outside of the sandbox. Throws `EXECUTOR_NEEDS_BUSYBOX`. */

@@ -16,27 +16,27 @@ import {
 } from "./sandbox-plan.ts";
 import { quote, STARTER, starterOf, startScript } from "./sandbox-start.ts";
 
-/** bubblewrap takes no more arguments than this, whichever way they are passed (bubblewrap.c, MAX_ARGS). */
+/** bubblewrap accepts no more arguments than this, however they are passed (bubblewrap.c, MAX_ARGS). */
 export const MAX_BWRAP_ARGUMENTS = 9000;
 
-/** What is known of the bubblewrap at hand. */
+/** The installed bubblewrap. */
 export interface Bubblewrap {
   readonly program: string;
   /** Whether it can set argument zero (`--argv0`, since 0.9.0). */
   readonly setsName: boolean;
-  /** The filter of system calls, null where none is known for this machine. */
+  /** The filter of system calls, null when there is none for this machine. */
   readonly filter: Uint8Array | null;
 }
 
-/** Where things of the host are gathered for a bubblewrap that could not reach them by their own paths, or not by so many. */
+/** Where host paths are gathered for a bubblewrap that cannot reach them at their own paths, or not so many. */
 const GATHERED = "/tmp";
 /** Directories of the system that are open to everyone. */
 const SYSTEM = /^\/(?:usr|bin|sbin|lib\w*|dev)\//;
 
 /**
- * The command line. Options travel in a file. Where the builder runs as another user than this process, and where there are too many inputs
- * for bubblewrap, a first step with this process's rights gathers what is to be mounted, in a mount namespace of its own.
- * @throws EngineError `EXECUTOR_NEEDS_BUSYBOX` for more variables than bubblewrap takes where nothing else can set them
+ * The command line. Options are passed in a file. If the builder runs as another user than this process, or there are too many inputs
+ * for bubblewrap, a first step with this process's rights gathers what is to be mounted, in its own mount namespace.
+ * @throws EngineError `EXECUTOR_NEEDS_BUSYBOX` for more variables than bubblewrap accepts, if nothing else can set them
  */
 export function bubblewrapCommand(bubblewrap: Bubblewrap, plan: SandboxPlan): SandboxCommand {
   if (plan.uid === null && fitsBubblewrap(plan)) return command(bubblewrap, plan, 3);
@@ -104,13 +104,13 @@ function optionsOf(plan: SandboxPlan): string[] {
     "localhost",
     "--cap-drop",
     "ALL",
-    // Whoever starts builds and dies takes them along.
+    // Builders die with the process that started them.
     "--die-with-parent",
     // The builder is the first process, so all others die with it.
     "--as-pid-1",
     "--new-session",
     "--clearenv",
-    // Made here, because bubblewrap gives the directories it makes by itself to nobody but the builder.
+    // Made here, because directories that bubblewrap makes implicitly are accessible only to the builder.
     ...parentsOf(["/nix/store", ...[...plan.mounts, ...starter].map(({ target }) => target)]).flatMap((dir) => [
       "--perms",
       "0755",
@@ -140,7 +140,7 @@ function optionsOf(plan: SandboxPlan): string[] {
   return options;
 }
 
-/** The script that gathers what the plan mounts, and the plan as it is seen then: below the directory the build's own lies in, which is all one mount. */
+/** The script that gathers what the plan mounts, and the plan as seen afterwards: below the parent of the build's directory, all of it one mount. */
 function gathered(plan: SandboxPlan): { readonly lines: string[]; readonly seen: SandboxPlan } {
   const { dir } = plan.scratch;
   const room = dirname(dir);
@@ -157,7 +157,7 @@ function gathered(plan: SandboxPlan): { readonly lines: string[]; readonly seen:
   const etc = place(plan.etc, "etc");
   const mounts = plan.mounts.map((mount, index) => ({ ...mount, source: place(mount.source, `mount-${index}`) }));
   const starter = plan.starter === null ? null : place(plan.starter, "starter");
-  // Nearly always there is one, the store; for it there is a directory already.
+  // There is nearly always only one, the store, for which a directory already exists.
   const placeInputs = (directory: string, index: number): string => {
     if (index > 0) return place(directory, `inputs-${index}`);
     lines.push(`mount --bind ${quote(directory)} ${quote(scratch.root)}`);
@@ -165,7 +165,7 @@ function gathered(plan: SandboxPlan): { readonly lines: string[]; readonly seen:
   };
   const inputs: SandboxInput[] = [];
   if (fitsBubblewrap(plan)) {
-    // The directory they lie in is one mount, where each of them would be one.
+    // Mount their common directory once instead of each input.
     const directories = new Map<string, string>();
     for (const { path, real } of plan.inputs) {
       const directory = dirname(real);
@@ -189,7 +189,7 @@ function parentsOf(paths: readonly string[]): string[] {
     for (let slash = path.indexOf("/", 1); slash > 0; slash = path.indexOf("/", slash + 1))
       parents.add(path.slice(0, slash));
   }
-  // What is mounted there brings its own.
+  // Mounts at these places bring their own directories.
   return [...parents]
     .filter((dir) => !/^\/(?:etc|dev|proc|tmp|build)(?:\/|$)|^\/nix\/store/.test(dir))
     .map(bytesOf)

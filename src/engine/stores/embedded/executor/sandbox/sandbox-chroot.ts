@@ -1,4 +1,4 @@
-// The last resort, for root where no namespaces are allowed (containers): a private root directory, shared with nothing but the kernel.
+// The last resort, for root where namespaces are not allowed (containers): a private root directory and nothing more.
 // Not a sandbox: the builder sees the host's network and processes. The command is pure; filling the directory is not.
 import { spawnSync } from "node:child_process";
 import {
@@ -26,7 +26,7 @@ import { quote, quoteBytes, STARTER, starterOf, startScript } from "./sandbox-st
 const DEVICES = ["full", "null", "random", "tty", "urandom", "zero"];
 
 /**
- * The command line: by `nsenter`, which enters a root directory without any namespace, else by `chroot`, which begins at its top. Throws
+ * The command line: with `nsenter`, which can enter a root directory without any namespace, else with `chroot`, which begins at its top. Throws
  * `EXECUTOR_NEEDS_BUSYBOX`.
  */
 export function chrootCommand(plan: SandboxPlan, nsenter: boolean): SandboxCommand {
@@ -53,7 +53,7 @@ export function chrootCommand(plan: SandboxPlan, nsenter: boolean): SandboxComma
   return { program: "/bin/sh", args: ["/proc/self/fd/3"], inputs, start: null, ...common };
 }
 
-/** The builder started in the build directory by a shell, where that leaves no trace; another shell than busybox's adds variables. */
+/** Starts the builder in the build directory through busybox's shell; any other shell would add variables, so it is not used. */
 function fromTheTop(plan: SandboxPlan): readonly string[] {
   const builder = namedCommand({ ...plan, busyboxShell: false });
   if (!plan.busyboxShell) return builder;
@@ -61,8 +61,8 @@ function fromTheTop(plan: SandboxPlan): readonly string[] {
 }
 
 /**
- * Fills the private root: inputs and mounted directories as hard links, mounted files as copies, devices where root may make them, and the log as what `/dev/stdout` and
- * `/dev/stderr` name, since there is no `/proc` to find them by.
+ * Fills the private root: inputs and mounted directories as hard links, mounted files as copies, devices if root may make them, and the log as
+ * `/dev/stdout` and `/dev/stderr`, since there is no `/proc` that has them.
  */
 export async function fillChroot(plan: SandboxPlan): Promise<void> {
   const { root } = plan.scratch;
@@ -78,16 +78,16 @@ export async function fillChroot(plan: SandboxPlan): Promise<void> {
     else copyFileSync(real, `${root}${target}`);
   }
   for (const name of ["stdout", "stderr"]) linkSync(plan.logPipe, `${root}/dev/${name}`);
-  // A failure leaves them out: most builders need none but null.
+  // A failure leaves them out: most builders need only null.
   spawnSync("cp", ["-a", ...DEVICES.map((name) => `/dev/${name}`), `${root}/dev/`], {
     stdio: "ignore",
     env: { PATH: searchPath() },
   });
 }
 
-/** Kills every process whose root directory is this one, which is how the builder's are known whatever group they are in. */
+/** Kills every process with this root directory, which identifies the builder's processes in any process group. */
 export function killInside(root: string): void {
-  // Each round may find what the one before has started meanwhile.
+  // Each round may find processes that the previous one's have started meanwhile.
   for (let round = 0; round < 10; round++) {
     let found = false;
     for (const pid of readdirSync("/proc")) {
@@ -104,7 +104,7 @@ export function killInside(root: string): void {
   }
 }
 
-/** Makes the directories above a path inside, open to the builder whatever this process's umask says. */
+/** Makes the directories above a path inside, open to the builder regardless of this process's umask. */
 function makeParents(root: string, target: string): void {
   for (let slash = target.indexOf("/", 1); slash > 0; slash = target.indexOf("/", slash + 1)) {
     const directory = `${root}${target.slice(0, slash)}`;
@@ -114,7 +114,7 @@ function makeParents(root: string, target: string): void {
   }
 }
 
-/** Copies a tree as hard links; what cannot be linked is copied. */
+/** Copies a tree as hard links; copies what cannot be linked. */
 async function linkTree(from: ByteString, to: ByteString, turns: Turns): Promise<void> {
   const source = pathBytes(from);
   const target = pathBytes(to);
@@ -122,7 +122,7 @@ async function linkTree(from: ByteString, to: ByteString, turns: Turns): Promise
   if (turns.due()) await turns.pause();
   if (stats.isDirectory()) {
     mkdirSync(target, { recursive: true });
-    // Whatever this process's umask says, the builder may look into it.
+    // The builder may look into it, regardless of this process's umask.
     chmodSync(target, 0o755);
     for (const { name } of readEntries(from)) {
       await linkTree(`${from}/${name}` as ByteString, `${to}/${name}` as ByteString, turns);

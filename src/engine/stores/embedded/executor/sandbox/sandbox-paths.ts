@@ -14,7 +14,7 @@ export interface SandboxPath {
   readonly optional: boolean;
 }
 
-/** Reads `target=source` or `path`, with `?` behind it when it is optional (Nix manual, `sandbox-paths`). Throws `EXECUTOR_BAD_SANDBOX_PATH`. */
+/** Parses `target=source` or `path`, followed by `?` if it is optional (Nix manual, `sandbox-paths`). Throws `EXECUTOR_BAD_SANDBOX_PATH`. */
 export function parseSandboxPath(text: string): SandboxPath {
   const optional = text.endsWith("?");
   const [target, source = target] = (optional ? text.slice(0, -1) : text).split(/=(.*)/s, 2) as [string, string?];
@@ -28,14 +28,14 @@ export function parseSandboxPath(text: string): SandboxPath {
   return { target, source, optional };
 }
 
-/** Whether the setting says what `/bin/sh` is; where it does not, there is one all the same (Nix: only while the setting is not set). */
+/** Whether the setting defines `/bin/sh`; if not, there is one all the same (Nix: only while the setting is not set). */
 export function namesShell(texts: readonly string[]): boolean {
   return texts.some((text) => ["/", "/bin", "/bin/sh"].includes(parseSandboxPath(text).target));
 }
 
 /**
- * The mounts of the setting, and the store paths they need: what lies in the store comes with its closure, from this store.
- * @throws EngineError `EXECUTOR_BAD_SANDBOX_PATH`, also for a source that is not there and not optional.
+ * The mounts of the setting, and the store paths they need: a source in the store comes with its closure, from this store.
+ * @throws EngineError `EXECUTOR_BAD_SANDBOX_PATH`, also for a missing source that is not optional.
  */
 export function resolveSandboxPaths(
   layout: StoreLayout,
@@ -55,7 +55,7 @@ export function resolveSandboxPaths(
         hint: "Take it out of sandbox-paths, or put '?' behind it.",
       });
     }
-    // As with Nix: a cache directory can be written to, a store path cannot.
+    // As in Nix: a cache directory is writable, a store path is not.
     mounts.push({ target, source: real, writable: path === null });
   }
   const inputs = [...closureOf(roots)].map((path) => ({ path, real: realPathOf(layout, path) }));

@@ -1,4 +1,4 @@
-// What a sandbox shall contain, whichever program makes it.
+// What a sandbox must contain, whichever program makes it.
 import type { ByteString } from "../../../../formats/byte-string.ts";
 import type { StorePath } from "../../../../formats/store-path.ts";
 
@@ -6,20 +6,20 @@ import type { StorePath } from "../../../../formats/store-path.ts";
 export const SANDBOX_UID = 1000;
 export const SANDBOX_GID = 100;
 
-/** An input and where it lies on disk. */
+/** An input and its place on disk. */
 export interface SandboxInput {
   readonly path: StorePath;
   readonly real: string;
 }
 
-/** A path of the host that is visible inside. */
+/** A host path that is visible inside. */
 export interface SandboxMount {
   readonly target: string;
   readonly source: string;
   readonly writable: boolean;
 }
 
-/** Host directories only one build uses: what becomes `/nix/store`, `/build` and `/tmp`, and a place for the root directory. */
+/** Host directories for one build only: those that become `/nix/store`, `/build` and `/tmp`, and a place for the root directory. */
 export interface Scratch {
   readonly dir: string;
   readonly store: string;
@@ -28,12 +28,12 @@ export interface Scratch {
   readonly root: string;
 }
 
-/** A sandbox and what runs in it. */
+/** A sandbox, and what runs in it. */
 export interface SandboxPlan {
   readonly scratch: Scratch;
   /** Host directory that becomes `/etc`. */
   readonly etc: string;
-  /** Files and directories; symlinks among the inputs are made in `store` instead, since they cannot be mounted. */
+  /** Files and directories; symlinks among the inputs are created in `store` instead, since they cannot be mounted. */
   readonly inputs: readonly SandboxInput[];
   readonly mounts: readonly SandboxMount[];
   /** Whether the builder shares the host's network. */
@@ -43,16 +43,16 @@ export interface SandboxPlan {
   readonly args: readonly string[];
   /** Whether `/bin/sh` inside is busybox's, which can run a program under another name. */
   readonly busyboxShell: boolean;
-  /** A static busybox of this machine, which is the last step before the builder; null where there is none. */
+  /** A static busybox of this machine, the last step before the builder; null if there is none. */
   readonly starter: string | null;
-  /** The user the builder runs as, null when it is this process's. */
+  /** The user the builder runs as, null for this process's user. */
   readonly uid: number | null;
-  /** Descriptors whoever started this process left open for its children. */
+  /** Descriptors that the process that started this program left open for its children. */
   readonly strayDescriptors: readonly number[];
   /** The named pipe of the log. */
   readonly logPipe: string;
   readonly shmSize: string;
-  /** Processes and threads it may have at once; 0 for no limit. */
+  /** Maximum number of its processes and threads; 0 for no limit. */
   readonly maxProcesses: number;
 }
 
@@ -60,13 +60,13 @@ export interface SandboxPlan {
 export interface SandboxCommand {
   readonly program: string;
   readonly args: readonly string[];
-  /** What the program finds on descriptors 3, 4, … */
+  /** The contents of the program's descriptors 3, 4, … */
   readonly inputs: readonly Uint8Array[];
-  /** What it finds on standard input: the script of the starter; null where there is no starter. */
+  /** Standard input: the script of the starter; null without a starter. */
   readonly start: Uint8Array | null;
   /** Whether a process of the sandbox's program stays outside and waits for the builder, its child. */
   readonly staysOutside: boolean;
-  /** Whether it opens the log by its name, and says so with one byte; else it is given it. */
+  /** Whether it opens the log by name, and signals that with one byte; otherwise it receives a descriptor. */
   readonly opensLog: boolean;
 }
 
@@ -88,14 +88,14 @@ export const HOSTS = "127.0.0.1 localhost\n::1 localhost\n";
 /** `/etc/nsswitch.conf` of a sandbox with network. */
 export const NSSWITCH = "hosts: files dns\nservices: files\n";
 
-/** What a builder's argument zero is: the last part of its path. */
+/** A builder's argument zero: the last part of its path. */
 export function programName(builder: string): string {
   return builder.slice(builder.lastIndexOf("/") + 1);
 }
 
 /**
- * The command line inside, giving the builder its own name as argument zero where the sandbox program cannot: busybox's shell can, but
- * it drops variables whose names are no shell names, changes a few others and cannot start what has no name.
+ * The command line inside, which gives the builder its own name as argument zero if the sandbox program cannot: busybox's shell can, but
+ * it drops variables whose names are not shell names, changes a few others and cannot start a program without a name.
  */
 export function namedCommand(plan: SandboxPlan): readonly string[] {
   const plain = [plan.builder, ...plan.args];
@@ -103,7 +103,7 @@ export function namedCommand(plan: SandboxPlan): readonly string[] {
   return ["/bin/sh", "-c", 'unset SHLVL; exec -a "$0" "$@"', programName(plan.builder), ...plain];
 }
 
-/** Whether busybox's shell hands on all of these variables as they are. */
+/** Whether busybox's shell passes on all of these variables unchanged. */
 export function hasPlainNames(variables: SandboxPlan["variables"]): boolean {
   return [...variables.keys()].every((name) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !SHELL_OWN.has(name));
 }

@@ -1,4 +1,4 @@
-// Finds what `/bin/sh` is inside a sandbox by default: a static busybox, else the host's shell with the libraries it needs.
+// Finds the default `/bin/sh` of a sandbox: a static busybox, else the host's shell with its libraries.
 import { spawnSync } from "node:child_process";
 import { closeSync, existsSync, openSync, readSync, realpathSync } from "node:fs";
 import { EngineError } from "../../../../base/errors.ts";
@@ -11,7 +11,7 @@ export interface SandboxShell {
   readonly busybox: boolean;
 }
 
-/** Looks for a shell; throws `EXECUTOR_NO_SHELL`, `EXECUTOR_NO_LIBRARIES` when it needs some and nobody says which. */
+/** Finds a shell; throws `EXECUTOR_NO_SHELL`, or `EXECUTOR_NO_LIBRARIES` when it needs libraries that cannot be determined. */
 export function findSandboxShell(): SandboxShell {
   const busybox = findStaticBusybox();
   if (busybox !== null) return { mounts: [{ target: "/bin/sh", source: busybox, writable: false }], busybox: true };
@@ -28,7 +28,7 @@ export function findSandboxShell(): SandboxShell {
   return { mounts, busybox: false };
 }
 
-/** A busybox that needs no libraries, null where there is none. */
+/** A busybox that needs no libraries, null if there is none. */
 export function findStaticBusybox(): string | null {
   for (const directory of searchPath().split(":")) {
     for (const name of ["busybox", "busybox.static", "busybox-static"]) {
@@ -41,7 +41,7 @@ export function findStaticBusybox(): string | null {
   return null;
 }
 
-/** Libraries a program is linked with, as `ldd` says, the loader among them. */
+/** The libraries of a program according to `ldd`, including the loader. */
 export function parseLibraries(listing: string): string[] {
   const libraries = new Set<string>();
   for (const line of listing.split("\n")) {

@@ -1,13 +1,13 @@
-// The last step before the builder, inside of the sandbox: a script for a static busybox, which gives the builder its descriptors, its umask and
+// The last step before the builder, inside the sandbox: a script for a static busybox, which gives the builder its descriptors, its umask and
 // its variables. Programs of the host never see the builder's variables, nor the log once the builder runs; pure.
 import type { ByteString } from "../../../../formats/byte-string.ts";
 import { BUILD_DIR } from "../environment.ts";
 import { hasPlainNames, programName, type SandboxPlan } from "./sandbox-plan.ts";
 
-/** Descriptors of the starting script, which itself is on standard input: the log, and what becomes the builder's standard input. */
+/** Descriptors of the starting script, which is itself on standard input: the log, and the future standard input of the builder. */
 export const LOG_DESCRIPTOR = 8;
 export const NULL_DESCRIPTOR = 9;
-/** Where the starter lies inside when `/bin/sh` is another shell. */
+/** Where the starter is inside when `/bin/sh` is another shell. */
 export const STARTER = "/.start/sh";
 
 /** The program that reads the script, as named inside. */
@@ -16,8 +16,8 @@ export function starterOf(plan: SandboxPlan): string {
 }
 
 /**
- * The script. It is one compound command, so that it has been read whole before standard input is another file.
- * @param enter whether to go to the build directory, where the sandbox's program cannot
+ * The script. It is one compound command, so that all of it has been read before standard input changes.
+ * @param enter whether to change to the build directory, if the sandbox's program cannot
  */
 export function startScript(plan: SandboxPlan, enter: boolean): Uint8Array {
   const closed = new Set([...[3, 4, 5, 6, 7, LOG_DESCRIPTOR, NULL_DESCRIPTOR], ...plan.strayDescriptors]);
@@ -27,13 +27,13 @@ export function startScript(plan: SandboxPlan, enter: boolean): Uint8Array {
     "{",
     ...(enter ? [`cd ${BUILD_DIR}`] : []),
     "umask 022",
-    // Of the builder's own user, or counted anew in its namespace: what else the account runs is no part of it.
+    // Counted for the builder's own user or its own namespace: other processes of the account do not count.
     ...(plan.maxProcesses > 0 ? [`ulimit -u ${plan.maxProcesses} || exit 1`] : []),
     `exec 0<&${NULL_DESCRIPTOR} 1>&${LOG_DESCRIPTOR} 2>&${LOG_DESCRIPTOR}`,
     `exec ${[...closed].map((descriptor) => `${descriptor}>&-`).join(" ")}`,
     ...(hasPlainNames(plan.variables) && programName(plan.builder) !== ""
       ? ["unset SHLVL OLDPWD", `export ${variables}`, `exec -a ${quote(programName(plan.builder))} ${command}`]
-      : // What the shell cannot have as variables, its `env` can; the builder's name is then its path.
+      : // The shell cannot have these as variables, its `env` can; the builder's name is then its path.
         [`exec -a env "$0" -i ${variables} ${command}`]),
     "}",
   ];

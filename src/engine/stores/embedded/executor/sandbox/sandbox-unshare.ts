@@ -1,5 +1,5 @@
-// The sandbox by util-linux alone, where bubblewrap is missing: a shell script that mounts, run by `unshare`, ending in a second `unshare`
-// that gives up all rights; pure.
+// The sandbox with util-linux alone, when bubblewrap is missing: `unshare` runs a shell script that mounts and ends in a second `unshare`,
+// which gives up all rights; pure.
 import type { ByteString } from "../../../../formats/byte-string.ts";
 import { BUILD_DIR } from "../environment.ts";
 import { rightsOf } from "./drop-rights.ts";
@@ -8,7 +8,7 @@ import { MOUNT_FUNCTIONS } from "./mount-script.ts";
 import { namedCommand, SANDBOX_GID, SANDBOX_UID, type SandboxCommand, type SandboxPlan } from "./sandbox-plan.ts";
 import { LOG_DESCRIPTOR, quote, quoteBytes, STARTER, starterOf, startScript } from "./sandbox-start.ts";
 
-/** The command line; the script goes to the shell on descriptor 3. Throws `EXECUTOR_NEEDS_BUSYBOX`. */
+/** The command line; the shell reads the script on descriptor 3. Throws `EXECUTOR_NEEDS_BUSYBOX`. */
 export function unshareCommand(plan: SandboxPlan): SandboxCommand {
   const { starter } = plan;
   if (starter === null) refuseLoaderVariables(plan.variables);
@@ -20,7 +20,7 @@ export function unshareCommand(plan: SandboxPlan): SandboxCommand {
   const rights = rightsOf(plan.uid).map(quote).join(" ");
   const lines = [
     "set -e",
-    // The process outside, which waits for the builder, must not keep the log open; the byte says that it can be closed there.
+    // The process outside, which waits for the builder, must not keep the log open; the byte signals that it can be closed there.
     ...(starter === null ? [] : [`exec ${LOG_DESCRIPTOR}>${quote(plan.logPipe)}`, `printf . >&${LOG_DESCRIPTOR}`]),
     `mount -t tmpfs -o mode=0755 none ${quote(plan.scratch.root)}`,
     `cd ${quote(plan.scratch.root)}`,

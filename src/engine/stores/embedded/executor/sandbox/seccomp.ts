@@ -1,6 +1,6 @@
-// The system calls builders may not make: setting setuid and setgid bits fails with EPERM, setting extended attributes with ENOTSUP
-// (Nix: `setupSeccomp`), so that a builder finds out by itself what a store cannot hold; and the kernel's keyrings, which no namespace
-// divides, with ENOSYS. As a classic BPF program; pure.
+// The system calls forbidden to builders: setting setuid and setgid bits fails with EPERM, setting extended attributes with ENOTSUP
+// (Nix: `setupSeccomp`), so that a builder itself notices what a store cannot hold; and the kernel's keyrings, which no namespace
+// separates, with ENOSYS. As a classic BPF program; pure.
 
 const ALLOW = 0x7fff_0000;
 const ERRNO = 0x0005_0000;
@@ -22,7 +22,7 @@ const JUMP_EQUAL = 0x15;
 const JUMP_SET = 0x45;
 const RETURN = 0x06;
 
-/** Numbers of the calls on one architecture (AUDIT_ARCH_*); `mode` is the index of the argument that holds the mode. */
+/** System call numbers on one architecture (AUDIT_ARCH_*); `mode` is the index of the mode argument. */
 interface Calls {
   readonly architecture: number;
   readonly changesMode: readonly { readonly number: number; readonly mode: 1 | 2 }[];
@@ -61,7 +61,7 @@ const ARM: Calls = {
 
 const BY_MACHINE: Readonly<Record<string, readonly Calls[]>> = { x64: [X86_64, I386], arm64: [AARCH64, ARM] };
 
-/** The filter for a machine as Node names it (`x64`, `arm64`), as an array of `struct sock_filter`; null for machines not known. */
+/** The filter for a machine as Node names it (`x64`, `arm64`), as an array of `struct sock_filter`; null for unknown machines. */
 export function seccompFilter(machine: string): Uint8Array | null {
   const machines = BY_MACHINE[machine];
   if (machines === undefined) return null;
@@ -82,7 +82,7 @@ export function seccompFilter(machine: string): Uint8Array | null {
   return bytes;
 }
 
-/** One instruction; `yes` and `no` are how many to skip. */
+/** One instruction; `yes` and `no` are the numbers of instructions to skip. */
 interface Instruction {
   readonly code: number;
   readonly yes: number;
@@ -94,11 +94,11 @@ function returning(value: number): Instruction {
   return { code: RETURN, yes: 0, no: 0, value };
 }
 
-/** What is decided once the architecture is known; every way through it returns. */
+/** The decision after the architecture is known; every branch returns. */
 function callsProgram({ changesMode, setsAttribute, keys }: Calls): Instruction[] {
   const program: Instruction[] = [
     { code: LOAD, yes: 0, no: 0, value: NUMBER },
-    // x32 calls carry a mark beside the number.
+    // x32 calls have an extra bit in the number.
     { code: AND, yes: 0, no: 0, value: 0xbfff_ffff },
   ];
   for (const [numbers, error] of [
