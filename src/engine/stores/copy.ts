@@ -10,18 +10,18 @@ import {
   type TransferProgress,
 } from "./store.ts";
 
-/** Paths up to this size (bytes) are read ahead into memory; larger ones are streamed when their turn comes. */
+/** Paths up to this size (bytes) are read ahead into memory; larger ones are streamed in their turn. */
 const READ_AHEAD_PATH = 1n << 20n;
-/** At most this much (bytes) and this many paths wait in memory. */
+/** Maximum number of bytes and of paths waiting in memory. */
 const READ_AHEAD_TOTAL = 16n << 20n;
 const READ_AHEAD_PATHS = 64;
-/** A transfer of this many bytes takes a connection that small ones do not use. */
+/** A transfer of this many bytes uses a connection that small ones do not use. */
 const LARGE_TRANSFER = 4n << 20n;
 
 export interface CopyOptions {
   readonly from: Pick<PathStore, "narFromPath" | "checksNars">;
   readonly to: Pick<PathSink, "addPaths">;
-  /** References first. Paths that are valid in `to` already should have been left out. */
+  /** References first. The caller leaves out paths already valid in `to`. */
   readonly paths: readonly PathInfo[];
   readonly checkSignatures: boolean;
   /** Called as bytes arrive; often. */
@@ -29,7 +29,7 @@ export interface CopyOptions {
   readonly signal: AbortSignal;
 }
 
-/** Adds paths whose NARs can be had again, and what is left of them once more when the store asks for that. Throws what `to` throws. */
+/** Adds paths whose NARs can be read again, and retries the remaining ones once when the store asks for that. Throws the errors of `to`. */
 export async function addAll(
   to: Pick<PathSink, "addPaths">,
   paths: readonly IncomingPath[],
@@ -46,8 +46,8 @@ export async function addAll(
 }
 
 /**
- * Copies paths; what arrived before a failure stays valid in `to`.
- * @throws what either store throws, or the signal's reason.
+ * Copies paths; those that arrived before a failure remain valid in `to`.
+ * @throws the errors of either store, or the signal's reason
  */
 export async function copyPaths(options: CopyOptions): Promise<void> {
   try {
@@ -63,7 +63,7 @@ async function copyOnce(options: CopyOptions): Promise<void> {
   const expectedBytes = paths.reduce((sum, info) => sum + info.narSize, 0n);
   let doneBytes = 0n;
 
-  // Breaking off on either side must also end what is being read ahead.
+  // Breaking off on either side must also end the reading ahead.
   const inner = new AbortController();
   const both = AbortSignal.any([signal, inner.signal]);
   const ahead = new Map<number, Promise<WholeNar>>();
@@ -75,7 +75,7 @@ async function copyOnce(options: CopyOptions): Promise<void> {
       if (info.narSize > READ_AHEAD_PATH || aheadBytes + info.narSize > READ_AHEAD_TOTAL) return;
       aheadBytes += info.narSize;
       const whole = readWhole(from.narFromPath(info.path, info.narSize, both));
-      // Looked at when its turn comes; until then a failure must not count as unhandled.
+      // Its turn comes later; until then a failure must not count as unhandled.
       whole.catch(() => undefined);
       ahead.set(next, whole);
     }
@@ -96,7 +96,7 @@ async function copyOnce(options: CopyOptions): Promise<void> {
   function* incoming(): Iterable<IncomingPath> {
     for (const [index, info] of paths.entries()) {
       readAhead();
-      // Not read ahead: it is streamed, and reading ahead goes on behind it.
+      // Not read ahead: it is streamed, while reading ahead continues after it.
       if (next === index) next++;
       yield { info, nar: () => nar(index, info), isChecked: from.checksNars };
     }
@@ -106,7 +106,7 @@ async function copyOnce(options: CopyOptions): Promise<void> {
   try {
     const { checkSignatures } = options;
     const large = expectedBytes >= LARGE_TRANSFER;
-    // Bytes first, then a connection of `to`: waiting for a distant store must not keep others from a near one.
+    // Bytes first, then a connection of `to`: waiting for a distant store must not block others from a near one.
     readAhead();
     await ahead.get(0);
     await to.addPaths(incoming(), { checkSignatures, count: paths.length, large }, both);

@@ -1,9 +1,9 @@
-// Reads NARs of this machine's own Nix from the disk, as Nix does: the daemon would only copy the bytes through a pipe once more.
+// Reads NARs of this machine's own Nix from the disk, as Nix does: through the daemon, the bytes would pass one more pipe.
 import { accessSync } from "node:fs";
 import type { StorePath } from "../formats/store-path.ts";
 import { dumpPath } from "./embedded/files/dump.ts";
 
-/** The NAR of a path where it lies on this disk, null where it does not or may not be read: then the daemon is asked. */
+/** The NAR of a path on this disk, null if it is not there or not readable: then use the daemon. */
 export function readFromDisk(path: StorePath, signal?: AbortSignal): AsyncIterable<Uint8Array> | null {
   try {
     accessSync(path);

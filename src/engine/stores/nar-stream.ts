@@ -1,12 +1,12 @@
-// A NAR on its way between two stores: its pieces, and at its end the hash it was found to have, where somebody looked.
+// A NAR on its way between two stores: its pieces, and finally its SHA-256 if it was checked.
 
 /**
- * A NAR in pieces. One that was checked on its way ends normally only when it has the SHA-256 it should have, and then with that: nobody need
- * compute it once more. One that was not ends with nothing.
+ * A NAR in pieces. One that is checked on its way ends normally only with the right SHA-256, and returns it, so that nobody needs to
+ * compute it again. An unchecked one returns nothing.
  */
 export type NarStream = AsyncIterable<Uint8Array, unknown>;
 
-/** Passes a NAR on with what it ends with; `see` hears of each piece before it is used. */
+/** Passes on a NAR and its return value; `see` receives each piece before it is used. */
 export async function* observeNar(
   stream: NarStream,
   see: (chunk: Uint8Array) => void,
@@ -34,7 +34,7 @@ export async function* observeNar(
 /** A NAR in memory. */
 export interface WholeNar {
   readonly chunks: readonly Uint8Array[];
-  /** What the stream ended with. */
+  /** The return value of the stream. */
   readonly sha256: Uint8Array | null;
 }
 

@@ -5,22 +5,22 @@ import { EngineError } from "../base/errors.ts";
 import { STORE_DIR, type StorePath } from "../formats/store-path.ts";
 import type { KeepingStore } from "./store.ts";
 
-/** How the result links are called. */
+/** How to name the result links. */
 export interface OutLinks {
   readonly base: string;
-  /** Whose numbers they have: nix-build counts derivations (`result-2`), `nix build` what was asked for, from 0 (`result-1`). */
+  /** Whose numbering they use: nix-build counts derivations (`result-2`), `nix build` the installables, from 0 (`result-1`). */
   readonly numbering: "nix-build" | "nix build";
 }
 
-/** One result to link. */
+/** One output to link. */
 export interface LinkedOutput {
-  /** Of the target, 0 for the first one, whose link has none. */
+  /** The target's number, 0 for the first one, whose link has none. */
   readonly number: number;
   readonly output: string;
   readonly path: StorePath;
 }
 
-/** The link's name: `result`, `result-2`, and `-dev` behind it for outputs other than `out`. */
+/** The link's name: `result`, `result-2`, followed by `-dev` for outputs other than `out`. */
 export function outLinkName(base: string, number: number, output: string): string {
   const numbered = number === 0 ? base : `${base}-${number}`;
   return output === "out" ? numbered : `${numbered}-${output}`;
@@ -28,8 +28,8 @@ export function outLinkName(base: string, number: number, output: string): strin
 
 /**
  * Makes the links and registers them as indirect roots.
- * @param physical the path a link points to: another one than the store path for a store with its own root
- * @throws EngineError `OUT_LINK_IN_THE_WAY` when something that is no symlink into the store stands at a link's place
+ * @param physical the path a link points to: not the store path itself for a store with its own root
+ * @throws EngineError `OUT_LINK_IN_THE_WAY` when something other than a symlink into the store is in a link's place
  */
 export async function makeOutLinks(
   store: KeepingStore,

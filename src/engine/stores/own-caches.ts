@@ -1,4 +1,4 @@
-// Fetches for a daemon what it cannot fetch itself: paths of S3 caches, which its Nix may not know or has no credentials for.
+// Fetches for a daemon what it cannot fetch itself: paths of S3 caches, which its Nix may not support or has no credentials for.
 import { EngineError } from "../base/errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
@@ -9,7 +9,7 @@ import { referencesFirst } from "./path-infos.ts";
 import type { DestinationStore, SubstitutingStore } from "./store.ts";
 
 /**
- * Has a store fetch from these caches what it cannot have by itself. What is fetched is added with its signatures checked by that store.
+ * Makes a store fetch from these caches what it cannot get itself. That store checks the signatures of fetched paths.
  * Closing the store closes the caches.
  */
 export function withOwnCaches<Store extends DestinationStore>(store: Store, caches: Substituters): Store {
@@ -20,7 +20,7 @@ export function withOwnCaches<Store extends DestinationStore>(store: Store, cach
       await ensure(path, report, signal, copying);
     } catch (error) {
       signal?.throwIfAborted();
-      // Only a store that answered has said that it cannot; a lost connection is another matter.
+      // Only a store that has answered lacks the path; a lost connection is another matter.
       if (error instanceof EngineError && error.family === "transport") throw error;
       const offers = await offersOf(store, caches.ports, path, signal);
       if (offers === null) throw error;
@@ -48,7 +48,7 @@ interface Offer {
   readonly from: Substituter;
 }
 
-/** Where each path of the closure can be had that the store lacks; null when one of them is nowhere. */
+/** Where to get each path of the closure that the store lacks; null when one of them is nowhere. */
 async function offersOf(
   store: DestinationStore,
   ports: readonly Substituter[],

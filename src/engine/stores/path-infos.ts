@@ -1,10 +1,10 @@
-// Remembers what one store said of its paths, so that closures are walked with few questions.
+// Remembers one store's path infos, so that closures are walked with few queries.
 import { EngineError } from "../base/errors.ts";
 import type { PathInfo } from "../formats/path-info.ts";
 import type { StorePath } from "../formats/store-path.ts";
 import type { PathStore } from "./store.ts";
 
-/** A memory of path infos over one store. Only for paths that stay valid while it is used (roots, inputs of a run). */
+/** A cache of one store's path infos. Only for paths that stay valid while it is used (roots, inputs of a run). */
 export class PathInfos {
   readonly #store: PathStore;
   readonly #known = new Map<StorePath, PathInfo>();
@@ -13,7 +13,7 @@ export class PathInfos {
     this.#store = store;
   }
 
-  /** Adds what was learned elsewhere. */
+  /** Adds an info learned elsewhere. */
   remember(info: PathInfo): void {
     this.#known.set(info.path, info);
   }
@@ -22,7 +22,7 @@ export class PathInfos {
     this.#known.delete(path);
   }
 
-  /** Infos of all the paths, asking for the unknown ones in one go. Throws `STORE_PATH_NOT_VALID` for the first that is not valid. */
+  /** Infos of all the paths, with one query for the unknown ones. Throws `STORE_PATH_NOT_VALID` for the first that is not valid. */
   async get(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Map<StorePath, PathInfo>> {
     const found = new Map<StorePath, PathInfo>();
     const unknown: StorePath[] = [];
@@ -63,7 +63,7 @@ export class PathInfos {
   }
 }
 
-/** Orders path infos so that every path comes after those it refers to. References outside the map are passed over. */
+/** Orders path infos so that every path comes after its references. Ignores references outside the map. */
 export function referencesFirst(infos: ReadonlyMap<StorePath, PathInfo>): PathInfo[] {
   const order: PathInfo[] = [];
   const state = new Set<StorePath>();

@@ -1,4 +1,4 @@
-// Profiles: a link whose targets are numbered links into the store, so that one can go back (manual, profiles; Nix, profiles.cc).
+// Profiles: a link to one of several numbered links into the store, which allows going back (manual, profiles; Nix, profiles.cc).
 import { readdir, readlink, rename, symlink, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { EngineError } from "../base/errors.ts";
@@ -6,10 +6,10 @@ import type { StorePath } from "../formats/store-path.ts";
 import type { KeepingStore } from "./store.ts";
 
 /**
- * Makes the next generation of a profile from the one path that was built and has the profile point to it. Where the newest generation is that path
- * already, none is made.
+ * Makes the next generation of a profile from the one path that was built, and points the profile to it. If the newest generation is already that
+ * path, makes none.
  * @param profile absolute
- * @param physical the path a link points to: another one than the store path for a store with its own root
+ * @param physical the path a link points to: not the store path itself for a store with its own root
  * @throws EngineError `PROFILE_NOT_ONE_PATH` in Nix's words, `PROFILE_UNWRITABLE`
  */
 export async function setProfile(
@@ -54,7 +54,7 @@ function linkOf(profile: string, generation: number): string {
   return `${profile}-${generation}-link`;
 }
 
-/** The numbers of its generations, rising. */
+/** The profile's generation numbers, ascending. */
 async function generationsOf(profile: string): Promise<number[]> {
   const names = await readdir(dirname(join(profile)));
   const prefix = `${basename(profile)}-`;

@@ -1,4 +1,4 @@
-// What the engine asks of a store, as small capabilities; a binary cache has no BuildStore, and the type says so.
+// What the engine needs from a store, as small capabilities; a binary cache has no BuildStore, and the type says so.
 
 import { EngineError } from "../base/errors.ts";
 import type { BuildResult } from "../derivation/build-result.ts";
@@ -10,34 +10,34 @@ import type { NarStream } from "./nar-stream.ts";
 
 export type { BuildReporter } from "../protocols/build-log.ts";
 
-/** What answered when the store was opened. */
+/** Describes the store that answered. */
 export interface StoreDescription {
   /** As shown to the user. */
   readonly uri: string;
   readonly nixVersion: string | null;
   /** `worker 1.38`, `serve 2.7`, `embedded`, `binary cache`. */
   readonly protocol: string;
-  /** Whether it takes unsigned paths from us; null when it does not say. */
+  /** Whether it accepts unsigned paths from us; null when it does not say. */
   readonly trusted: boolean | null;
 }
 
-/** Reads of valid paths; every store has this. */
+/** Reads valid paths; every store has this. */
 export interface PathStore {
   readonly uri: string;
-  /** Connects if need be and says what answered. Throws EngineError of family `transport` or `protocol`. */
+  /** Connects if necessary and describes the store. Throws EngineError of family `transport` or `protocol`. */
   describe(signal?: AbortSignal): Promise<StoreDescription>;
   /** Which of the paths are valid. */
   queryValidPaths(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Set<StorePath>>;
-  /** Information on those of the paths that are valid. */
+  /** Information on the valid ones of the paths. */
   queryPathInfos(paths: Iterable<StorePath>, signal?: AbortSignal): Promise<Map<StorePath, PathInfo>>;
   /**
-   * The NAR of a valid path as a stream. `sizeHint` (bytes) lets a store choose a connection, so that a big transfer delays no small one.
+   * The NAR of a valid path as a stream. `sizeHint` (bytes) lets a store choose a connection, so that a big transfer does not delay small ones.
    * Breaking off the iteration drops the connection behind it.
    */
   narFromPath(path: StorePath, sizeHint: bigint, signal?: AbortSignal): NarStream;
-  /** Whether what `narFromPath` gives is checked on its way. */
+  /** Whether the NARs of `narFromPath` are checked on their way. */
   readonly checksNars: boolean;
-  /** Ends every connection; what is under way is refused with `reason`. */
+  /** Ends every connection; operations in progress reject with `reason`. */
   close(reason?: EngineError): Promise<void>;
 }
 
@@ -49,19 +49,19 @@ export interface IncomingPath {
   readonly isChecked: boolean;
 }
 
-/** How paths are added. */
+/** How to add paths. */
 export interface AddOptions {
   /** False needs trust. */
   readonly checkSignatures: boolean;
-  /** How many there are. */
+  /** The number of paths. */
   readonly count: number;
-  /** A transfer that takes long: it must not share a connection with small ones. */
+  /** A long transfer: it must not share a connection with small ones. */
   readonly large: boolean;
 }
 
-/** Some of the paths may have been added, then something went wrong that does not go wrong when the rest is added once more. */
+/** After some of the paths may have been added, a failure that does not happen again when the rest is retried. */
 export class AddAgainError extends EngineError {
-  /** Those of the paths that are valid now. */
+  /** Those of the paths that are now valid. */
   readonly valid: ReadonlySet<StorePath>;
 
   constructor(uri: string, valid: ReadonlySet<StorePath>, cause: Error) {
@@ -70,12 +70,12 @@ export class AddAgainError extends EngineError {
   }
 }
 
-/** Takes paths in. */
+/** Accepts paths. */
 export interface PathSink {
   /**
-   * Adds valid paths whose references are valid already or come earlier in `paths`; skips nothing, so ask queryValidPaths first.
-   * A path is registered only when its NAR hash and size are right. `checkSignatures` false needs trust.
-   * Throws {@link AddAgainError} when the rest should be handed in once more, as `addAll` and `copyPaths` do.
+   * Adds paths whose references are already valid or come earlier in `paths`; skips nothing, so call queryValidPaths first.
+   * Registers a path only if its NAR hash and size are right. `checkSignatures` false needs trust.
+   * Throws {@link AddAgainError} when the caller should retry the rest, as `addAll` and `copyPaths` do.
    */
   addPaths(
     paths: AsyncIterable<IncomingPath> | Iterable<IncomingPath>,
@@ -106,8 +106,8 @@ export interface SubstitutingStore {
   /** Which of the paths its substituters have. */
   querySubstitutable(paths: readonly StorePath[], signal?: AbortSignal): Promise<Set<StorePath>>;
   /**
-   * Makes the path valid by substitution; throws when no substituter has it. `copying` hears of each path that is fetched, and where from, as far
-   * as the store says so.
+   * Makes the path valid by substitution; throws when no substituter has it. `copying` receives each path that is fetched, and its source, if
+   * the store reports them.
    */
   ensurePath(
     path: StorePath,
@@ -125,7 +125,7 @@ export interface TransferProgress {
 
 export type BuildMode = "normal" | "repair" | "check";
 
-/** Limits and wishes that travel with each build; null leaves the store's own. */
+/** Limits and options sent with each build; null keeps the store's own. */
 export interface BuildOptions {
   readonly keepFailed: boolean;
   /** Seconds, 0 none. */
@@ -136,7 +136,7 @@ export interface BuildOptions {
   readonly maxLogSize: bigint;
   /** `cores`: NIX_BUILD_CORES, 0 all of the machine, null the machine's own setting. */
   readonly cores: number | null;
-  /** Whether a result that differs is kept as `.check`. */
+  /** Whether to keep a differing result as `.check`. */
   readonly keepCheck: boolean;
 }
 
@@ -147,7 +147,7 @@ export interface BuildRequest {
   readonly options: BuildOptions;
 }
 
-/** A finished build with what is needed to fetch its outputs: infos are there exactly when the build succeeded. */
+/** A finished build with the infos needed to fetch its outputs, which exist exactly when the build succeeded. */
 export interface BuildAnswer {
   readonly result: BuildResult;
   /** Output name → info of its valid path; empty unless the build succeeded. */
@@ -157,47 +157,48 @@ export interface BuildAnswer {
 /** Runs builders. */
 export interface BuildStore {
   /**
-   * Builds one derivation whose inputs are valid there. Never call it twice at once for one derivation on one store: the second would poll
+   * Builds one derivation whose inputs are valid there. Never call it twice at once for one derivation on one store: the second call would poll
    * for the lock. Aborting the signal kills the builder there and rejects with the signal's reason.
    * @throws EngineError of family `transport` or `protocol` when the connection, not the build, failed.
    */
   build(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer>;
   /**
-   * Builds through the `.drv` closure that is valid there, which an account without trust may do too (Nix, daemon.cc: BuildDerivation asks for trust, BuildPaths does not).
+   * Builds through the `.drv` closure that is valid there, which an untrusted account may do too (Nix, daemon.cc: BuildDerivation needs trust,
+   * BuildPaths does not).
    */
   buildFromClosure(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer>;
-  /** Connections for builds opened ahead, so that the first build does not wait; never more than `count`. */
+  /** Opens connections for builds in advance, so that the first build does not wait; never more than `count`. */
   warmUp(count: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** Roots, logs and upkeep: what the store that keeps the results must offer. */
+/** Roots, logs and maintenance: what the store that keeps the results must offer. */
 export interface KeepingStore {
-  /** Keeps a path alive as long as this store stays open. */
+  /** Keeps paths alive while this store stays open. */
   addTempRoots(paths: readonly StorePath[]): Promise<void>;
   /** Makes the symlink at `link` (an absolute path outside the store, pointing into it) a root of the garbage collector. */
   addIndirectRoot(link: string): Promise<void>;
-  /** Keeps a build log where `nix log` finds it. May be refused without trust. */
+  /** Stores a build log where `nix log` finds it. May be refused without trust. */
   addBuildLog(drvPath: StorePath, log: AsyncIterable<Uint8Array>): Promise<void>;
   /**
-   * Deletes paths, refusing with `STORE_PATH_ALIVE` what is still alive; returns the bytes freed. With `ignoreLiveness`, roots of this program do not
-   * count as far as the store lets us say so.
+   * Deletes paths; rejects with `STORE_PATH_ALIVE` for those still alive; returns the bytes freed. With `ignoreLiveness`, this program's own roots
+   * do not count, as far as the store supports that.
    */
   deletePaths(paths: readonly StorePath[], ignoreLiveness?: boolean): Promise<bigint>;
-  /** Output name → path, null while unknown, of a valid derivation. */
+  /** Output name → path of a valid derivation, null while unknown. */
   queryDerivationOutputs(drvPath: StorePath): Promise<Map<string, StorePath | null>>;
-  /** Records what a content-addressed output turned out to be. `outputId` is `sha256:<hex>!<name>`. */
+  /** Records the path of a content-addressed output. `outputId` is `sha256:<hex>!<name>`. */
   registerRealisation(outputId: string, path: StorePath): Promise<void>;
   queryRealisation(outputId: string): Promise<StorePath | null>;
 }
 
-/** Says whether the other side is still there. */
+/** Reports whether the other side is still there. */
 export interface LiveStore {
-  /** Asks something small on a connection that transfers nothing; rejects when no answer came before the signal. */
+  /** Sends a cheap query on a connection that transfers nothing; rejects when no answer came before the signal. */
   ping(signal: AbortSignal): Promise<void>;
-  /** As the transports' `heard`: bytes that have come from the other side by whatever connection; null where that is not known. */
+  /** Like `heard` of the transports: bytes received from the other side over all connections; null when unknown. */
   heard(): number | null;
   /**
-   * Which of the paths are valid, and keeps those alive there as long as this store stays open (a temporary root of its garbage collector).
+   * Which of the paths are valid; keeps those alive there while this store stays open (a temporary root of its garbage collector).
    */
   lockValidPaths(paths: readonly StorePath[], signal?: AbortSignal): Promise<Set<StorePath>>;
 }

@@ -18,8 +18,8 @@ import { dumpPath, hashPath } from "../embedded/files/dump.ts";
 import { removeTree } from "../embedded/files/remove.ts";
 
 /**
- * Adds the contents and says what became of them. They are first written to a file beside the store, which the clearing up after dead
- * processes knows by its name.
+ * Adds the contents and returns the info of the resulting path. They are first written to a file beside the store, whose name the cleaning up
+ * after dead processes recognises.
  * @throws EngineError `STORE_NOT_SERVED` for git trees, `CONTENT_ADDRESS_IMPOSSIBLE`, `HASH_UNKNOWN_ALGORITHM`, `NAR_…`
  */
 export async function addContents(

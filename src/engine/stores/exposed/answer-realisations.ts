@@ -1,4 +1,4 @@
-// What the outputs of a store's derivations are: stated by the derivation, or recorded when their contents were known.
+// The paths of the outputs of a store's derivations: stated by the derivation, or recorded once their contents were known.
 
 import { EngineError } from "../../base/errors.ts";
 import type { BasicDerivation, Derivation } from "../../derivation/derivation.ts";
@@ -24,7 +24,7 @@ export class ServedRealisations {
     this.#inputHashes = createInputHashes((drvPath) => readDerivation(store.layout, drvPath));
   }
 
-  /** A derivation that is valid in the store. Throws `STORE_DERIVATION_UNREADABLE`. */
+  /** A valid derivation of the store. Throws `STORE_DERIVATION_UNREADABLE`. */
   read(drvPath: StorePath): Derivation {
     return readDerivation(this.#store.layout, drvPath);
   }
@@ -35,7 +35,7 @@ export class ServedRealisations {
     return this.known(derivation, () => this.modulo(derivation));
   }
 
-  /** The same of a derivation at hand; `modulo` is asked for only when an output's path does not stand in it. */
+  /** The same for a given derivation; `modulo` is only called when the derivation does not state an output's path. */
   async known(
     derivation: Pick<BasicDerivation, "outputs">,
     modulo: () => HashModulo,
@@ -47,17 +47,17 @@ export class ServedRealisations {
     return paths;
   }
 
-  /** The masked hash of a derivation, which its realisations go by. */
+  /** The masked hash of a derivation, which identifies its realisations. */
   modulo(derivation: Derivation): HashModulo {
     return hashDerivationModulo(derivation, this.#inputHashes, true);
   }
 
-  /** The same of one that is resolved. */
+  /** The same for a resolved derivation. */
   moduloOfResolved(derivation: BasicDerivation): HashModulo {
     return this.modulo({ ...derivation, inputDrvs: new Map() });
   }
 
-  /** Records what an output turned out to be; what was recorded before stays, as with Nix. */
+  /** Records the path of an output; an earlier record stays, as in Nix. */
   async record(modulo: HashModulo, name: string, path: StorePath): Promise<void> {
     try {
       await this.#store.registerRealisation(realisationId(modulo, name), path);

@@ -1,9 +1,9 @@
-// The garbage collector as clients ask for it, in terms of the store's own.
+// Garbage collection for clients: translates their requests to the store's own collector.
 import type { GcRequest, GcResult } from "../../protocols/worker/codec.ts";
 import type { CollectorReport } from "../embedded/collector/collector.ts";
 import type { EmbeddedStore } from "../embedded/embedded-store.ts";
 
-/** What a collector says, in Nix's words, for whoever asked for it. */
+/** Passes a collector's progress, in Nix's words, to the client. */
 export function collectorNotices(notice: (message: string) => void): CollectorReport {
   return {
     waiting: () => notice("waiting for the big garbage collector lock..."),
@@ -12,7 +12,7 @@ export function collectorNotices(notice: (message: string) => void): CollectorRe
 }
 
 /**
- * Does what a client asks of the collector (Nix: `LocalStore::collectGarbage`). Paths that come alive meanwhile are not deleted.
+ * Performs a client's garbage collection request (Nix: `LocalStore::collectGarbage`). Paths that become alive meanwhile are not deleted.
  * @throws EngineError `STORE_PATH_ALIVE` for a chosen path that is alive; the signal's reason.
  */
 export async function collect(

@@ -27,18 +27,18 @@ import { collect, collectorNotices } from "./collect.ts";
 import { type BuildDefaults, servedBuildOptions } from "./limits.ts";
 import { Realiser } from "./realiser.ts";
 
-/** What of the settings serving heeds beside those the store was opened with. */
+/** Settings of a served store besides those it was opened with. */
 export interface ExposeOptions {
-  /** Limits of builds whose client says nothing. */
+  /** Limits of builds when the client sets none. */
   readonly defaults: BuildDefaults;
 }
 
-/** Bytes of a log that a client may add. */
+/** Maximum size of a log that a client may add, in bytes. */
 const MAX_LOG = 64 * 1024 * 1024;
 
 /**
- * The store as the servers see it. Temporary roots of a client live as long as the store stays open, so a store is opened for each client
- * where that matters (Nix: one process a connection).
+ * The store as the servers see it. Temporary roots of a client live as long as the store stays open, so open a store for each client
+ * if that matters (Nix: one process per connection).
  */
 export function exposeStore(store: EmbeddedStore, options: ExposeOptions): StoreHandler {
   return new ExposedStore(store, options);
@@ -68,7 +68,7 @@ class ExposedStore implements StoreHandler {
     if (!substitute || valid.size === new Set(paths).size) return valid;
     const missing = paths.filter((path) => !valid.has(path));
     for (const path of await this.#store.querySubstitutable(missing, call.signal)) {
-      // One that cannot be fetched after all is simply not valid.
+      // A path that cannot be fetched after all is simply not valid.
       await this.#store.ensurePath(path, () => undefined, call.signal).catch(() => undefined);
     }
     call.signal.throwIfAborted();
@@ -158,7 +158,7 @@ class ExposedStore implements StoreHandler {
     limits: ServedBuildLimits | null,
     call: ServedCall,
   ): Promise<ServedBuild> {
-    // Whoever may name an output may pass anything off as it (Nix: daemon.cc, BuildDerivation).
+    // A client that may name output paths could pass off anything as an output (Nix: daemon.cc, BuildDerivation).
     if (!call.trusted && !isContentAddressed(derivation)) {
       throw new EngineError(
         "store",
@@ -184,7 +184,7 @@ class ExposedStore implements StoreHandler {
       options: servedBuildOptions(limits, call.options, this.#options.defaults),
       maxJobs: Math.max(1, call.options?.maxBuildJobs ?? 1),
       keepGoing: call.options?.keepGoing ?? false,
-      // Limits come with the serve protocol, whose builds never substitute (Nix: nix-store.cc, opServe).
+      // Limits come from the serve protocol, whose builds never substitute (Nix: nix-store.cc, opServe).
       substitute: limits === null && (call.options?.useSubstitutes ?? true),
       call,
     });
@@ -224,7 +224,7 @@ class ExposedStore implements StoreHandler {
     const roots = new Map<string, StorePath>();
     for (const [path, links] of await this.#store.findRoots()) {
       for (const link of links) {
-        // What others run is not everyone's business (Nix censors it for users it does not trust).
+        // Other users' processes are private (Nix censors them for users it does not trust).
         if (call.trusted || !/^(?:\/proc\/|\{temp:)/.test(link)) roots.set(link, path);
       }
     }
@@ -257,7 +257,7 @@ class ExposedStore implements StoreHandler {
   }
 }
 
-/** Whether something stands where a root is to be made; a link that may be replaced is removed. */
+/** Whether something exists where a root is to be made; removes a link that may be replaced. */
 function occupied(link: string, replaceable: (target: string) => boolean): boolean {
   try {
     if (!lstatSync(link).isSymbolicLink() || !replaceable(readlinkSync(link))) return true;
@@ -269,7 +269,7 @@ function occupied(link: string, replaceable: (target: string) => boolean): boole
   }
 }
 
-/** A client's log, up to the longest that is kept. */
+/** A client's log, up to the maximum size. */
 async function* limited(drvPath: StorePath, log: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let size = 0;
   for await (const chunk of log) {

@@ -1,9 +1,9 @@
-// From what a client asks of its builds, in either protocol, to the options of the executor.
+// From a client's build limits and options, in either protocol, to the options of the executor.
 import type { ServedBuildLimits } from "../../protocols/handler.ts";
 import type { ClientOptions } from "../../protocols/worker/codec.ts";
 import type { BuildOptions } from "../store.ts";
 
-/** What the server's own settings say where a client says nothing. */
+/** The server's own settings, for whatever a client does not set. */
 export interface BuildDefaults {
   readonly keepFailed: boolean;
   /** Seconds, 0 none. */

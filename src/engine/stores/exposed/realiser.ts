@@ -13,12 +13,12 @@ import type { EmbeddedStore } from "../embedded/embedded-store.ts";
 import type { BuildOptions } from "../store.ts";
 import type { ServedRealisations } from "./answer-realisations.ts";
 
-/** How the targets of one call are made. */
+/** How to make the targets of one call. */
 export interface RealiseOptions {
   readonly options: BuildOptions;
-  /** Builds at once, at least 1. */
+  /** Concurrent builds, at least 1. */
   readonly maxJobs: number;
-  /** Whether to go on with what does not depend on a failed build. */
+  /** Whether to continue with what does not depend on a failed build. */
   readonly keepGoing: boolean;
   readonly substitute: boolean;
   readonly call: ServedCall;
@@ -29,7 +29,7 @@ export class Realiser {
   readonly #store: EmbeddedStore;
   readonly #realisations: ServedRealisations;
   readonly #options: RealiseOptions;
-  /** Derivations begun, so that each is built once. */
+  /** Derivations already started, so that each is built once. */
   readonly #begun = new Map<StorePath, Promise<ServedBuild>>();
   readonly #turns: Turns;
   #failed = false;
@@ -41,9 +41,9 @@ export class Realiser {
     this.#turns = new Turns(options.maxJobs);
   }
 
-  /** One answer a target, in order. Rejects only when the signal aborts it or the store is broken. */
+  /** One answer per target, in order. Rejects only when the signal aborts it or the store is broken. */
   async realise(targets: readonly DerivedPath[], mode: BuildMode): Promise<ServedBuild[]> {
-    // All are begun before one is awaited; a rejection must not be found unhandled meanwhile.
+    // All are started before the first is awaited; meanwhile a rejection must not count as unhandled.
     const settled = await Promise.allSettled(
       targets.map((target) =>
         target.type === "opaque" ? this.#fetch(target.path) : this.#derivation(target.drvPath, target.outputs, mode),
@@ -88,7 +88,7 @@ export class Realiser {
     }
   }
 
-  /** What builds all outputs counts for any of them: an executor makes them together. */
+  /** A build of all outputs counts for any of them: an executor makes them together. */
   #derivation(drvPath: StorePath, outputs: "all" | readonly string[], mode: BuildMode): Promise<ServedBuild> {
     const begun = this.#begun.get(drvPath);
     if (begun !== undefined) return begun;
@@ -153,7 +153,7 @@ export class Realiser {
     if (!isSuccess(build.result.status)) return build;
     const open = [...derivation.outputs].filter(([, output]) => !("path" in output));
     if (open.length > 0 && mode === "normal") {
-      // The derivation as it was asked for goes by another hash than the resolved one.
+      // The requested derivation has another hash than the resolved one.
       const modulo = this.#realisations.modulo(derivation);
       for (const [name] of open) {
         const path = build.result.builtOutputs.get(name);
@@ -200,7 +200,7 @@ export class Realiser {
   }
 }
 
-/** Lets a number of works run at once, the others in order. */
+/** Runs a limited number of tasks at once, the others in order. */
 class Turns {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -234,7 +234,7 @@ function failure(status: BuildStatus, errorMessage: string): ServedBuild {
   return { result: plain(status, errorMessage, new Map()), derivationHash: null };
 }
 
-/** A result of nothing that ran. */
+/** A result without a build. */
 function plain(status: BuildStatus, errorMessage: string, builtOutputs: ReadonlyMap<string, StorePath>): BuildResult {
   return {
     status,

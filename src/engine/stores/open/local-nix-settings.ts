@@ -1,12 +1,12 @@
-// Which of the user's settings the Nix of this machine is told, and how: when it is started, and for each connection.
+// Which of the user's settings are passed to the Nix of this machine, and how: when it is started, and for each connection.
 //
-// A daemon that is started here reads the user's own nix.conf by itself, and gets the rest as flags, which hold for everything it does. To one that runs
-// already they go as overrides (SetOptions), which it takes from users it trusts, and which come too late for what it reads when it opens its store.
+// A daemon started here reads the user's own nix.conf, and gets the rest as flags, which apply to everything it does. A daemon that already runs
+// gets overrides (SetOptions), which it accepts from users it trusts, and which come too late for settings it reads when it opens its store.
 import type { LoadedConfig } from "../../config/load.ts";
 
 type UserSettings = Pick<LoadedConfig, "userSettings" | "foreignSettings">;
 
-/** Heeded where paths are fetched. */
+/** Used where paths are fetched. */
 const FETCHING = [
   "always-allow-substitutes",
   "substituters",
@@ -23,7 +23,7 @@ const FETCHING = [
   "max-substitution-jobs",
 ] as const;
 
-/** Heeded where builders run and their outputs are registered. */
+/** Used where builders run and their outputs are registered. */
 const BUILDING = [
   "secret-key-files",
   "sandbox",
@@ -40,26 +40,26 @@ const BUILDING = [
 ] as const;
 
 /**
- * Told to a daemon when it is started and never later: one that runs keeps its own without a word (daemon.cc). Evaluation is given them too, and a
- * store whose tables are not those of its features is upgraded by the first to open it, while nobody else may have it open: that is the daemon then.
+ * Passed to a daemon only when it is started: a running one silently keeps its own (daemon.cc). Evaluation gets them too. The first process to open a
+ * store whose tables lack those of its features upgrades it, while no other may have it open: with this, the daemon is that process.
  */
 const AT_START = ["experimental-features"] as const;
 
-/** What a daemon takes from a user it does not trust (Nix 2.8 to 2.34: daemon.cc, `ClientSettings::apply`). */
+/** What a daemon accepts from a user it does not trust (Nix 2.8 to 2.34: daemon.cc, `ClientSettings::apply`). */
 const OPEN_TO_ALL: ReadonlySet<string> = new Set(["connect-timeout", "substituters"]);
 
-/** What a store is opened with, so that an override comes too late. */
+/** Read when a store is opened, so that an override comes too late. */
 const AT_OPENING: ReadonlySet<string> = new Set(["require-sigs"]);
 
-/** Where in the Nix of this machine a setting given here holds. */
+/** Where a setting given here applies in the Nix of this machine. */
 export interface LocalReach {
   /** In one that this program starts. */
   readonly started: boolean;
-  /** In a daemon that runs already: always, only for users it trusts, or never. */
+  /** In a daemon that already runs: always, only for users it trusts, or never. */
   readonly running: "always" | "trusted" | "never";
 }
 
-/** Null for settings that are this program's own affair, wherever the store is. */
+/** Null for settings that concern only this program, for any store. */
 export function localReach(name: string): LocalReach | null {
   const told: readonly string[] = [...FETCHING, ...BUILDING];
   if ((AT_START as readonly string[]).includes(name)) return { started: true, running: "never" };
@@ -68,7 +68,7 @@ export function localReach(name: string): LocalReach | null {
   return { started: true, running: OPEN_TO_ALL.has(name) ? "always" : "trusted" };
 }
 
-/** Flags for a `nix-daemon` that is started here. */
+/** Flags for a `nix-daemon` started here. */
 export function daemonFlags({ userSettings, foreignSettings }: UserSettings): string[] {
   const told = [
     ...[...FETCHING, ...BUILDING, ...AT_START].flatMap((name) => pair(userSettings, name)),
@@ -87,7 +87,7 @@ export function buildingOverrides({ userSettings, foreignSettings }: UserSetting
   return new Map([...BUILDING.flatMap((name) => pair(userSettings, name)), ...foreignSettings]);
 }
 
-/** The user's settings that a running daemon will not heed: all that are restricted where it does not trust the user, else what comes too late. */
+/** The user's settings that a running daemon ignores: the restricted ones if it does not trust the user, else those that come too late. */
 export function unheededSettings({ userSettings }: UserSettings, trusted: boolean | null): string[] {
   return [...FETCHING, ...BUILDING].filter((name) => {
     if (!userSettings.has(name)) return false;
@@ -95,7 +95,7 @@ export function unheededSettings({ userSettings }: UserSettings, trusted: boolea
   });
 }
 
-/** What this program's own store has no use for: it is always sandboxed, by ids it finds free, and packs no logs. */
+/** Settings that this program's own store ignores: it always uses a sandbox, finds unused ids itself, and does not compress logs. */
 export const UNHEEDED_BY_EMBEDDED: readonly string[] = [
   "sandbox",
   "sandbox-build-dir",
@@ -105,9 +105,9 @@ export const UNHEEDED_BY_EMBEDDED: readonly string[] = [
   "trusted-substituters",
 ];
 
-/** The user's settings that this program's own store will not heed. */
+/** The user's settings that this program's own store ignores. */
 export function unheededByEmbedded({ userSettings }: UserSettings): string[] {
-  // Values that ask for what is done anyway.
+  // Values for what is done anyway.
   const usual: Readonly<Record<string, string>> = { sandbox: "true", "build-users-group": "" };
   const isSet = (name: string): boolean => userSettings.has(name) && userSettings.get(name) !== usual[name];
   return UNHEEDED_BY_EMBEDDED.filter(isSet);

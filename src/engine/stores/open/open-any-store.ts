@@ -1,4 +1,4 @@
-// Opens whatever store a reference names, for commands that only read, copy or ask.
+// Opens the store of any reference, for commands that only read, copy or query.
 import { existsSync } from "node:fs";
 import type { Clock } from "../../base/clock.ts";
 import { EngineError, withHint } from "../../base/errors.ts";
@@ -15,9 +15,9 @@ import { openOwnCaches } from "./open-own-caches.ts";
 import { openRemote } from "./open-remote.ts";
 import { readSshOptions } from "./ssh-environment.ts";
 
-/** What kind of store it is, and so what it can do. */
+/** The kind of store, which decides what it can do. */
 type Kind =
-  /** This program's own; `root` holds `nix/store`. */
+  /** This program's own; `root` contains `nix/store`. */
   | { readonly type: "embedded"; readonly store: EmbeddedStore; readonly root: string }
   /** The Nix of this machine. */
   | { readonly type: "daemon"; readonly store: DestinationStore }
@@ -25,18 +25,18 @@ type Kind =
   | { readonly type: "machine"; readonly store: MachineStore }
   | { readonly type: "cache"; readonly store: CacheStore };
 
-/** An open store and what ends it. */
+/** An open store, and how to close it. */
 export type AnyStore = Kind & {
-  /** The store as Nix's own programs are told of it (`--store`), null for their own choice. */
+  /** The store in the form of Nix's `--store`, null for Nix's own choice. */
   readonly nixStore: string | null;
-  /** What answered. Throws for a cache that is not there. */
+  /** Describes the store that answered. Throws for a cache that does not exist. */
   describe(): Promise<StoreDescription>;
   close(): Promise<void>;
 };
 
 /**
- * Opens a store by its reference. A binary cache is not asked for anything yet.
- * @param directory whether a private store is made where there is none: only by what writes to it
+ * Opens a store by its reference. Sends no request to a binary cache yet.
+ * @param directory whether to create a private store if there is none: only for commands that write to it
  * @throws EngineError of family `config`, `transport`, `protocol` or `store`
  */
 export async function openAnyStore(
@@ -77,7 +77,7 @@ export async function openAnyStore(
       transports,
       clock,
       environment,
-      // Only what the stores at hand need is loaded: it is half of the program.
+      // Load only what the stores at hand need: it is half of the program.
       openEmbedded: async (directory, forStore) => {
         const { openEmbedded } = await import("./open-embedded.ts");
         embedded = await openEmbedded(directory, forStore, environment, clock, notice);
@@ -94,7 +94,7 @@ export async function openAnyStore(
   }
 }
 
-/** A command that only looks at a store, or takes from it, makes none. */
+/** A command that only reads from a store creates none. */
 function demandDirectory(reference: StoreReference, text: string): void {
   if (reference.type !== "local" || reference.root === null) return;
   if (existsSync(layoutOf(reference.root).database)) return;
@@ -114,7 +114,7 @@ async function openCacheStore(
     import("../binary-cache/open-cache.ts"),
     import("./open-substituters.ts"),
   ]);
-  // Who names a cache wants to know what is there now.
+  // A user who names a cache wants to know what is there now.
   const settings = { ...config.settings, narinfoCacheNegativeTtl: 0 };
   const diskCache = openDiskCache({ ...config, settings }, clock);
   const store = openCache({ reference, settings, environment, clock, random: Math.random, notice, diskCache });

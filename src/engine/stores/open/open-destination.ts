@@ -1,4 +1,4 @@
-// Opens the store results end up in: what `auto`, `daemon`, a directory or a URI means on this machine.
+// Opens the store that results end up in: what `auto`, `daemon`, a directory or a URI means on this machine.
 import { access, constants } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
@@ -30,21 +30,21 @@ export interface OpenDestinationOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Opens the embedded store at a root directory. */
   readonly openEmbedded: (root: string, config: LoadedConfig) => Promise<DestinationStore>;
-  /** Opens the caches that are read for a Nix that cannot do so. */
+  /** Opens the caches that are read on behalf of a Nix that cannot. */
   readonly openOwnCaches: () => Promise<Substituters | null>;
 }
 
-/** The destination and what else must be known of it. */
+/** The destination, and what else must be known about it. */
 export interface OpenedDestination {
   readonly store: DestinationStore;
   readonly description: StoreDescription;
-  /** Where `/nix/store` lies on this machine's disk: null at `/nix/store` itself, else below this directory. */
+  /** Where `/nix/store` is on this machine's disk: null for `/nix/store` itself, else below this directory. */
   readonly root: string | null;
-  /** The store as Nix's own programs are told of it (`--store`), null for their own choice. */
+  /** The store in the form of Nix's `--store`, null for Nix's own choice. */
   readonly nixStore: string | null;
   /** `embedded`: this program's own store and executor. */
   readonly kind: "nix" | "embedded";
-  /** Settings of the user that the store will not heed. */
+  /** The user's settings that the store ignores. */
   readonly unheeded: readonly string[];
 }
 
@@ -70,7 +70,7 @@ export async function openDestination(given: OpenDestinationOptions, signal?: Ab
   }
   const opener = options.transports.opener(place.place);
   const caches = await options.openOwnCaches();
-  // Another socket may lead to a daemon whose store lies elsewhere on the disk.
+  // Another socket may belong to a daemon whose store is elsewhere on the disk.
   const isOurs = reference.type !== "daemon" || reference.socket === null;
   const worker = workerStore(options, printStoreReference(reference), opener, isOurs ? readFromDisk : null);
   const store = caches === null ? worker : withOwnCaches(worker, caches);
@@ -143,12 +143,12 @@ function workerStore(
     explain: async (error) => error,
     queryOptions: queryOptions(settings.substitute, settings.fallback, overrides),
     readDirectly,
-    // This machine's configuration is ours: what it says of cores has been read already.
+    // This machine's configuration is ours: its `cores` has already been read.
     machineCores: async () => 0,
     buildOverrides: new Map([
       ...buildingOverrides(options.config),
       ["build-poll-interval", String(Math.max(1, settings.buildPollInterval))],
-      // The hook is run by this program, once for each build wherever it ran.
+      // This program runs the hook, once for each build on any machine.
       ...(settings.postBuildHook === null ? [] : [["post-build-hook", ""] as const]),
     ]),
   });
@@ -168,7 +168,7 @@ async function isWritable(path: string): Promise<boolean> {
   );
 }
 
-/** The program's place on PATH, null when it is nowhere. */
+/** The program's path on PATH, null when it is not found. */
 export async function findProgram(
   name: string,
   environment: Readonly<Record<string, string | undefined>>,

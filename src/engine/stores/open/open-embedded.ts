@@ -1,4 +1,4 @@
-// Opens this program's own store as the settings say, apart from runs, so that commands without a run load little.
+// Opens this program's own store with the user's settings; separate from runs, so that commands without a run load little.
 import { readFileSync } from "node:fs";
 import type { Clock } from "../../base/clock.ts";
 import { EngineError, messageOf } from "../../base/errors.ts";
@@ -47,7 +47,7 @@ export async function openEmbedded(
   return substituters.closeWith(store);
 }
 
-/** What shuts builds in, where the environment says so and not what works here. */
+/** The kind of sandbox, if the environment sets it; otherwise the first that works here. */
 function sandboxProgram(text: string | undefined): SandboxProgram {
   if (text === undefined || text === "") return "auto";
   const known = (["auto", "bwrap", "unshare", "chroot"] as const).find((program) => program === text);

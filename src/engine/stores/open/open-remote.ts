@@ -1,4 +1,4 @@
-// Opens a machine's store over SSH: the worker protocol where the account allows it, else the serve protocol for `ssh://`.
+// Opens a machine's store over SSH: the worker protocol if the account allows it, else the serve protocol for `ssh://`.
 import type { Clock } from "../../base/clock.ts";
 import { EngineError } from "../../base/errors.ts";
 import type { SshReference } from "../../config/store-reference.ts";
@@ -25,9 +25,9 @@ export interface OpenRemoteOptions {
   readonly sshSettings: SshSettings;
   readonly clock: Clock;
   readonly maxBuilds: number;
-  /** Seconds between a build's tries for a lock there; the machine's own when absent. */
+  /** Seconds between a build's attempts to get a lock there; the machine's own when absent. */
   readonly pollInterval?: number;
-  /** Whether the machine may substitute when it is asked to. */
+  /** Whether the machine may substitute when asked. */
   readonly useSubstitutes: boolean;
   /** Changes every opener before it is used (a delay, for benchmarks). */
   readonly wrap: (opener: TransportOpener) => TransportOpener;
@@ -37,12 +37,12 @@ export interface OpenRemoteOptions {
 export interface OpenedRemote {
   readonly store: MachineStore;
   readonly description: StoreDescription;
-  /** What its own Nix is set to; asked for once, when first wanted. */
+  /** Its own Nix's settings; queried once, when first needed. */
   readonly settings: () => Promise<MachineNixSettings>;
 }
 
 /**
- * Connects and says what answered.
+ * Connects and describes the store that answered.
  * @throws EngineError of family `transport` or `protocol`, beginning with `cannot connect to 'mac'`
  */
 export async function openRemote(options: OpenRemoteOptions, signal: AbortSignal): Promise<OpenedRemote> {
@@ -82,13 +82,13 @@ export async function openRemote(options: OpenRemoteOptions, signal: AbortSignal
       return { store: fallback, description: await fallback.describe(signal), settings: async () => UNKNOWN_SETTINGS };
     } catch (serveError) {
       await fallback.close();
-      // The machine answered neither way: what it said to the first is the better story, unless only the second connected at all.
+      // The machine answered neither way: its answer to the first says more, unless only the second connected at all.
       throw isPermanentServeAnswer(serveError) ? serveError : error;
     }
   }
 }
 
-/** Reads the machine's own settings once; through a command of its own, so never for programs named by `remote-program`. */
+/** Reads the machine's own settings once; with a separate command, so never for programs set by `remote-program`. */
 function settingsReader(options: OpenRemoteOptions): () => Promise<MachineNixSettings> {
   const { reference, transports, sshSettings } = options;
   if (reference.parameters.remoteProgram.length > 0 || runsWithoutSsh(reference.destination)) {
@@ -102,7 +102,7 @@ function settingsReader(options: OpenRemoteOptions): () => Promise<MachineNixSet
   };
 }
 
-/** Failures a login that only lets `nix-store --serve` run would cause: what it says is not the worker protocol, or it ends at once. */
+/** Failures that a login allowing only `nix-store --serve` would cause: the answer is not the worker protocol, or the connection ends at once. */
 function mayBeServeOnly(error: unknown): boolean {
   if (!(error instanceof EngineError)) return false;
   return (
@@ -118,7 +118,7 @@ function isPermanentServeAnswer(error: unknown): boolean {
 }
 
 interface Watched extends TransportOpener {
-  /** The transport opened last. */
+  /** The transport that was opened last. */
   last(): Transport | null;
 }
 
@@ -136,7 +136,7 @@ function watch(opener: TransportOpener): Watched {
   };
 }
 
-/** A handshake that met the end of its input is explained by how the remote command ended. */
+/** Explains a handshake that met the end of its input by how the remote command ended. */
 async function explainOpening(
   reference: SshReference,
   protocol: RemoteNix["protocol"],

@@ -17,11 +17,11 @@ export interface OpenSubstitutersOptions {
   readonly clock: Clock;
   readonly sshSettings: SshSettings;
   readonly notice: (message: string) => void;
-  /** Leaves out those it refuses; takes all when absent. */
+  /** Leaves out references it rejects; all are used when absent. */
   readonly accepts?: (reference: StoreReference) => boolean;
 }
 
-/** The user's memory of what binary caches have. */
+/** The user's disk cache of what binary caches have. */
 export function openDiskCache(config: LoadedConfig, clock: Clock): DiskCache {
   const { narinfoCachePositiveTtl, narinfoCacheNegativeTtl } = config.settings;
   return new DiskCache({
@@ -33,8 +33,8 @@ export function openDiskCache(config: LoadedConfig, clock: Clock): DiskCache {
 }
 
 /**
- * The substituters of the settings, none when `substitute` is off. Nothing is opened or asked before a path is wanted; what is wrong with one is
- * told by `notice`, and the others are used.
+ * The substituters of the settings, none when `substitute` is off. Nothing is opened or queried before a path is wanted; problems with one are
+ * reported to `notice`, and the others are used.
  */
 export function openSubstituters(options: OpenSubstitutersOptions): Substituters {
   const { config, clock, notice } = options;
@@ -59,7 +59,7 @@ export function openSubstituters(options: OpenSubstitutersOptions): Substituters
   return new Substituters({ sources, clock, notice, onClose: () => diskCache?.close() });
 }
 
-/** Those of the substituters a daemon may be unable to use: its Nix may lack S3, and it does not have this user's credentials. */
+/** The substituters that a daemon may be unable to use: its Nix may lack S3, and it does not have this user's credentials. */
 export function openS3Substituters(options: OpenSubstitutersOptions): Substituters {
   return openSubstituters({
     ...options,

@@ -1,12 +1,12 @@
-// From a store reference to the transport place its server is found at.
+// From a store reference to the transport place of its server.
 import type { SshReference } from "../../config/store-reference.ts";
 import type { TransportPlace } from "../../transports/open.ts";
 import type { SshSettings, SshTarget } from "../../transports/ssh/config/ssh-settings.ts";
 
-/** Which server to talk to over SSH. */
+/** Which server to use over SSH. */
 export type RemoteProtocol = "worker" | "serve";
 
-/** Where SSH leads, with the keys of the reference and the options of NIX_SSHOPTS. */
+/** Where SSH connects to, with the keys of the reference and the options of NIX_SSHOPTS. */
 export function sshTarget(reference: SshReference, settings: SshSettings): SshTarget {
   const { destination, parameters } = reference;
   return {

@@ -1,8 +1,8 @@
-// What the environment says of SSH.
+// Reads the SSH settings of the environment.
 import { parseSshOptions } from "../../config/ssh-options.ts";
 import { NO_SSH_SETTINGS, type SshSettings, settingsFromOptions } from "../../transports/ssh/config/ssh-settings.ts";
 
-/** NIX_SSHOPTS as far as it can be honoured. */
+/** NIX_SSHOPTS, as far as it can be honoured. */
 export function readSshOptions(environment: Readonly<Record<string, string | undefined>>): {
   readonly sshSettings: SshSettings;
   readonly warnings: readonly string[];

@@ -1,4 +1,4 @@
-// Building over a worker connection: the request, what is heard, and the infos of the outputs in the same round trip.
+// Building over a worker connection: the request, the log, and the infos of the outputs in the same round trip.
 
 import { EngineError } from "../../base/errors.ts";
 import type { BuildResult } from "../../derivation/build-result.ts";
@@ -11,18 +11,18 @@ import type { WorkerConnection } from "../../protocols/worker/client.ts";
 import type { BuildAnswer, BuildReporter, BuildRequest } from "../store.ts";
 import { buildClientOptions } from "./client-options.ts";
 
-/** What is known of the machine a build is sent to. */
+/** What is known about the machine that gets a build. */
 export interface BuildMachine {
-  /** NIX_BUILD_CORES where the user asked for none, 0 all. */
+  /** NIX_BUILD_CORES if the user set none, 0 all. */
   readonly cores: number;
-  /** Settings every build there gets. */
+  /** Settings for every build there. */
   readonly overrides: ReadonlyMap<string, string>;
 }
 
 /** The options last sent on each connection, so that they are sent again only when they change. */
 const sentOptions = new WeakMap<WorkerConnection, string>();
 
-/** Builds one derivation by itself (BuildDerivation). A refusal in words counts as a failed build: the connection is as good as before. */
+/** Builds one derivation alone (BuildDerivation). A RemoteError counts as a failed build: the connection remains usable. */
 export async function buildOne(
   connection: WorkerConnection,
   request: BuildRequest,
@@ -31,7 +31,7 @@ export async function buildOne(
 ): Promise<BuildAnswer> {
   configure(connection, request, machine);
   const building = connection.buildDerivation(request.drvPath, request.derivation, request.mode, hearBuild(report));
-  // The questions about the outputs travel right behind the request and are answered right behind its answer.
+  // The queries for the outputs are sent right after the request and answered right after its answer.
   const known = knownOutputs(request);
   const asking = connection.queryPathInfos(known.values());
   asking.catch(() => undefined);
@@ -44,7 +44,7 @@ export async function buildOne(
   return { result, outputs: await outputInfos(connection, request, result, known, infos) };
 }
 
-/** Builds through the `.drv` closure that is valid there, as accounts without trust may (Nix ≥ 2.8, worker protocol 1.34). */
+/** Builds through the `.drv` closure that is valid there, which untrusted accounts may do (Nix ≥ 2.8, worker protocol 1.34). */
 export async function buildFromClosure(
   connection: WorkerConnection,
   request: BuildRequest,
@@ -70,7 +70,7 @@ function configure(connection: WorkerConnection, request: BuildRequest, machine:
   const key = JSON.stringify([options, [...options.overrides]]);
   if (sentOptions.get(connection) === key) return;
   sentOptions.set(connection, key);
-  // Overrides an untrusted account may not set are answered by warnings only.
+  // The daemon answers overrides that an untrusted account may not set only with warnings.
   connection.setOptions(options).catch(() => undefined);
 }
 

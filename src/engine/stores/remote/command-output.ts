@@ -1,8 +1,8 @@
-// What a command prints on a machine, read whole up to a limit.
+// The output of a command on a machine, read completely up to a limit.
 import { endForcedServer } from "../../transports/remote-command.ts";
 import type { Transport, TransportOpener } from "../../transports/transport.ts";
 
-/** Runs the command the opener leads to; what it prints beyond `mostBytes` is not read. Throws what opening throws, and the signal's reason. */
+/** Runs the opener's command; does not read output beyond `mostBytes`. Throws the errors of opening, and the signal's reason. */
 export async function commandOutput(opener: TransportOpener, mostBytes: number, signal: AbortSignal): Promise<string> {
   let transport: Transport | null = null;
   const abort = (): void => transport?.close();

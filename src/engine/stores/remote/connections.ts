@@ -1,4 +1,4 @@
-// The connections to one store, by use: one shared for questions and small paths, some for transfers, one per running build.
+// The connections to one store, by use: one shared for queries and small paths, some for transfers, one per running build.
 import type { Clock } from "../../base/clock.ts";
 import type { EngineError } from "../../base/errors.ts";
 import { type Lease, Pool, type Poolable } from "./pool.ts";
@@ -14,20 +14,20 @@ export interface ConnectionsOptions<C> {
   readonly maxBuilds: number;
   /** Opens a connection, ready for use. */
   readonly open: (use: "build" | "query", signal: AbortSignal | undefined) => Promise<C>;
-  /** Prepares a connection that is going to be the shared one. */
+  /** Prepares a connection that becomes the shared one. */
   readonly prepareShared?: (connection: C) => Promise<void>;
-  /** Called when everything is closed. */
+  /** Called after everything is closed. */
   readonly onClose: () => void;
 }
 
-/** Opens connections and hands them out. */
+/** Opens connections and lends them. */
 export class Connections<C extends Poolable> {
   readonly #options: ConnectionsOptions<C>;
   readonly builds: Pool<C>;
   readonly #small: Pool<C>;
   readonly #large: Pool<C>;
   #shared: Promise<C> | null = null;
-  /** The shared connection as soon as it is open, whether it is prepared or not. */
+  /** The shared connection as soon as it is open, prepared or not. */
   #open: C | null = null;
   #closed: Error | null = null;
 
@@ -42,7 +42,7 @@ export class Connections<C extends Poolable> {
     this.#large = new Pool({ open: transfer, max: LARGE_TRANSFERS, clock });
   }
 
-  /** The connection for questions: requests of all callers are sent back to back on it. It is never closed by a caller. */
+  /** The connection for queries: requests of all callers are sent back to back on it. A caller never closes it. */
   async shared(signal?: AbortSignal): Promise<C> {
     if (this.#closed !== null) throw this.#closed;
     const current = this.#shared;
@@ -52,7 +52,7 @@ export class Connections<C extends Poolable> {
       if (this.#shared === current) this.#shared = null;
       return this.shared(signal);
     }
-    // Others may come to wait for it, so one caller's signal must not end it; closing does.
+    // Others may come to wait for it, so one caller's signal must not abort it; closing does.
     const opening = this.#options.open("query", this.#closing.signal).then((connection) => this.#prepare(connection));
     this.#shared = opening;
     opening.catch(() => {
@@ -62,8 +62,8 @@ export class Connections<C extends Poolable> {
   }
 
   /**
-   * Asks on the shared connection; once more on a new one when that turns out to be gone, since questions do no harm twice.
-   * @throws what `question` throws, or opening
+   * Queries the shared connection, and a new one if that turns out to be lost, since a repeated query does no harm.
+   * @throws the errors of `question`, or of opening
    */
   async ask<T>(question: (connection: C) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const connection = await this.shared(signal);
@@ -80,12 +80,12 @@ export class Connections<C extends Poolable> {
     return (large ? this.#large : this.#small).acquire(signal);
   }
 
-  /** A connection nobody else has used, so without temporary roots; to be closed by the caller. */
+  /** An unused connection, so without temporary roots; the caller must close it. */
   fresh(signal?: AbortSignal): Promise<C> {
     return this.#options.open("query", signal);
   }
 
-  /** Drops the connections nobody uses, and with them the temporary roots they hold. */
+  /** Drops unused connections, and with them the temporary roots they hold. */
   async dropUnused(): Promise<void> {
     for (const pool of [this.builds, this.#small, this.#large]) pool.dropIdle();
     this.#dropShared();
@@ -106,18 +106,18 @@ export class Connections<C extends Poolable> {
     }
   }
 
-  /** What is still being opened closes itself. */
+  /** A connection that is still being opened closes itself. */
   #dropShared(reason?: EngineError): void {
     this.#shared = null;
     this.#open?.close(reason);
     this.#open = null;
   }
 
-  /** What is under way is refused with `given`. */
+  /** Operations in progress reject with `given`. */
   async close(given?: EngineError): Promise<void> {
     const reason = given ?? new Error(`${this.#options.peer} was closed`);
     this.#closed = reason;
-    // What is still being opened is not waited for.
+    // Does not wait for connections still being opened.
     this.#closing.abort(reason);
     for (const pool of [this.builds, this.#small, this.#large]) pool.close(reason);
     this.#dropShared(given);
@@ -126,8 +126,8 @@ export class Connections<C extends Poolable> {
 }
 
 /**
- * Runs `work` on a leased connection. It goes back to the pool when the work succeeded, or failed while `mayKeep` says that the connection is
- * as good as before; else, and when the signal is aborted, it is closed, which stops what it does.
+ * Runs `work` on a leased connection. It returns to the pool when the work succeeded, or failed while `mayKeep` says that the connection is
+ * still usable; otherwise, and when the signal is aborted, it is closed, which stops its work.
  */
 export async function withLease<C extends Poolable, T>(
   lease: Lease<C>,
@@ -152,7 +152,7 @@ export async function withLease<C extends Poolable, T>(
   }
 }
 
-/** The chunks of a stream on a leased connection, which goes back to the pool at the stream's end and is closed when it is broken off. */
+/** The chunks of a stream on a leased connection, which returns to the pool at the stream's end and is closed when the stream is broken off. */
 export async function* streamWithLease<C extends Poolable>(
   lease: Lease<C>,
   signal: AbortSignal | undefined,
@@ -172,10 +172,10 @@ export async function* streamWithLease<C extends Poolable>(
   }
 }
 
-/** Waits for something that goes on without us. */
+/** Waits for a promise that continues without us. */
 export function withSignal<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
-  // Nobody may be there to hear how it ends.
+  // Nobody may be left to handle its result.
   promise.catch(() => undefined);
   if (signal.aborted) return Promise.reject(signal.reason);
   return new Promise<T>((resolve, reject) => {

@@ -1,17 +1,17 @@
-// Deletes paths of a daemon's store on a connection that has no roots of its own, again where roots of ours are just going.
+// Deletes paths of a daemon's store on a connection without roots, and retries while roots of our closed connections disappear.
 import { setTimeout as delay } from "node:timers/promises";
 import { EngineError } from "../../base/errors.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import { isRemoteError } from "../../protocols/remote-error.ts";
 import type { WorkerConnection } from "../../protocols/worker/client.ts";
 
-/** How often, and after how many ms again, a path is deleted that only our own roots keep. */
+/** How often to try, and the pause in ms, for a path that only our own roots keep. */
 const TRIES = 12;
 const AGAIN_MS = 25;
 
 /**
- * Resolves to the bytes freed. A Nix lets nobody pass over roots; but those of our own closed connections go in a moment, which is waited for where
- * they are `ours` alone.
+ * Resolves to the bytes freed. Nix lets nobody ignore roots, but those of our own closed connections disappear in a moment: if the roots are
+ * only `ours`, wait for that.
  * @throws EngineError `STORE_PATH_ALIVE`
  */
 export async function deletePaths(

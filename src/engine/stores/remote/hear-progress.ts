@@ -1,4 +1,4 @@
-// What a daemon says of the copies it makes for us, as progress and as the paths it begins with.
+// Turns a daemon's reports of its copies for us into progress and the paths it starts.
 import { isStorePath, type StorePath } from "../../formats/store-path.ts";
 import type { LogListener } from "../../protocols/log-frame.ts";
 import type { TransferProgress } from "../store.ts";
@@ -6,13 +6,13 @@ import type { TransferProgress } from "../store.ts";
 const COPY_PATH = 100;
 const PROGRESS_RESULT = 105;
 
-/** Hears the bytes of the paths a daemon copies into its store. */
+/** Listens to the progress of paths that a daemon copies into its store. */
 export function hearProgress(
   report: (progress: TransferProgress) => void,
   copying: (path: StorePath, from: string) => void,
 ): LogListener {
   const copies = new Map<bigint, TransferProgress>();
-  // Kept up, not added up anew: a closure has thousands of copies, each of which reports often.
+  // Updated, not recomputed: a closure has thousands of copies, each of which reports often.
   let sum: TransferProgress = { doneBytes: 0n, expectedBytes: 0n };
   return (frames) => {
     for (const frame of frames) {
@@ -21,7 +21,7 @@ export function hearProgress(
         const [path, from] = frame.fields;
         if (typeof path === "string" && typeof from === "string" && isStorePath(path)) copying(path, from);
       }
-      // Its bytes stay in the sum.
+      // Its bytes remain in the sum.
       if (frame.type === "stop") copies.delete(frame.id);
       if (frame.type !== "result" || frame.result !== PROGRESS_RESULT) continue;
       const before = copies.get(frame.id);

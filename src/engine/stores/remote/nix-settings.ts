@@ -1,13 +1,13 @@
-// What a machine's own Nix is set to: read by running `nix` there, since no protocol tells.
+// The settings of a machine's own Nix: read by running `nix` there, since no protocol reports them.
 //
-// SetOptions of the worker protocol replaces a machine's `cores`, whatever is sent; to keep the machine's own value it must be known.
+// SetOptions of the worker protocol always replaces a machine's `cores`; to keep the machine's own value, it must be known.
 import type { TransportOpener } from "../../transports/transport.ts";
 import { commandOutput } from "./command-output.ts";
 
-/** At most this much output (bytes) is read; a full configuration is some 10 KiB. */
+/** Maximum output (bytes) to read; a full configuration is some 10 KiB. */
 const MAX_OUTPUT = 1 << 20;
 
-/** The settings of a machine that matter to its builds; null where they could not be read. */
+/** The settings of a machine that matter to its builds; null if they could not be read. */
 export interface MachineNixSettings {
   /** `cores`; 0 is all of the machine. */
   readonly cores: number | null;
@@ -18,11 +18,11 @@ export interface MachineNixSettings {
 
 export const UNKNOWN_SETTINGS: MachineNixSettings = { cores: null, maxJobs: null, system: null, systemFeatures: [] };
 
-/** The command to run there: `nix config show` (2.20 and later) or `nix show-config`. POSIX sh, whatever the login shell is. */
+/** The command to run there: `nix config show` (2.20 and later) or `nix show-config`. POSIX sh, for any login shell. */
 export const NIX_SETTINGS_COMMAND =
   "sh -c 'nix --extra-experimental-features nix-command config show 2>/dev/null || nix --extra-experimental-features nix-command show-config 2>/dev/null'";
 
-/** Parses what that command prints: `name = value` lines. */
+/** Parses the output of that command: `name = value` lines. */
 export function parseNixSettings(text: string): MachineNixSettings {
   const values = new Map<string, string>();
   for (const line of text.split("\n")) {
@@ -42,8 +42,8 @@ export function parseNixSettings(text: string): MachineNixSettings {
 }
 
 /**
- * Runs the command through the opener and parses its output. A machine that does not let us (a forced command, no `nix` on PATH) gives
- * {@link UNKNOWN_SETTINGS}: never throws but for the signal.
+ * Runs the command through the opener and parses its output. A machine that does not allow it (a forced command, no `nix` on PATH) gives
+ * {@link UNKNOWN_SETTINGS}: throws only the signal's reason.
  */
 export async function readNixSettings(opener: TransportOpener, signal: AbortSignal): Promise<MachineNixSettings> {
   try {

@@ -1,25 +1,25 @@
-// Connections of one kind to one store: who gets one, when another one is opened, and that a broken one is never handed out again.
+// Connections of one kind to one store: who gets one, when another one is opened, and that a broken one is never lent again.
 //
 // Opening a connection costs a login; waiting for one that is busy costs time. Another one is opened when the time spent waiting since the
-// last opening has reached twice what that opening cost (the ski-rental rule), so that many short builds share few connections and long
+// last opening has reached twice the cost of that opening (the ski-rental rule), so that many short builds share few connections and long
 // builds get one each. The first is opened at once.
 import type { Clock } from "../../base/clock.ts";
 import { EngineError } from "../../base/errors.ts";
 
-/** What the pool must know of a connection. */
+/** What the pool must know about a connection. */
 export interface Poolable {
-  /** Left mid-message, or closed: of no use to anybody. */
+  /** Left mid-message, or closed: unusable. */
   readonly broken: boolean;
-  /** Whatever it is doing is refused with `reason`. */
+  /** Pending requests reject with `reason`. */
   close(reason?: EngineError): void;
 }
 
-/** A connection on loan: exactly one of the two ends it. */
+/** A lent connection: exactly one of the two ends the loan. */
 export interface Lease<C> {
   readonly connection: C;
-  /** Gives it back for the next one. */
+  /** Returns it for the next holder. */
   release(): void;
-  /** Throws it away, killing whatever it is doing. */
+  /** Closes it, which kills its work. */
   discard(): void;
 }
 
@@ -83,7 +83,7 @@ export class Pool<C extends Poolable> {
     });
   }
 
-  /** Opens up to `count` connections ahead of need and waits for them. */
+  /** Opens up to `count` connections in advance and waits for them. */
   async warmUp(count: number): Promise<void> {
     if (this.#closing.signal.aborted) return;
     const wanted = Math.min(count, this.#options.max) - this.#all.size - this.#opening;
@@ -102,7 +102,7 @@ export class Pool<C extends Poolable> {
     this.#hand(connection);
   }
 
-  /** Closes the connections nobody uses. */
+  /** Closes unused connections. */
   dropIdle(): void {
     for (const connection of this.#idle.splice(0)) {
       connection.close();
@@ -110,7 +110,7 @@ export class Pool<C extends Poolable> {
     }
   }
 
-  /** Closes every connection, on loan or not; waiting holders are refused with `reason`. */
+  /** Closes every connection, lent or not; waiting callers reject with `reason`. */
   close(reason: Error): void {
     this.#closing.abort(reason);
     this.#alarm?.();
@@ -156,7 +156,7 @@ export class Pool<C extends Poolable> {
     this.#consider();
   }
 
-  /** Opens another connection if waiting has become dearer than opening, or looks again when it would have. */
+  /** Opens another connection if waiting has cost more than opening would, or checks again at that time. */
   #consider(): void {
     this.#alarm?.();
     this.#alarm = null;
@@ -189,7 +189,7 @@ export class Pool<C extends Poolable> {
       this.#hand(connection);
     } catch (error) {
       this.#opening--;
-      // With others at work the waiting ones will be served; alone there is nobody left to wait for.
+      // Other connections will serve the waiting callers; without any there is nothing left to wait for.
       if (this.#all.size + this.#opening === 0) for (const waiter of this.#waiters.splice(0)) waiter.reject(error);
       throw error;
     }

@@ -1,4 +1,4 @@
-// Keeps paths of a daemon's store alive to the end of a run, on a connection of its own: the others may have to go meanwhile.
+// Keeps paths of a daemon's store alive to the end of a run, on a separate connection: the others may have to be closed meanwhile.
 import type { StorePath } from "../../formats/store-path.ts";
 import type { WorkerConnection } from "../../protocols/worker/client.ts";
 
@@ -9,7 +9,7 @@ export class RootKeeper {
   #connection: Promise<WorkerConnection> | null = null;
   #closed = false;
 
-  /** @param open a connection nobody else uses */
+  /** @param open an unshared connection */
   constructor(open: () => Promise<WorkerConnection>) {
     this.#open = open;
   }
@@ -26,12 +26,12 @@ export class RootKeeper {
     else await this.#again();
   }
 
-  /** These may be collected from now on, as far as they are concerned that this store was asked to keep. */
+  /** Stops keeping these paths, so that they may be collected. */
   forget(paths: readonly StorePath[]): void {
     for (const path of paths) this.#kept.delete(path);
   }
 
-  /** Does something while nothing is kept. */
+  /** Runs `work` while nothing is kept. */
   async without<T>(work: () => Promise<T>): Promise<T> {
     (await this.#connection?.catch(() => null))?.close();
     try {

@@ -1,4 +1,4 @@
-// A store behind the serve protocol: what an account offers whose forced command is `nix-store --serve --write`.
+// A store behind the serve protocol, for an account whose forced command is `nix-store --serve --write`.
 import type { Clock } from "../../base/clock.ts";
 import { EngineError } from "../../base/errors.ts";
 import { isSuccess } from "../../derivation/build-result.ts";
@@ -26,11 +26,11 @@ export interface ServeStoreOptions {
   readonly opener: TransportOpener;
   readonly clock: Clock;
   readonly maxBuilds: number;
-  /** Turns a failure to open into what the user is told. */
+  /** Turns a failure to open into the error for the user. */
   readonly explain: (error: unknown) => Promise<unknown>;
 }
 
-/** The store. It does whatever the account may do; the protocol has no trust, no check builds and no errors in band. */
+/** The store. It may do whatever the account may; the protocol has no trust, no check builds and no errors in band. */
 export class ServeStore implements MachineStore {
   readonly uri: string;
   readonly checksNars = false;
@@ -104,7 +104,7 @@ export class ServeStore implements MachineStore {
     return Promise.reject(this.#unsupported("adding signatures"));
   }
 
-  // The serving side says nothing of its substituters; it can only be told to use them while it answers a query.
+  // The serving side reports nothing about its substituters; it can only be told to use them while it answers a query.
 
   async queryMissing(): Promise<Missing> {
     throw this.#unsupported("asking what is missing");
@@ -142,7 +142,7 @@ export class ServeStore implements MachineStore {
   }
 
   buildFromClosure(request: BuildRequest, report: BuildReporter, signal: AbortSignal): Promise<BuildAnswer> {
-    // The serving process has the rights of its account, whichever way a build is asked for.
+    // The serving process has the rights of its account for every kind of build.
     return this.build(request, report, signal);
   }
 

@@ -1,20 +1,20 @@
-// Why a daemon could not fetch a path: whether what a substituter offered has turned out not to be had, or fetching it went wrong.
+// Why a daemon could not fetch a path: either an offered substitute turned out to be unavailable, or the fetch failed.
 import { EngineError } from "../../base/errors.ts";
 import type { StorePath } from "../../formats/store-path.ts";
 import type { LogListener } from "../../protocols/log-frame.ts";
 import { isRemoteError, plainMessage } from "../../protocols/remote-error.ts";
 
-/** Most lines a daemon's reasons are remembered for. */
+/** Maximum number of a daemon's messages to remember. */
 const MAX_LINES = 20;
 
-/** The words of `Store::ensurePath` and of a substitution goal that ended badly, whatever the reason (Nix 2.8 to 2.34). */
+/** The messages of `Store::ensurePath` and of a failed substitution goal, for any reason (Nix 2.8 to 2.34). */
 const ENDED_BADLY =
   /does not exist and cannot be created|no substituter that can build it|some references of path .* could not be realised/;
 
-/** What Nix takes as if it had never been offered (`SubstituteGone`, `NoSuchBinaryCacheFile`). */
+/** What Nix treats as never offered (`SubstituteGone`, `NoSuchBinaryCacheFile`). */
 const GONE = /does not exist in binary cache/;
 
-/** Remembers what a daemon says beside its answer. */
+/** Remembers a daemon's messages beside its answer. */
 export class SubstituteReasons {
   readonly #lines: string[] = [];
 
@@ -25,8 +25,8 @@ export class SubstituteReasons {
   };
 
   /**
-   * The error of a path that could not be fetched, with the reasons: `SUBSTITUTE_NOT_FOUND` when nobody has it after all (not trusted, its file or
-   * something it refers to gone), `SUBSTITUTE_FAILED` when fetching went wrong. Any other error is left as it is.
+   * The error for a path that could not be fetched, with the reasons: `SUBSTITUTE_NOT_FOUND` when nobody has it after all (not trusted, its file or
+   * one of its references gone), `SUBSTITUTE_FAILED` when the fetch failed. Any other error is returned unchanged.
    */
   explain(path: StorePath, error: unknown): unknown {
     if (!isRemoteError(error) || !ENDED_BADLY.test(error.remoteMessage)) return error;

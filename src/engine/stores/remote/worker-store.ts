@@ -31,7 +31,7 @@ import { probeTrust } from "./trust.ts";
 
 /** Paths up to this size (bytes) are fetched on the shared connection, whole. */
 const SMALL_PATH = 1n << 20n;
-/** A path that cannot exist, to ask something small about. */
+/** A path that cannot exist, for a cheap query. */
 const NOBODY = `${STORE_DIR}/${"0".repeat(32)}-ping` as StorePath;
 
 export interface WorkerStoreOptions {
@@ -39,22 +39,22 @@ export interface WorkerStoreOptions {
   readonly opener: TransportOpener;
   readonly clock: Clock;
   readonly maxBuilds: number;
-  /** Turns a failure to open into what the user is told. */
+  /** Turns a failure to open into the error for the user. */
   readonly explain: (error: unknown) => Promise<unknown>;
   /** Sent first on connections that do not build. */
   readonly queryOptions: ClientOptions;
-  /** The machine's own `cores`, asked for when the first build connection is opened; null when unknown. */
+  /** The machine's own `cores`, queried when the first build connection is opened; null when unknown. */
   readonly machineCores: () => Promise<number | null>;
-  /** Settings every build there gets, beside those of its request. */
+  /** Settings for every build there, besides those of its request. */
   readonly buildOverrides: ReadonlyMap<string, string>;
-  /** A quicker way to the NAR of a valid path than asking for it, where there is one. */
+  /** A faster way to the NAR of a valid path than through the connection, if there is one. */
   readonly readDirectly: DirectReader | null;
 }
 
-/** Gives back the NAR, or null when the store must be asked after all. */
+/** Returns the NAR, or null when it must come through the connection after all. */
 export type DirectReader = (path: StorePath, signal?: AbortSignal) => AsyncIterable<Uint8Array> | null;
 
-/** The store. Connections are opened as they are needed and kept until it is closed. */
+/** The store. Opens connections as needed and keeps them until it is closed. */
 export class WorkerStore implements DestinationStore {
   readonly uri: string;
   readonly checksNars = false;
@@ -63,7 +63,7 @@ export class WorkerStore implements DestinationStore {
   readonly #machineCores: () => Promise<number | null>;
   readonly #buildOverrides: ReadonlyMap<string, string>;
   readonly #readDirectly: DirectReader | null;
-  /** Valid paths that are kept alive: temporary roots go with the connection that holds them, and the next shared one takes them up. */
+  /** Valid paths to keep alive: temporary roots end with the connection that holds them, and the next shared one takes them over. */
   readonly #rooted = new Set<StorePath>();
   readonly #keeper: RootKeeper;
   #addsOneByOne = false;
@@ -124,7 +124,7 @@ export class WorkerStore implements DestinationStore {
   async lockValidPaths(paths: readonly StorePath[], signal?: AbortSignal): Promise<Set<StorePath>> {
     if (paths.length === 0) return new Set();
     const ask = async (connection: WorkerConnection): Promise<StorePath[]> => {
-      // The roots come first: a path that is valid afterwards cannot be collected any more.
+      // The roots come first: a path that is valid afterwards can no longer be collected.
       const rooted = connection.addTempRoots(paths);
       const [valid] = await Promise.all([connection.queryValidPaths(paths, false), rooted]);
       return valid;
@@ -171,7 +171,7 @@ export class WorkerStore implements DestinationStore {
         await this.#addTogether(connection, paths, options);
         return;
       }
-      // Sent back to back; the daemon reads one after the other. The first failure counts.
+      // Sent back to back; the daemon processes them in order. The first failure counts.
       const added: Promise<void>[] = [];
       let failed = false;
       for await (const { info, nar } of paths) {
@@ -203,7 +203,7 @@ export class WorkerStore implements DestinationStore {
       await connection.addMultipleToStore(count, noted(), { repair: false, checkSignatures });
     } catch (error) {
       if (connection.skipsValid || !isRemoteError(error)) throw error;
-      // Somebody else may have added one of them meanwhile. Adding them one by one goes well then, or says which one is bad.
+      // Another process may have added one of them meanwhile. Adding them one by one then succeeds, or shows which one is bad.
       this.#addsOneByOne = true;
       throw new AddAgainError(this.uri, new Set(await connection.queryValidPaths(sent, false)), error);
     }
@@ -250,7 +250,7 @@ export class WorkerStore implements DestinationStore {
     }
   }
 
-  /** All valid paths, in no order. */
+  /** All valid paths, in no particular order. */
   queryAllValidPaths(): Promise<StorePath[]> {
     return this.#connections.ask((connection) => connection.queryAllValidPaths());
   }
@@ -300,7 +300,7 @@ export class WorkerStore implements DestinationStore {
   }
 
   async deletePaths(paths: readonly StorePath[], ignoreLiveness = false): Promise<bigint> {
-    // Our own connections hold temporary roots: they must be gone first. The next one takes up those that are still wanted.
+    // Our own connections hold temporary roots, so close them first. The next one takes over those still wanted.
     for (const path of paths) this.#rooted.delete(path);
     this.#keeper.forget(paths);
     await this.#connections.dropUnused();
@@ -309,14 +309,14 @@ export class WorkerStore implements DestinationStore {
       return await remove();
     } catch (error) {
       if (!ignoreLiveness || !isAlive(error) || !this.#keeper.isUsed) throw error;
-      // Where outputs live as long as their derivations (`keep-outputs`), these have to be let go for a moment, too.
+      // If outputs live as long as their derivations (`keep-outputs`), the derivations must be released for a moment, too.
       return await this.#keeper.without(remove);
     } finally {
       if (this.#rooted.size > 0) await this.#connections.shared().catch(() => undefined);
     }
   }
 
-  /** Runs that store's garbage collector; `notice` hears what it says. A signal that is aborted ends it there. */
+  /** Runs that store's garbage collector; `notice` receives its messages. Aborting the signal ends it there. */
   async collectGarbage(request: GcRequest, notice: (message: string) => void, signal: AbortSignal): Promise<GcResult> {
     await this.#connections.dropUnused();
     const connection = await this.#connections.fresh(signal);
@@ -335,7 +335,7 @@ export class WorkerStore implements DestinationStore {
     }
   }
 
-  /** Link → path of everything that keeps paths alive there; what an account without trust may not see is `{censored}`. */
+  /** Link → path of everything that keeps paths alive there; links that an untrusted account may not see are `{censored}`. */
   findRoots(): Promise<Map<string, StorePath>> {
     return this.#connections.ask((connection) => connection.findRoots());
   }
@@ -367,7 +367,7 @@ export class WorkerStore implements DestinationStore {
     work: (connection: WorkerConnection) => Promise<void>,
   ): Promise<void> {
     const lease = await this.#connections.transfer(large, signal);
-    // After a refusal in the middle of several uploads the rest of them may still be under way: nothing is kept.
+    // After a refusal among several uploads, the rest of them may still be in progress: the connection is not kept.
     await withLease(lease, signal, () => false, work);
   }
 }
@@ -381,7 +381,7 @@ async function openConnection(
   try {
     const transport = await opener.open(signal);
     const connection = await WorkerConnection.open(transport, { peer: uri, clock, signal });
-    // Its answer is empty and nobody waits for it; a build says what it wants with its first request.
+    // Nobody waits for the empty answer; a build sends its own options with its first request.
     if (use === "query") connection.setOptions(options.queryOptions).catch(() => undefined);
     return connection;
   } catch (error) {
@@ -390,5 +390,5 @@ async function openConnection(
   }
 }
 
-/** How many uploads may be on their way unanswered. */
+/** Maximum number of unanswered uploads. */
 const PIPELINED = 64;
