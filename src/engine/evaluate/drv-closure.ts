@@ -25,7 +25,8 @@ export const MAX_DRV_BYTES = 64 * 1024 * 1024;
 
 /**
  * The derivations at `targets` and all their input derivations, by path.
- * @throws EngineError `DRV_CLOSURE_UNREADABLE` (names the derivation and its dependent), `DRV_CLOSURE_TOO_LARGE`, or a parse error; the signal's reason.
+ * @throws EngineError `DRV_CLOSURE_UNREADABLE` (names the derivation and its dependent), `DRV_CLOSURE_TOO_LARGE`, or a parse error; the
+ * signal's reason.
  */
 export async function readDrvClosure(
   targets: Iterable<StorePath>,

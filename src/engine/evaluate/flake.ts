@@ -9,9 +9,9 @@ import { runNix } from "./run-nix.ts";
 import type { WantedOutputs } from "./wanted-outputs.ts";
 
 /**
- * Applied to the value `nix eval` finds by its own search (`packages.SYSTEM.default`, `packages.SYSTEM.X`, `legacyPackages.SYSTEM.X`, `X`). The outputs
- * are those `nix build` would use: a selected one, else meta.outputsToInstall, else `out`. `nix build --dry-run --json` reports the same, but first
- * queries every substituter for the whole closure.
+ * Applied to the value `nix eval` finds by its own search (`packages.SYSTEM.default`, `packages.SYSTEM.X`, `legacyPackages.SYSTEM.X`, `X`). The
+ * outputs are those `nix build` would use: a selected one, else meta.outputsToInstall, else `out`. `nix build --dry-run --json` reports the same, but
+ * first queries every substituter for the whole closure.
  */
 const QUESTION = `value:
   if (value.type or null) == "derivation" then {

@@ -23,8 +23,8 @@ export interface Transport {
   /** The last bytes (at most 4 KiB) of that side channel, to show when the connection fails. */
   stderrTail(): string;
   /**
-   * Drops the connection at once, whatever is in progress: a Nix server behind it stops its builder (daemon.cc: each connection's process ends with it).
-   * Never half-closes. Safe to call again.
+   * Drops the connection at once, whatever is in progress: a Nix server behind it stops its builder (daemon.cc: each connection's process ends
+   * with it). Never half-closes. Safe to call again.
    */
   close(): void;
   /** Settles when the transport is gone, with the reason. Never rejects. */

@@ -114,7 +114,7 @@ export interface RunCommandOptions<Names extends string> {
   /** Packages with a `bin` directory, put on PATH: derivations, sources, {@link hostTools}, {@link busybox}. */
   readonly tools?: readonly StoreObject[];
   /**
-   * Directories of the building machine that the command may see, such as `/usr/bin`; those named `bin` are put on PATH. Their contents are not part of
+   * Directories of the building machine that the command may see, such as `/usr/bin`; those named `bin` are put on PATH. Their contents are not in
    * the derivation, so the result depends on the machine: prefer {@link tools}.
    */
   readonly hostPaths?: readonly string[];
@@ -181,7 +181,7 @@ export function textFile(name: string, text: string): StoreObject {
   return asSource(addTree(name, { type: "file", executable: false, contents: Buffer.from(text) }));
 }
 
-/** Programs of this machine as a hashed input: `hostTools({ jq: "/usr/bin/jq" })` has `bin/jq`. They must be statically linked to run in a sandbox. */
+/** Programs of this machine as a hashed input: `hostTools({ jq: "/usr/bin/jq" })` has `bin/jq`. Only statically linked ones run in a sandbox. */
 export function hostTools(programs: Readonly<Record<string, string>>, name = "host-tools"): StoreObject {
   return asSource(addTree(name, hostTree(new Map(Object.entries(programs)), new Map())));
 }
