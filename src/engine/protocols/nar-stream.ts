@@ -22,7 +22,7 @@ export function requestNar(
   };
   const answered = pipeline.call(name, send, read);
   answered.catch((error: unknown) => turn.reject(error));
-  // The consumer gets the error; for a stream that is never iterated because its connection broke, nobody does.
+  // Iterating throws the error; a stream that is never iterated because its connection broke must not count as unhandled.
   turn.promise.catch(() => undefined);
   return {
     [Symbol.asyncIterator]: () => {

@@ -96,7 +96,7 @@ export async function withStream<T>(
   return result;
 }
 
-/** The stream of an upload broke, so the connection is out of step, regardless of the handler's result. */
+/** The stream of an upload broke, so the connection is out of step, even if the handler succeeded. */
 export class StreamBroken extends Error {
   constructor(broken: { readonly error: unknown }) {
     super(messageOf(broken.error), { cause: broken.error });

@@ -24,7 +24,7 @@ export interface LivenessOptions {
 }
 
 /**
- * Checks every interval. Any received byte is a sign of life; so is a backlog that shrinks, because on a slow link the answer waits behind
+ * Checks every interval. Any received byte is a sign of life; so is a backlog that moves, because on a slow link the answer waits behind
  * it; an empty one proves nothing, because the system accepts a few bytes even for a dead link. Counts checks, not time, so that a process
  * that was itself stopped does not blame its peer. The returned function ends the watch.
  */

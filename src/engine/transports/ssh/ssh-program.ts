@@ -67,7 +67,7 @@ export async function sshProgramLogin(options: SshProgramOptions): Promise<SshLi
 class SshProgramLink implements SshLink {
   readonly ready: Promise<void>;
   readonly closed: Promise<Error>;
-  /** Unknown: only the ssh program counts the bytes, and it watches the connection itself. */
+  /** Unknown: the bytes pass through the ssh program, which watches the connection itself. */
   readonly received = null;
   readonly via: string;
   readonly #options: SshProgramOptions;

@@ -1,4 +1,4 @@
-// Whether to trust a server's host key: only the machine list's key counts if there is one, else known_hosts, and never neither.
+// Whether to trust a server's host key: the machine list's keys alone decide if it has any, else known_hosts and StrictHostKeyChecking.
 import { EngineError } from "../../../base/errors.ts";
 import { cannotConnect } from "../ssh-errors.ts";
 import {

@@ -1,7 +1,7 @@
 // Kills a sandbox's starter together with what it is just starting: killing the starter alone may leave the other behind.
 import { readFileSync } from "node:fs";
 
-/** Checks (about 10 µs each) until a process that was told to stop has stopped. */
+/** Maximum number of checks (about 10 µs each) that a process has stopped after the signal to stop. */
 const LOOKS = 2_000;
 
 /**
