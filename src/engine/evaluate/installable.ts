@@ -27,7 +27,7 @@ export interface InstallableWords {
   readonly file: string | null;
   /** `-E`; the same. */
   readonly expression: string | null;
-  /** `-A`, once per use. */
+  /** `-A`, any number of times. */
   readonly attributes: readonly string[];
 }
 

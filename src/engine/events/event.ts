@@ -227,7 +227,7 @@ export type BuildEvent =
     }
   | { readonly type: "buildStageChanged"; readonly claim: ClaimId; readonly stage: BuildStage }
   | { readonly type: "buildPhaseChanged"; readonly claim: ClaimId; readonly phase: string }
-  /** From its first line on, the whole log is written to this file on disk, without changes to its lines. */
+  /** From its first line on, the whole log is written to this file on disk, one log line per line. */
   | { readonly type: "buildLogKept"; readonly claim: ClaimId; readonly file: string }
   /** Log lines without line ends, unsanitised, in order. */
   | { readonly type: "buildLogged"; readonly claim: ClaimId; readonly lines: readonly string[] }

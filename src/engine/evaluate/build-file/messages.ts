@@ -3,7 +3,7 @@
 /** Passed as the first argument. */
 export interface BuildFileRequest {
   readonly file: string;
-  /** `-A`, once per use; none means the default. */
+  /** `-A`, any number of times; none means the default. */
   readonly attributes: readonly string[];
   /** For build files that export a function: `--arg` (JSON) and `--argstr`. */
   readonly arguments: readonly {
